@@ -1,0 +1,233 @@
+"""Delimited text to records: which character separates the cells, and what quotes mean. Knows no columns.
+
+Well-formed records go through the csv module. What it refuses is read again by rules that people's files
+need: quotes inside a quoted cell, quotes escaped by a backslash, a quote that opens and never closes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from fgdesign.errors import DataError
+
+DELIMITERS = ("\t", ";", ",", "|")  # on a tie the first one wins
+SEPARATOR_LINE = re.compile(r"""["']?sep=(.)["']?\r?\n?""", re.IGNORECASE)
+CELL_LIMIT = 1_000_000  # characters
+CELL_LINES = 5000  # lines of one cell; beyond, its quote is taken for one that never closes
+REPAIR_LINES = 50  # lines over which a badly quoted record is put together
+SAMPLE_CHARACTERS = 1 << 18
+SAMPLE_RECORDS = 500
+MOSTLY, OFTEN = 0.8, 0.4  # shares of records of one width that make a delimiter
+
+Record = tuple[int, list[str]]
+
+
+@dataclass
+class Repairs:
+    """Row numbers where reading needed more than the rules of the format."""
+
+    unclosed: list[int] = field(default_factory=list)
+    requoted: list[int] = field(default_factory=list)
+    zero_bytes: int = 0
+
+
+def open_text(data: bytes, skip: int, encoding: str) -> io.TextIOWrapper:
+    """The text after `skip` bytes, line by line. Lone carriage returns end lines only where most do."""
+    returns, feeds = (_units(data, character, encoding) for character in ("\r", "\n"))
+    both = _units(data, "\r\n", encoding)
+    newline = "" if returns - both > feeds else "\n"
+    stream = io.BytesIO(data)
+    stream.seek(skip)
+    return io.TextIOWrapper(stream, encoding, errors="replace", newline=newline)
+
+
+def _units(data: bytes, text: str, encoding: str) -> int:
+    return data.count(text.encode(encoding))
+
+
+def find_delimiter(text: str, *, complete: bool) -> tuple[str, int]:
+    """(delimiter, cells per record) of the beginning of a file; ("", 1) when it has one column.
+
+    Args:
+        text: the beginning.
+        complete: whether it is the whole file; otherwise its last record is not looked at.
+    """
+    best = ("", 1)
+    best_share = 0.0
+    for delimiter in DELIMITERS:
+        found = read_records(iter(io.StringIO(text, newline="")), delimiter, 0, Repairs())
+        sample = [cells for _, cells in islice(found, SAMPLE_RECORDS) if any(cells)]
+        if not complete and 1 < len(sample) < SAMPLE_RECORDS:
+            sample.pop()
+        widths = Counter(map(len, sample))
+        several = {width: number for width, number in widths.items() if width > 1}
+        if not several:
+            continue
+        width = max(several, key=lambda size: several[size])
+        share = several[width] / len(sample)
+        named = len(sample[0]) == width and _like_names(sample[0])
+        if share >= (OFTEN if named else MOSTLY) and share + named > best_share:
+            best, best_share = (delimiter, width), share + named
+    return best
+
+
+def _like_names(cells: list[str]) -> bool:
+    """Whether cells could be column names: short, of few words."""
+    return all(len(cell) <= 60 and len(cell.split()) <= 6 for cell in cells)
+
+
+def read_records(lines: Iterator[str], delimiter: str, width: int, repairs: Repairs) -> Iterator[Record]:
+    """(row, cells) of every record, blank ones too; rows are counted from 1.
+
+    Args:
+        lines: with their line ends.
+        delimiter: one character, or "" for one column.
+        width: usual cells per record, by which a doubtful reading is judged; 0 when not known.
+        repairs: is filled on the way.
+
+    Raises:
+        DataError: a cell is longer than CELL_LIMIT.
+    """
+    source = _Lines(lines)
+    csv.field_size_limit(max(csv.field_size_limit(), CELL_LIMIT))
+    reader = csv.reader(source, delimiter=delimiter or "\0", strict=True)
+    row = 0
+    while True:
+        row += 1
+        source.read.clear()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            break
+        except csv.Error:
+            cells = _repair(source, row, delimiter, width, repairs)
+        else:
+            doubtful = width and len(cells) != width and '"' in source.read[0]
+            if doubtful and cells:
+                cells = _repair(source, row, delimiter, width, repairs)
+        yield row, cells
+    repairs.zero_bytes = source.zero_bytes
+
+
+class _Lines:
+    """Lines without zero bytes, with a memory of the present record's, so that they can be given back."""
+
+    def __init__(self, source: Iterator[str]) -> None:
+        self.source = source
+        self.again: deque[str] = deque()
+        self.read: list[str] = []
+        self.zero_bytes = 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if len(self.read) > CELL_LINES:
+            raise csv.Error("too many lines in one record")
+        line = self.again.popleft() if self.again else next(self.source)
+        if "\0" in line:
+            self.zero_bytes += line.count("\0")
+            line = line.replace("\0", "")
+        self.read.append(line)
+        return line
+
+    def keep(self, lines: int) -> None:
+        """The record took this many lines; the others are read again."""
+        self.again.extendleft(reversed(self.read[lines:]))
+
+
+def _repair(source: _Lines, row: int, delimiter: str, width: int, repairs: Repairs) -> list[str]:
+    """Read a record again: the fewest lines that close its quotes and give the usual width.
+
+    Where no reading gives the usual width the first that closes its quotes counts; where none closes
+    them, the first line alone does, its open quote taken as a plain character.
+    """
+    if max(map(len, source.read)) > CELL_LIMIT:
+        raise DataError(
+            f"Row {row} has a cell of more than {CELL_LIMIT:,} characters, which is too long for a text to "
+            "learn from. Shorten the cell, or check the quotes in that row."
+        )
+    closed: tuple[list[str], int] | None = None
+    for lines in range(1, min(len(source.read), REPAIR_LINES) + 1):
+        record = "".join(source.read[:lines])
+        for backslash in (False, True) if "\\" in record else (False,):
+            cells, is_open = split_loosely(record, delimiter, backslash=backslash)
+            if not is_open and len(cells) == width:
+                source.keep(lines)
+                repairs.requoted.append(row)
+                return cells
+            if not is_open and closed is None:
+                closed = cells, lines
+    alone, is_open = split_loosely(source.read[0], delimiter, backslash=False)
+    if closed is None or (is_open and len(alone) == width):
+        source.keep(1)
+        repairs.unclosed.append(row)
+        return alone
+    source.keep(closed[1])
+    return closed[0]
+
+
+def split_loosely(record: str, delimiter: str, *, backslash: bool) -> tuple[list[str], bool]:
+    """(cells, whether a quote stayed open) of one record; a quote closes only before a delimiter or the end.
+
+    Args:
+        record: with or without its line end.
+        backslash: whether a backslash before a quote makes it a plain character.
+    """
+    record = record.rstrip("\r\n")
+    cells: list[str] = []
+    place = 0
+    while True:
+        start = place
+        while record[start : start + 1] == " ":
+            start += 1
+        if record[start : start + 1] == '"':
+            end = _closing_quote(record, start + 1, delimiter, backslash=backslash)
+            if end < 0:
+                rest = record[start + 1 :]
+                return cells + (rest.split(delimiter) if delimiter else [rest]), True
+            cell = record[start + 1 : end].replace('""', '"')
+            cells.append(cell.replace('\\"', '"') if backslash else cell)
+            place = _after_spaces(record, end + 1)
+        else:
+            end = record.find(delimiter, place) if delimiter else -1
+            end = len(record) if end < 0 else end
+            cells.append(record[place:end])
+            place = end
+        if place >= len(record):
+            return cells, False
+        place += 1
+
+
+def _closing_quote(record: str, place: int, delimiter: str, *, backslash: bool) -> int:
+    """Where the quoted cell that begins at `place` ends, or -1."""
+    while (place := record.find('"', place)) >= 0:
+        if backslash and record[place - 1] == "\\":
+            place += 1
+        elif record[place + 1 : place + 2] == '"' and not _ends(record, place + 2, delimiter):
+            place += 2
+        elif _ends(record, place + 1, delimiter):
+            return place
+        elif record[place + 1 : place + 2] == '"':
+            place += 2
+        else:
+            place += 1
+    return -1
+
+
+def _ends(record: str, place: int, delimiter: str) -> bool:
+    """Whether a cell may end here."""
+    place = _after_spaces(record, place)
+    return place >= len(record) or record[place] == delimiter
+
+
+def _after_spaces(record: str, place: int) -> int:
+    while record[place : place + 1] == " ":
+        place += 1
+    return place

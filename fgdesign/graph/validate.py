@@ -1,0 +1,319 @@
+"""Everything that is wrong with a graph, all at once: node, rule and fix.
+
+Pure functions graph -> problems. Knows nothing of torch or Streamlit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import networkx as nx
+
+from fgdesign.errors import GraphError, choices
+from fgdesign.graph import rows as r
+from fgdesign.graph.catalogue import CATALOGUE
+from fgdesign.graph.catalogue.answers import HEAD_TYPES
+from fgdesign.graph.infer import Inference, infer, known_type, weight_key, wiring
+from fgdesign.graph.spec import ID_RULE, Edge, Graph, Node
+from fgdesign.graph.types import NodeType, Port, Value
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong. `code` names the rule; `port` is set where one port is meant."""
+
+    code: str
+    message: str
+    fix: str
+    node: str | None = None
+    port: str | None = None
+    severity: str = "error"
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.fix}"
+
+
+def validate(graph: Graph, classes: int = 0) -> tuple[Problem, ...]:
+    """All problems of a graph, errors first; empty for a graph that can be trained.
+
+    Raises: BackboneError when the graph's backbone cannot be described.
+    """
+    found = infer(graph, classes)
+    problems = [
+        *_names(graph), *_parameters(graph), *_edges(graph), *_ports(graph), *_cycles(graph),
+        *_types(graph, found), *_shared_weights(graph),
+    ]
+    if not problems:
+        problems = [*_routes(graph, found)]
+    return tuple(sorted(problems, key=lambda problem: problem.severity != "error"))
+
+
+def errors(graph: Graph, classes: int = 0) -> tuple[Problem, ...]:
+    """The problems that keep a graph from being trained."""
+    return tuple(problem for problem in validate(graph, classes) if problem.severity == "error")
+
+
+def require_valid(graph: Graph, classes: int = 0) -> None:
+    """Raises GraphError with every problem, one a line, where there is one."""
+    problems = errors(graph, classes)
+    if problems:
+        lines = "\n".join(f"- {problem}" for problem in problems)
+        raise GraphError(f"Graph '{graph.name}' cannot be used yet ({len(problems)} problems):\n{lines}")
+
+
+def connection_problem(graph: Graph, edge: Edge) -> Problem | None:
+    """Why this edge cannot be added to the graph, or None. The canvas asks before a drop."""
+    return next(iter([*_edge_ends(graph, edge), *_fed_twice(graph, edge), *_closes_cycle(graph, edge),
+                      *_edge_types(edge, graph, infer(graph))]), None)
+
+
+def _names(graph: Graph) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for node in graph.nodes:
+        if not ID_RULE.fullmatch(node.id):
+            yield Problem("bad-id", f"Node id {node.id!r} is not a lower-case letter, then letters, digits or _.",
+                          "Rename the node.", node.id)
+        if node.id in seen:
+            yield Problem("double-id", f"Two nodes are called '{node.id}'.", "Rename one of them.", node.id)
+        seen.add(node.id)
+        if known_type(node) is None:
+            yield Problem("unknown-type", f"Node '{node.id}' has the unknown type '{node.type}'.",
+                          choices(CATALOGUE, node.type), node.id)
+
+
+def _parameters(graph: Graph) -> Iterator[Problem]:
+    for node in graph.nodes:
+        entry = known_type(node)
+        if entry is None:
+            continue
+        for name, value in node.params.items():
+            param = entry.param(name)
+            if param is None:
+                yield Problem("unknown-parameter", f"Node '{node.id}' ({entry.title}) has no parameter '{name}'.",
+                              choices((p.name for p in entry.params), name), node.id)
+            elif reason := param.problem(value):
+                yield Problem("bad-parameter", f"Node '{node.id}': {name} = {reason}.",
+                              f"Set it within its range, or remove it for the default {param.default!r}.", node.id)
+        if node.tuning is not None and node.tuning not in entry.tunings:
+            yield Problem("bad-tuning", f"Node '{node.id}' ({entry.title}) cannot be tuned as '{node.tuning}'.",
+                          choices(entry.tunings) if entry.tunings else "It has nothing to train: remove its tuning.",
+                          node.id)
+
+
+def _ends(graph: Graph, edge: Edge) -> tuple[Node | None, Node | None]:
+    by_id = {node.id: node for node in graph.nodes}
+    return by_id.get(edge.source_node), by_id.get(edge.target_node)
+
+
+def _edge_ends(graph: Graph, edge: Edge) -> Iterator[Problem]:
+    source, target = _ends(graph, edge)
+    for end, node in ((edge.source_node, source), (edge.target_node, target)):
+        if node is None:
+            yield Problem("unknown-node", f"The edge {edge.source} -> {edge.target} names '{end}', which is no node.",
+                          choices(graph.ids, end))
+    if source is not None and (entry := known_type(source)):
+        names = entry.output_names(entry.with_defaults(source.params))
+        if edge.source_port not in names:
+            yield Problem("unknown-port", f"Node '{source.id}' ({entry.title}) has no output '{edge.source_port}'.",
+                          choices(names, edge.source_port), source.id, edge.source_port)
+    if target is not None and (entry := known_type(target)) and entry.input(edge.target_port) is None:
+        names = tuple(port.name for port in entry.inputs)
+        yield Problem("unknown-port", f"Node '{target.id}' ({entry.title}) has no input '{edge.target_port}'.",
+                      choices(names, edge.target_port), target.id, edge.target_port)
+
+
+def _edges(graph: Graph) -> Iterator[Problem]:
+    for edge in graph.edges:
+        yield from _edge_ends(graph, edge)
+
+
+def _input(graph: Graph, edge: Edge) -> Port | None:
+    target = _ends(graph, edge)[1]
+    entry = known_type(target) if target else None
+    return entry.input(edge.target_port) if entry else None
+
+
+def _fed_twice(graph: Graph, edge: Edge) -> Iterator[Problem]:
+    port, present = _input(graph, edge), graph.into(edge.target_node, edge.target_port)
+    if port is None or not present:
+        return
+    if not port.many:
+        yield Problem("fed-twice", f"{edge.target} is already fed by {present[0].source}; it takes one value.",
+                      "Disconnect it first, or join both with add, concat or merge.", edge.target_node, port.name)
+    elif any(other.source == edge.source for other in present):
+        yield Problem("fed-twice", f"{edge.source} already feeds {edge.target}.", "Nothing needs to be done.",
+                      edge.target_node, port.name)
+
+
+def _closes_cycle(graph: Graph, edge: Edge) -> Iterator[Problem]:
+    net = wiring(graph)
+    if edge.target_node in net and edge.source_node in net and nx.has_path(net, edge.target_node, edge.source_node):
+        path = [*nx.shortest_path(net, edge.target_node, edge.source_node), edge.target_node]
+        yield _cycle_problem(path)
+
+
+def _cycle_problem(path: list[str]) -> Problem:
+    return Problem("cycle", f"The nodes form a cycle: {' -> '.join(path)}. Values flow one way.",
+                   f"Remove one of these edges, for instance {path[-2]} -> {path[-1]}.", path[0])
+
+
+def _ports(graph: Graph) -> Iterator[Problem]:
+    for node in graph.nodes:
+        entry = known_type(node)
+        for port in entry.inputs if entry else ():
+            feeding = graph.into(node.id, port.name)
+            if not feeding and not port.optional:
+                yield Problem("missing-input", f"{node.id}.{port.name} is fed by nothing; it takes "
+                              f"{' or '.join(port.types)}.", _who_makes(port), node.id, port.name)
+            doubled = len({edge.source for edge in feeding}) < len(feeding)
+            if doubled or (len(feeding) > 1 and not port.many):
+                sources = ", ".join(edge.source for edge in feeding)
+                yield Problem("fed-twice", f"{node.id}.{port.name} is fed {len(feeding)} times ({sources}).",
+                              "Keep one edge, or join the values with add, concat or merge.", node.id, port.name)
+
+
+def _who_makes(port: Port) -> str:
+    makers = {"tokens": "text", "sequence": "embeddings or an encoder layer", "vector": "pool", "logits": "classifier"}
+    return "Connect " + " or ".join(makers[kind] for kind in port.types) + "."
+
+
+def _cycles(graph: Graph) -> Iterator[Problem]:
+    net = wiring(graph)
+    for group in nx.strongly_connected_components(net):
+        start = min(group)
+        if len(group) > 1 or net.has_edge(start, start):
+            cycle = nx.find_cycle(net.subgraph(group), start)
+            yield _cycle_problem([*(step[0] for step in cycle), cycle[0][0]])
+
+
+def _types(graph: Graph, found: Inference) -> Iterator[Problem]:
+    for edge in graph.edges:
+        yield from _edge_types(edge, graph, found)
+    for fault in found.faults:
+        entry = CATALOGUE[graph.node(fault.node).type]
+        yield Problem("shape", f"Node '{fault.node}' ({entry.title}): {fault.message}.", fault.fix, fault.node)
+
+
+def _edge_types(edge: Edge, graph: Graph, found: Inference) -> Iterator[Problem]:
+    port, value = _input(graph, edge), found.values.get(edge.source)
+    if port is None or value is None or value.type in port.types:
+        return
+    yield Problem("type", f"Cannot connect {edge.source} ({value}) to {edge.target} ({' or '.join(port.types)}): types "
+                  "differ.", _bridge(value, port), edge.target_node, port.name)
+
+
+def _bridge(value: Value, port: Port) -> str:
+    if value.type == "sequence" and "vector" in port.types:
+        return "Insert pool between them."
+    if value.type == "tokens" and "sequence" in port.types:
+        return "Insert embeddings between them."
+    if value.type == "vector" and "logits" in port.types:
+        return "Insert classifier between them."
+    takers = [entry.title.lower() for entry in CATALOGUE.values()
+              if any(value.type in p.types for p in entry.inputs)][:6]
+    return f"Connect {value} to one of: {', '.join(takers)}."
+
+
+def _shared_weights(graph: Graph) -> Iterator[Problem]:
+    seen: dict[tuple[object, ...], Node] = {}
+    for node in graph.nodes:
+        entry = known_type(node)
+        if entry is None or not entry.tunings:
+            continue
+        first = seen.setdefault(weight_key(node), node)
+        tuning, other = (n.tuning or entry.default_tuning for n in (node, first))
+        if tuning != other:
+            yield Problem("shared-tuning", f"'{first.id}' ({other}) and '{node.id}' ({tuning}) share their weights but "
+                          "are tuned differently.", "Tune both alike, or set weights = copy on one.", node.id)
+
+
+def _routes(graph: Graph, found: Inference) -> Iterator[Problem]:
+    """Rules about where rows go; asked only of graphs whose nodes and edges are in order."""
+    if found.answer is None:
+        yield _no_single_answer(graph, found)
+        return
+    problems = [*_met_without_merge(graph, found), *_lost_branches(graph, found), *_answers(graph, found)]
+    answer_node = found.answer.partition(".")[0]
+    if not problems:
+        missing = r.uncovered(found.node_rows[answer_node], found.ways)
+        if missing is not None:
+            way = " and ".join(f"{router}.{branch}" for router, branch in missing.items())
+            problems.append(Problem("lost-rows", f"Rows that take {way} never reach the answer '{answer_node}'.",
+                                    "Connect the end of that branch to the merge or answer.", next(iter(missing))))
+    yield from problems
+    useful = nx.ancestors(wiring(graph), answer_node) | {answer_node}
+    for node in graph.nodes:
+        if node.id not in useful:
+            yield Problem("no-effect", f"Node '{node.id}' reaches no answer.", "Connect it onward, or remove it.",
+                          node.id)
+
+
+def _no_single_answer(graph: Graph, found: Inference) -> Problem:
+    loose = [port for port, value in found.values.items() if value.type == "logits" and not
+             any(edge.source == port for edge in graph.edges)]
+    if not loose:
+        return Problem("no-answer", "The graph has no answer.", "Add a classifier (or multi-label, regressor) at the "
+                       "end.")
+    return Problem("many-answers", f"The graph has {len(loose)} answers: {', '.join(loose)}.",
+                   "Collect exits and branches with one answer node, or unite them with merge.",
+                   loose[-1].partition(".")[0])
+
+
+def _met_without_merge(graph: Graph, found: Inference) -> Iterator[Problem]:
+    for node in graph.nodes:
+        if found.node_rows.get(node.id) == r.NONE and not _above_is_empty(graph, found, node.id):
+            sources = ", ".join(edge.source for edge in graph.into(node.id))
+            yield Problem("unmerged", f"Node '{node.id}' joins values of different branches ({sources}), so it would "
+                          "have no rows.", "Unite the branches with a merge.", node.id)
+
+
+def _above_is_empty(graph: Graph, found: Inference, node_id: str) -> bool:
+    return any(found.rows.get(edge.source) == r.NONE for edge in graph.into(node_id))
+
+
+def _lost_branches(graph: Graph, found: Inference) -> Iterator[Problem]:
+    for router, branches in found.ways.branches.items():
+        is_exit = graph.node(router).type.startswith("exit/")
+        for branch in branches:
+            if graph.out_of(router, branch):
+                continue
+            fix = ("Connect it to an answer node." if branch == "answer" else
+                   "Connect it onward; straight into the merge makes it the identity.")
+            what = "rows that exit" if is_exit and branch == "answer" else "rows that take it"
+            yield Problem("lost-rows", f"{router}.{branch} leads nowhere: {what} would be lost.", fix, router, branch)
+
+
+def _answers(graph: Graph, found: Inference) -> Iterator[Problem]:
+    """One answer a row: inputs of an answer node must not hold the same row twice."""
+    for node in graph.nodes:
+        entry = known_type(node)
+        if entry is None or entry.role != "answer":
+            continue
+        feeding = graph.into(node.id)
+        for i, one in enumerate(feeding):
+            for other in feeding[i + 1:]:
+                if r.both((found.rows[one.source], found.rows[other.source]), found.ways) != r.NONE:
+                    yield Problem("answered-twice", f"Some rows reach '{node.id}' both from {one.source} and from "
+                                  f"{other.source}.", "Unite these two with a merge first.", node.id)
+    yield from _exit_heads(graph)
+
+
+def _exit_heads(graph: Graph) -> Iterator[Problem]:
+    net = wiring(graph)
+    for node in graph.nodes:
+        if node.type.startswith("exit/"):
+            for edge in graph.into(node.id, "logits"):
+                above = nx.ancestors(net, edge.source_node) | {edge.source_node}
+                if any(graph.node(n).type == HEAD_TYPES["regression"] for n in above):
+                    yield Problem("unsure-exit", f"Exit '{node.id}' reads a regressor, which has no confidence.",
+                                  "Use a classifier, or leave the exit out.", node.id)
+
+
+def describe(entry: NodeType) -> str:
+    """The catalogue entry in a few plain lines: ports, parameters with ranges and help."""
+    lines = [f"{entry.title} ({entry.name}): {entry.summary}"]
+    for param in entry.params:
+        span = f" {param.low:g} to {param.high:g}" if param.low is not None and param.high is not None else ""
+        lines.append(f"  {param.name} = {param.default!r}{span}: {param.help}")
+    return "\n".join(lines)

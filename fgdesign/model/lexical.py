@@ -1,0 +1,137 @@
+"""The word function: TF-IDF over word n-grams and a logistic regression, run as a look-up.
+
+Fitted by scikit-learn, kept as tensors (terms, weights), run without it: a dictionary look-up and a
+small product. Knows nothing of graphs or files.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+WORD = re.compile(r"\w\w+|[^\W\d_]", re.UNICODE)
+HAN = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
+
+
+def words(text: str) -> list[str]:
+    """Lower-case words without accents; each Han, kana or hangul character is a word."""
+    plain = unicodedata.normalize("NFKD", text.lower())
+    plain = "".join(char for char in plain if not unicodedata.combining(char))
+    return WORD.findall(HAN.sub(r" \1 ", unicodedata.normalize("NFC", plain)))
+
+
+def terms_of(text: str, ngrams: int) -> list[str]:
+    """Words, then runs of two words and so on up to `ngrams`, joined by a blank."""
+    tokens = words(text)
+    found = list(tokens)
+    for n in range(2, ngrams + 1):
+        found += [" ".join(tokens[i:i + n]) for i in range(len(tokens) - n + 1)]
+    return found
+
+
+class Lexical(nn.Module):
+    """Log-probabilities of classes from the words of a text.
+
+    Buffers: terms (bytes,) uint8, the V terms joined by line feeds; idf (V,); weight (V, C); bias (C,).
+
+    Args: terms_bytes, vocabulary, classes: sizes of the buffers, 1, 1, C before fitting. kind: the task.
+    """
+
+    terms: Tensor
+    idf: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, *, classes: int, kind: str, ngrams: int, min_count: int, max_terms: int, strength: float,
+                 vocabulary: int = 0, terms_bytes: int = 0) -> None:
+        super().__init__()
+        self.kind, self.ngrams, self.min_count = kind, ngrams, min_count
+        self.max_terms, self.strength = max_terms, strength
+        self.register_buffer("terms", torch.zeros(terms_bytes, dtype=torch.uint8))
+        self.register_buffer("idf", torch.zeros(vocabulary))
+        self.register_buffer("weight", torch.zeros(vocabulary, classes))
+        self.register_buffer("bias", torch.zeros(classes))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What a new object needs to take this one's buffers."""
+        return {"vocabulary": len(self.idf), "terms_bytes": len(self.terms)}
+
+    @cached_property
+    def _look_up(self) -> tuple[dict[str, int], np.ndarray, np.ndarray, np.ndarray]:
+        names = bytes(self.terms.cpu().numpy()).decode("utf-8").split("\n") if len(self.terms) else []
+        weight, idf = self.weight.cpu().numpy(), self.idf.cpu().numpy()
+        return {name: i for i, name in enumerate(names)}, idf, weight, self.bias.cpu().numpy()
+
+    def forget(self) -> None:
+        """Drop the look-up table after the buffers changed."""
+        self.__dict__.pop("_look_up", None)
+
+    def forward(self, texts: Sequence[str]) -> Tensor:
+        """(n, C) float32 log-probabilities, multi-label logits, or values, for n texts."""
+        index, idf, weight, bias = self._look_up
+        out = np.tile(bias, (len(texts), 1))
+        for row, text in enumerate(texts):
+            counts = Counter(index[term] for term in terms_of(text, self.ngrams) if term in index)
+            if not counts:
+                continue
+            ids = np.fromiter(counts, np.int64, len(counts))
+            values = np.fromiter((1 + math.log(n) for n in counts.values()), np.float32, len(counts)) * idf[ids]
+            out[row] += (values / np.linalg.norm(values)) @ weight[ids]
+        logits = torch.from_numpy(out.astype(np.float32)).to(self.bias.device)
+        return torch.log_softmax(logits, -1) if self.kind == "single" else logits
+
+    def fit(self, texts: Sequence[str], targets: np.ndarray) -> None:
+        """Fit on texts and targets: (N,) int64, (N, C) of zeros and ones, or (N,) float. Deterministic."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        few = len(texts) < 50
+        vectoriser = TfidfVectorizer(analyzer=self._analyse, min_df=1 if few else self.min_count, sublinear_tf=True,
+                                     max_features=self.max_terms, dtype=np.float32)
+        try:
+            features = vectoriser.fit_transform(texts)
+        except ValueError:  # no term is frequent enough
+            features = None
+        classes = len(self.bias)
+        if features is None:
+            weight, bias, names, idf = np.zeros((0, classes)), np.zeros(classes), [], np.zeros(0)
+        else:
+            weight, bias = self._solve(features, targets, classes)
+            names, idf = list(vectoriser.get_feature_names_out()), vectoriser.idf_
+        self.terms = torch.from_numpy(np.frombuffer("\n".join(names).encode(), np.uint8).copy())
+        self.idf, self.weight, self.bias = (torch.from_numpy(np.asarray(a, np.float32)) for a in (idf, weight, bias))
+        self.forget()
+
+    def _analyse(self, text: str) -> list[str]:
+        return terms_of(text, self.ngrams)
+
+    def _solve(self, features: object, targets: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (V, C) and bias (C,) of a logistic or ridge regression."""
+        from sklearn.linear_model import LogisticRegression, Ridge
+
+        if self.kind == "regression":
+            ridge = Ridge(alpha=1.0 / self.strength).fit(features, targets)
+            return np.atleast_2d(ridge.coef_).T, np.atleast_1d(ridge.intercept_)
+        columns = targets.T if self.kind == "multi" else [targets]
+        weight, bias = np.zeros((features.shape[1], classes)), np.full(classes, -10.0)  # type: ignore[attr-defined]
+        for label, column in enumerate(columns):
+            present = np.unique(column)
+            if len(present) < 2:
+                bias[label if self.kind == "multi" else int(present[0])] = 10.0 if present[0] else -10.0
+                continue
+            model = LogisticRegression(C=self.strength, max_iter=300, tol=1e-3).fit(features, column)
+            if self.kind == "multi":
+                weight[:, label], bias[label] = model.coef_[0], model.intercept_[0]
+            elif len(present) == 2:
+                weight[:, present[1]], bias[present] = model.coef_[0], [0.0, model.intercept_[0]]
+            else:
+                weight[:, present], bias[present] = model.coef_.T, model.intercept_
+        return weight, bias

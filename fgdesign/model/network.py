@@ -1,0 +1,111 @@
+"""A function graph as one `nn.Module`: modules, compiled steps, and what one run gives back.
+
+Knows nothing of files, data sets or training loops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fgdesign.graph.catalogue import CATALOGUE
+from fgdesign.graph.infer import tuning_of
+from fgdesign.model.backbone import Backbone
+from fgdesign.model.build import Plan, build_modules, compile_program
+from fgdesign.model.flows import Batch, Flow
+from fgdesign.model.lexical import Lexical
+from fgdesign.model.steps import Record, State, Step, run_steps
+
+PRETRAINED = ("embeddings/1", "encoder_layer/1")
+
+
+@dataclass
+class Outcome:
+    """flows: what was asked for, by port; a port that no row reached is absent. record: what happened."""
+
+    flows: dict[str, Flow]
+    record: Record
+
+
+class FunctionGraph(nn.Module):
+    """Computes a graph. Frozen modules stay in evaluation mode whatever `train` says.
+
+    Args: what: the plan. seed: of the random start. pretrained: weights to take; random ones without.
+    """
+
+    def __init__(self, what: Plan, *, seed: int = 0, pretrained: Backbone | None = None) -> None:
+        super().__init__()
+        self.plan = what
+        self.modules_by_key, self.keys = build_modules(what, seed, pretrained)
+        self.program = compile_program(what, self.modules_by_key, self.keys)
+        self._chosen: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Step, ...]] = {}
+
+    @property
+    def answer(self) -> str:
+        """The port that is the graph's result."""
+        return self.program.answer
+
+    def module_of(self, node_id: str) -> nn.Module:
+        """The module a node runs; nodes that share weights have the same one."""
+        return self.modules_by_key[self.keys[node_id]]
+
+    def nodes_of_role(self, *roles: str) -> list[str]:
+        """Node ids in running order, by the role of their type."""
+        graph = self.plan.graph
+        return [n for n in self.plan.found.order if CATALOGUE[graph.node(n).type].role in roles]
+
+    def lexicals(self) -> dict[str, Lexical]:
+        """The word functions, by node."""
+        return {n: m for n in self.nodes_of_role("lexical") if isinstance(m := self.module_of(n), Lexical)}
+
+    def pretrained_nodes(self) -> list[str]:
+        """Nodes whose weights come from the backbone and are trained in some way."""
+        graph = self.plan.graph
+        return [n for n in self.keys if graph.node(n).type in PRETRAINED and tuning_of(graph.node(n)) != "frozen"]
+
+    def train(self, mode: bool = True) -> FunctionGraph:
+        super().train(mode)
+        for module in self.modules_by_key.values():
+            if mode and not any(parameter.requires_grad for parameter in module.parameters()):
+                if any(True for _ in module.parameters()):
+                    module.eval()
+        return self
+
+    def steps_for(self, wanted: Sequence[str], given: Sequence[str] = ()) -> tuple[Step, ...]:
+        """The steps that compute `wanted` from `given`; remembered."""
+        key = (tuple(wanted), tuple(sorted(given)))
+        if key not in self._chosen:
+            self._chosen[key] = self.program.for_outputs(*key)
+        return self._chosen[key]
+
+    def forward(self, batch: Batch, *, wanted: Sequence[str] = (), open_exits: bool = False, timed: bool = False,
+                count_layers: bool = False) -> Outcome:
+        """Run a batch.
+
+        Args:
+            wanted: ports to compute; the graph's answer by default.
+            open_exits: all rows go on at exits, as in training; the answer is then that of the last way.
+            timed: note rows and seconds of every node.
+            count_layers: note how many encoder layers each row ran.
+        """
+        ports = tuple(wanted) or (self.answer,)
+        slots: list[Flow | None] = [None] * len(self.program.slots)
+        for port, flow in batch.given.items():
+            slots[self.program.slots[port]] = flow
+        record = Record(timed=timed)
+        if count_layers:
+            record.layers = torch.zeros(batch.size, dtype=torch.int64, device=batch.device)
+        run_steps(self.steps_for(ports, tuple(batch.given)), State(slots, batch, record, open_exits))
+        flows = {port: flow for port in ports if (flow := slots[self.program.slots[port]]) is not None}
+        return Outcome(flows, record)
+
+    def logits(self, outcome: Outcome, size: int) -> Tensor:
+        """(size, C) float32: the answer's logits in the batch's order. Every row must have been answered."""
+        flow = outcome.flows[self.answer]
+        if flow.rows is None:
+            return flow.value
+        out = flow.value.new_full((size, flow.value.shape[1]), float("nan"))
+        return out.index_copy(0, flow.rows, flow.value)

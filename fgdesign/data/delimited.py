@@ -21,9 +21,13 @@ SEPARATOR_LINE = re.compile(r"""["']?sep=(.)["']?\r?\n?""", re.IGNORECASE)
 CELL_LIMIT = 1_000_000  # characters
 CELL_LINES = 5000  # lines of one cell; beyond, its quote is taken for one that never closes
 REPAIR_LINES = 50  # lines over which a badly quoted record is put together
+LONG_CELL = 100  # lines from which on a cell is pointed out
+NOWHERE = "\x1f"  # stands for a delimiter where there is one column only
+PAIRS, LOOSE, BACKSLASH = "pairs", "loose", "backslash"
 SAMPLE_CHARACTERS = 1 << 18
 SAMPLE_RECORDS = 500
-MOSTLY, OFTEN = 0.8, 0.4  # shares of records of one width that make a delimiter
+MANY_CELLS = 4  # more than these in every other line are no accident
+MOSTLY, OFTEN = 0.9, 0.5  # shares of records of one width that make a delimiter
 
 Record = tuple[int, list[str]]
 
@@ -34,6 +38,7 @@ class Repairs:
 
     unclosed: list[int] = field(default_factory=list)
     requoted: list[int] = field(default_factory=list)
+    many_lines: list[int] = field(default_factory=list)
     zero_bytes: int = 0
 
 
@@ -51,30 +56,45 @@ def _units(data: bytes, text: str, encoding: str) -> int:
     return data.count(text.encode(encoding))
 
 
-def find_delimiter(text: str, *, complete: bool) -> tuple[str, int]:
+def find_delimiter(text: str, said: str, *, complete: bool) -> tuple[str, int]:
     """(delimiter, cells per record) of the beginning of a file; ("", 1) when it has one column.
 
     Args:
         text: the beginning.
+        said: the delimiter that the file itself names, or "".
         complete: whether it is the whole file; otherwise its last record is not looked at.
     """
     best = ("", 1)
     best_share = 0.0
-    for delimiter in DELIMITERS:
+    for delimiter in said or DELIMITERS:
         found = read_records(iter(io.StringIO(text, newline="")), delimiter, 0, Repairs())
         sample = [cells for _, cells in islice(found, SAMPLE_RECORDS) if any(cells)]
         if not complete and 1 < len(sample) < SAMPLE_RECORDS:
             sample.pop()
-        widths = Counter(map(len, sample))
-        several = {width: number for width, number in widths.items() if width > 1}
-        if not several:
-            continue
-        width = max(several, key=lambda size: several[size])
-        share = several[width] / len(sample)
-        named = len(sample[0]) == width and _like_names(sample[0])
-        if share >= (OFTEN if named else MOSTLY) and share + named > best_share:
-            best, best_share = (delimiter, width), share + named
+        width, share = _agreement(sample)
+        if said:
+            return said, width
+        if share > best_share:
+            best, best_share = (delimiter, width), share
     return best
+
+
+def _agreement(sample: list[list[str]]) -> tuple[int, float]:
+    """(cells per record, how well the records agree on it): 0 for not at all, above 1 with a header.
+
+    Without a header nearly all must agree, unless there are many cells. With one it is enough when half
+    do, or when hardly any record has fewer: texts may have the delimiter in them.
+    """
+    several = Counter(len(cells) for cells in sample if len(cells) > 1)
+    if not several:
+        return 1, 0.0
+    width, number = several.most_common(1)[0]
+    share = number / len(sample)
+    first = len(sample[0]) if _like_names(sample[0]) else 0
+    if share >= (OFTEN if width == first or width > MANY_CELLS else MOSTLY):
+        return width, share + (width == first)
+    enough = sum(number for size, number in several.items() if size >= first) / len(sample)
+    return (first, enough / 2) if first > 1 and enough >= MOSTLY else (1, 0.0)
 
 
 def _like_names(cells: list[str]) -> bool:
@@ -96,7 +116,7 @@ def read_records(lines: Iterator[str], delimiter: str, width: int, repairs: Repa
     """
     source = _Lines(lines)
     csv.field_size_limit(max(csv.field_size_limit(), CELL_LIMIT))
-    reader = csv.reader(source, delimiter=delimiter or "\0", strict=True)
+    reader = csv.reader(source, delimiter=delimiter or NOWHERE, strict=True)
     row = 0
     while True:
         row += 1
@@ -106,13 +126,40 @@ def read_records(lines: Iterator[str], delimiter: str, width: int, repairs: Repa
         except StopIteration:
             break
         except csv.Error:
+            _check_size(source.read, row)
             cells = _repair(source, row, delimiter, width, repairs)
         else:
-            doubtful = width and len(cells) != width and '"' in source.read[0]
-            if doubtful and cells:
-                cells = _repair(source, row, delimiter, width, repairs)
+            if len(source.read[0]) > CELL_LIMIT:
+                _check_size(cells, row)
+            if len(source.read) > 1 or (len(cells) != width and '"' in source.read[0]):
+                cells = _check(cells, source, row, delimiter, width, repairs)
         yield row, cells
     repairs.zero_bytes = source.zero_bytes
+
+
+def _check(
+    cells: list[str], source: _Lines, row: int, delimiter: str, width: int, repairs: Repairs
+) -> list[str]:
+    """Repair a record that only seems well-formed: of another width, or of lines that are records alone.
+
+    A comma is usual in a text of several lines, so there the width of the first line proves nothing.
+    """
+    swallowed = False
+    if len(source.read) > 1 and delimiter != ",":
+        swallowed = len(source.read[0].split(delimiter or NOWHERE)) == width > 1
+    if width and cells and (len(cells) != width or swallowed):
+        cells = _repair(source, row, delimiter, width, repairs)
+    if len(source.read) > LONG_CELL:
+        repairs.many_lines.append(row)
+    return cells
+
+
+def _check_size(cells: list[str], row: int) -> None:
+    if max(map(len, cells)) > CELL_LIMIT:
+        raise DataError(
+            f"Row {row} has a cell of more than {CELL_LIMIT:,} characters, which is too long for a text to "
+            "learn from. Shorten the cell, or check the quotes in that row."
+        )
 
 
 class _Lines:
@@ -140,63 +187,72 @@ class _Lines:
     def keep(self, lines: int) -> None:
         """The record took this many lines; the others are read again."""
         self.again.extendleft(reversed(self.read[lines:]))
+        del self.read[lines:]
 
 
 def _repair(source: _Lines, row: int, delimiter: str, width: int, repairs: Repairs) -> list[str]:
     """Read a record again: the fewest lines that close its quotes and give the usual width.
 
     Where no reading gives the usual width the first that closes its quotes counts; where none closes
-    them, the first line alone does, its open quote taken as a plain character.
+    them, the first line alone does, with its open quote as a plain character.
     """
-    if max(map(len, source.read)) > CELL_LIMIT:
-        raise DataError(
-            f"Row {row} has a cell of more than {CELL_LIMIT:,} characters, which is too long for a text to "
-            "learn from. Shorten the cell, or check the quotes in that row."
-        )
+    alone, is_open = split_loosely(source.read[0], delimiter, PAIRS)
+    if is_open and len(alone) == width:
+        source.keep(1)
+        repairs.unclosed.append(row)
+        return alone
     closed: tuple[list[str], int] | None = None
     for lines in range(1, min(len(source.read), REPAIR_LINES) + 1):
+        if lines > 1 and _is_record(source.read[lines - 1], delimiter, width):
+            break
         record = "".join(source.read[:lines])
-        for backslash in (False, True) if "\\" in record else (False,):
-            cells, is_open = split_loosely(record, delimiter, backslash=backslash)
+        for rule in (PAIRS, LOOSE, BACKSLASH):
+            cells, is_open = split_loosely(record, delimiter, rule)
             if not is_open and len(cells) == width:
                 source.keep(lines)
                 repairs.requoted.append(row)
                 return cells
             if not is_open and closed is None:
                 closed = cells, lines
-    alone, is_open = split_loosely(source.read[0], delimiter, backslash=False)
-    if closed is None or (is_open and len(alone) == width):
-        source.keep(1)
+    if closed is None:
         repairs.unclosed.append(row)
-        return alone
-    source.keep(closed[1])
-    return closed[0]
+    cells, lines = closed or (alone, 1)
+    source.keep(lines)
+    return cells
 
 
-def split_loosely(record: str, delimiter: str, *, backslash: bool) -> tuple[list[str], bool]:
+def _is_record(line: str, delimiter: str, width: int) -> bool:
+    """Whether a line that begins with a quote is a record by itself."""
+    if not line.startswith('"'):
+        return False
+    cells, is_open = split_loosely(line, delimiter, PAIRS)
+    return not is_open and len(cells) == width
+
+
+def split_loosely(record: str, delimiter: str, rule: str) -> tuple[list[str], bool]:
     """(cells, whether a quote stayed open) of one record; a quote closes only before a delimiter or the end.
 
     Args:
         record: with or without its line end.
-        backslash: whether a backslash before a quote makes it a plain character.
+        delimiter: one character, or "" for one column.
+        rule: PAIRS, two quotes are always a plain one; LOOSE, only where the second does not close;
+            BACKSLASH, one after a backslash is a plain one.
     """
     record = record.rstrip("\r\n")
+    delimiter = delimiter or NOWHERE
     cells: list[str] = []
     place = 0
     while True:
-        start = place
-        while record[start : start + 1] == " ":
-            start += 1
+        start = _after_spaces(record, place)
         if record[start : start + 1] == '"':
-            end = _closing_quote(record, start + 1, delimiter, backslash=backslash)
+            end = _closing_quote(record, start + 1, delimiter, rule)
             if end < 0:
-                rest = record[start + 1 :]
-                return cells + (rest.split(delimiter) if delimiter else [rest]), True
+                return cells + record[place:].split(delimiter), True
             cell = record[start + 1 : end].replace('""', '"')
-            cells.append(cell.replace('\\"', '"') if backslash else cell)
+            cells.append(cell.replace('\\"', '"') if rule == BACKSLASH else cell)
             place = _after_spaces(record, end + 1)
         else:
-            end = record.find(delimiter, place) if delimiter else -1
+            end = record.find(delimiter, place)
             end = len(record) if end < 0 else end
             cells.append(record[place:end])
             place = end
@@ -205,17 +261,13 @@ def split_loosely(record: str, delimiter: str, *, backslash: bool) -> tuple[list
         place += 1
 
 
-def _closing_quote(record: str, place: int, delimiter: str, *, backslash: bool) -> int:
+def _closing_quote(record: str, place: int, delimiter: str, rule: str) -> int:
     """Where the quoted cell that begins at `place` ends, or -1."""
     while (place := record.find('"', place)) >= 0:
-        if backslash and record[place - 1] == "\\":
-            place += 1
-        elif record[place + 1 : place + 2] == '"' and not _ends(record, place + 2, delimiter):
+        if rule == PAIRS and record[place + 1 : place + 2] == '"':
             place += 2
-        elif _ends(record, place + 1, delimiter):
+        elif not (rule == BACKSLASH and record[place - 1] == "\\") and _ends(record, place + 1, delimiter):
             return place
-        elif record[place + 1 : place + 2] == '"':
-            place += 2
         else:
             place += 1
     return -1

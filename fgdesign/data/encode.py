@@ -57,8 +57,9 @@ def encode(
         max_length: tokens per text or pair, special tokens included; the longer text of a pair is cut.
     """
     wide = len(tokenizer) > np.iinfo(np.uint16).max + 1
-    ids: list[Ids] = [np.empty(0, np.uint32 if wide else np.uint16)]
-    segments: list[NDArray[np.uint8]] = [np.empty(0, np.uint8)]
+    dtype = np.dtype(np.uint32 if wide else np.uint16)
+    ids: list[NDArray[Any]] = [np.empty(0, dtype)]
+    segments = [np.empty(0, np.uint8)]
     offsets = np.zeros(len(texts) + 1, np.int64)
     truncated = np.zeros(len(texts), bool)
     backend = tokenizer.backend_tokenizer
@@ -71,8 +72,8 @@ def encode(
         lists = [encoding.ids for encoding in found]
         offsets[rows.start + 1 : rows.stop + 1] = [len(row) for row in lists]
         truncated[rows] = [bool(encoding.overflowing) for encoding in found]
-        ids.append(_flat(lists, ids[0].dtype))
-        segments.append(_flat([encoding.type_ids for encoding in found], segments[0].dtype))
+        ids.append(_flat(lists, dtype))
+        segments.append(_flat([encoding.type_ids for encoding in found], np.uint8))
     return Encoded(np.concatenate(ids), np.cumsum(offsets), np.concatenate(segments), truncated)
 
 

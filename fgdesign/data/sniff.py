@@ -79,7 +79,9 @@ def _inside_zip(data: bytes, name: str) -> str:
             members = archive.namelist()
             first = archive.read("mimetype")[:80] if "mimetype" in members else b""
     except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError, EOFError) as error:
-        raise DataError(f"{name} is a damaged ZIP archive or Excel file ({error}). Save or send it again.") from None
+        raise DataError(
+            f"{name} is a damaged ZIP archive or Excel file ({error}). Save or send it again."
+        ) from None
     if "xl/workbook.xml" in members:
         return "xlsx"
     if b"opendocument" in first:
@@ -105,7 +107,9 @@ def text_encoding(data: bytes, name: str) -> tuple[str, int]:
     shown = data[:SAMPLE].decode(encoding, "replace")
     controls = len(CONTROLS.findall(shown)) / max(1, len(shown))
     if controls > (0.3 if encoding.startswith("utf") else 0.02):
-        raise DataError(f"{name} is no text: its bytes belong to some program. Give a table, such as a CSV file.")
+        raise DataError(
+            f"{name} is no text: its bytes belong to some program. Give a table, such as a CSV file."
+        )
     return encoding, 0
 
 
@@ -145,11 +149,11 @@ def _legacy(data: bytes) -> str:
 
 
 def _foreign_lines(data: bytes) -> bytes:
-    """The first lines that have bytes beyond ASCII; line breaks are bytes of their own in all encodings here."""
-    lines = (match[0] for match in re.finditer(rb"[^\r\n]*[\x80-\xff][^\r\n]*", data))
+    """The first lines that have bytes beyond ASCII; in all encodings here a line break is one byte."""
     sample = bytearray()
-    for line in lines:
-        sample += line[:SAMPLE] + b"\n"
+    for line in io.BytesIO(data.replace(b"\r", b"\n")):
+        if not line.isascii():
+            sample += line
         if len(sample) >= SAMPLE:
             break
     return bytes(sample)
@@ -182,7 +186,9 @@ def _usual() -> dict[str, Callable[[str], int]]:
 
 def _characters(encoding: str, first: int, last: int, low: int = 0xA1) -> frozenset[str]:
     """The characters of the lead bytes `first` to `last`: where these standards keep the frequent ones."""
-    pairs = b"".join(bytes((lead, trail)) + b"\n" for lead in range(first, last + 1) for trail in range(low, 0xFF))
+    pairs = b"".join(
+        bytes((lead, trail)) + b"\n" for lead in range(first, last + 1) for trail in range(low, 0xFF)
+    )
     return frozenset(FOREIGN.findall(pairs.decode(encoding, "ignore")))
 
 
@@ -198,4 +204,7 @@ def _with_kana(text: str, usual: frozenset[str]) -> int:
 
 def _cyrillic(text: str) -> int:
     """Letters of words of two and more: an accented letter between Latin ones does not count."""
-    return sum(len(word) for word in re.findall("(?<![\u0400-\u04ff])[\u0410-\u042f\u0401]?[\u0430-\u044f\u0451]{2,}", text))
+    return sum(
+        len(word)
+        for word in re.findall("(?<![\u0400-\u04ff])[\u0410-\u042f\u0401]?[\u0430-\u044f\u0451]{2,}", text)
+    )

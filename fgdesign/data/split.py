@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,27 +47,26 @@ def split(dataset: Dataset, *, valid: float = 0.125, test: float = 0.125, seed: 
     Raises:
         DataError: the shares are out of range.
     """
-    if not (0 <= valid and 0 <= test and valid + test < 1):
+    if min(valid, test) < 0 or not valid + test < 1:
         raise DataError(
             f"The shares {valid:g} for validation and {test:g} for test leave no rows to train on or are "
             "negative. Choose shares from 0 on whose sum is below 1."
         )
     strata, notes = _strata(dataset)
-    groups = _groups(dataset)
-    if copies := len(dataset) - len(groups):
+    group = _groups(dataset)
+    sizes = np.bincount(group)
+    if copies := len(dataset) - len(sizes):
         verb = "repeats" if copies == 1 else "repeat"
         notes.append(f"{count(copies, 'row')} {verb} the text of another; all copies are in the same part.")
-    order = _stratified_order(groups, strata, np.random.default_rng(seed))
-    part = np.zeros(len(dataset), np.int64)
-    left = order
+    order, keep = _order(sizes, strata[np.unique(group, return_index=True)[1]], seed)
+    part = np.zeros(len(sizes), np.int64)
     for number, share, name in ((2, test, "test"), (1, valid / (1 - test), "validation")):
-        taken = _take(left, share)
-        left = [(group, keep) for place, (group, keep) in enumerate(left) if place not in taken]
-        for place in taken.values():
-            part[place] = number
-        if share and not taken:
+        taken = _take(sizes[order], keep, share)
+        part[order[taken]] = number
+        order, keep = order[~taken], keep[~taken]
+        if share and not taken.any():
             notes.append(f"There are too few rows for a {name} part; it is empty.")
-    train, valid_rows, test_rows = (np.flatnonzero(part == number) for number in range(3))
+    train, valid_rows, test_rows = (np.flatnonzero(part[group] == number) for number in range(3))
     return Splits(train, valid_rows, test_rows, tuple(notes))
 
 
@@ -80,13 +80,13 @@ def given_splits(
     """
     if valid is None and test is None:
         return train, split(train, seed=seed)
-    own = split(train, test=0.0, seed=seed) if valid is None else Splits(np.arange(len(train)), *_nothing(2))
+    own = split(train, valid=0.125 if valid is None else 0.0, test=0.0, seed=seed)
     parts = [part for part in (train, valid, test) if part is not None]
     whole = join(parts)
     starts = np.cumsum([0, *map(len, parts)])
     valid_rows = own.valid if valid is None else np.arange(starts[1], starts[2])
-    test_rows = np.arange(starts[-2], starts[-1]) if test is not None else _nothing(1)[0]
-    notes = list(own.notes)
+    test_rows = np.empty(0, np.int64) if test is None else np.arange(starts[-2], starts[-1])
+    notes = list(own.notes) if valid is None else []
     for name, other in (("validation", valid), ("test", test)):
         shared = len(set(_keys(train)) & set(_keys(other))) if other is not None else 0
         if shared:
@@ -106,13 +106,12 @@ def join(parts: list[Dataset]) -> Dataset:
         same = (part.task.kind, part.labels) == (first.task.kind, first.labels)
         if not same or (part.targets is None) != (first.targets is None):
             raise DataError(
-                f"The files have different tasks or labels: {first.task.kind} with "
-                f"{count(len(first.labels), 'label')}, {part.task.kind} with {count(len(part.labels), 'label')}. "
+                f"The files have different tasks or labels: {_described(first)}, {_described(part)}. "
                 "Read the other files with the labels of the training file."
             )
         if (part.texts_b is None) != (first.texts_b is None):
             raise DataError("One file has a second text and another has none. Name the same columns in both.")
-    targets = [part.targets for part in parts if part.targets is not None]
+    targets: list[NDArray[Any]] = [part.targets for part in parts if part.targets is not None]
     return replace(
         first,
         texts=[text for part in parts for text in part.texts],
@@ -124,23 +123,24 @@ def join(parts: list[Dataset]) -> Dataset:
     )
 
 
-def _nothing(parts: int) -> list[Rows]:
-    return [np.empty(0, np.int64) for _ in range(parts)]
+def _described(dataset: Dataset) -> str:
+    return f"{dataset.task.kind} with {count(len(dataset.labels), 'label')}"
 
 
-def _keys(dataset: Dataset) -> Iterable[tuple[str, str]]:
+def _keys(dataset: Dataset) -> Iterable[str]:
     """What makes two rows the same text: case and white space do not count."""
-    second = dataset.texts_b or [""] * len(dataset)
-    for text, text_b in zip(dataset.texts, second, strict=True):
-        yield " ".join(text.split()).casefold(), " ".join(text_b.split()).casefold()
+    if dataset.texts_b is None:
+        return (" ".join(text.split()).casefold() for text in dataset.texts)
+    pairs = zip(dataset.texts, dataset.texts_b, strict=True)
+    return (
+        "\n".join((" ".join(text.split()), " ".join(text_b.split()))).casefold() for text, text_b in pairs
+    )
 
 
-def _groups(dataset: Dataset) -> list[list[int]]:
-    """Rows with the same text, together."""
-    groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for row, key in enumerate(_keys(dataset)):
-        groups[key].append(row)
-    return list(groups.values())
+def _groups(dataset: Dataset) -> Rows:
+    """(N,) a number for each row, from 0 on, the same for rows of the same text."""
+    seen: dict[str, int] = {}
+    return np.fromiter((seen.setdefault(key, len(seen)) for key in _keys(dataset)), np.int64, len(dataset))
 
 
 def _strata(dataset: Dataset) -> tuple[Rows, list[str]]:
@@ -162,41 +162,37 @@ def _strata(dataset: Dataset) -> tuple[Rows, list[str]]:
     if not rare:
         return strata, []
     shown = ", ".join(f"'{short(dataset.labels[label])}'" for label in rare[:3])
-    few = f"{count(len(rare), 'label')} with fewer than {FEWEST} rows ({shown}{', ...' if len(rare) > 3 else ''})"
+    shown += ", ..." if len(rare) > 3 else ""
+    few = f"{count(len(rare), 'label')} with fewer than {FEWEST} rows ({shown})"
     return np.where(np.isin(strata, rare), -1, strata), [f"{few}: those rows are all in the training part."]
 
 
-def _stratified_order(
-    groups: list[list[int]], strata: Rows, rng: np.random.Generator
-) -> list[tuple[list[int], bool]]:
-    """Groups stratum by stratum, shuffled inside, large ones first; with whether it must stay in train.
+def _order(sizes: Rows, strata: Rows, seed: int) -> tuple[Rows, NDArray[np.bool_]]:
+    """Groups stratum by stratum, shuffled inside, large ones first; with whether each must stay in train.
 
-    The first group of each stratum stays, so that every label is trained on. Rows that are only trained
-    on are not in the order.
+    The first group of each stratum stays, so that every label is trained on. Groups that are only trained
+    on (stratum -1) are not in the order.
+
+    Args:
+        sizes: (G,) rows of each group.
+        strata: (G,) stratum of each group.
     """
-    by_stratum: dict[int, list[list[int]]] = defaultdict(list)
-    for group in groups:
-        if strata[group[0]] >= 0:
-            by_stratum[int(strata[group[0]])].append(group)
-    order: list[tuple[list[int], bool]] = []
-    for stratum in sorted(by_stratum):
-        members = by_stratum[stratum]
-        shuffled = [members[place] for place in rng.permutation(len(members))]
-        shuffled.sort(key=len, reverse=True)
-        order += [(group, place == 0) for place, group in enumerate(shuffled)]
-    return order
+    shuffled = np.random.default_rng(seed).permutation(len(sizes))
+    order = np.lexsort((shuffled, -sizes, strata))
+    order = order[strata[order] >= 0]
+    return order, np.diff(strata[order], prepend=-1) != 0
 
 
-def _take(order: list[tuple[list[int], bool]], share: float) -> dict[int, list[int]]:
-    """Position -> rows of the groups to take: evenly along the order, about `share` of their rows."""
-    taken: dict[int, list[int]] = {}
+def _take(sizes: Rows, keep: NDArray[np.bool_], share: float) -> NDArray[np.bool_]:
+    """Which of the ordered groups to take: evenly along the order, about `share` of their rows."""
+    taken = np.zeros(len(sizes), bool)
     owed = 0.0
-    for place, (group, keep) in enumerate(order):
-        owed += share * len(group)
-        if not keep and owed >= len(group) / 2:
-            taken[place] = group
-            owed -= len(group)
-    free = [place for place, (_, keep) in enumerate(order) if not keep]
-    if share and not taken and free:
-        taken[free[-1]] = order[free[-1]][0]
+    for place, (size, stays) in enumerate(zip(sizes.tolist(), keep.tolist(), strict=True)):
+        owed += share * size
+        if owed >= size / 2 and not stays and share:
+            taken[place] = True
+            owed -= size
+    free = np.flatnonzero(~keep)
+    if share and len(free) and not taken.any():
+        taken[free[-1]] = True
     return taken

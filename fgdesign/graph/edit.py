@@ -5,37 +5,43 @@ Knows nothing of shapes beyond what `validate.connection_problem` says, nor of t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from fgdesign.errors import GraphError, choices
 from fgdesign.graph.catalogue import node_type
 from fgdesign.graph.catalogue.answers import HEAD_TYPES
-from fgdesign.graph.spec import ID_RULE, Edge, Graph, Node
+from fgdesign.graph.spec import ID_RULE, MAX_NODES, Edge, Graph, Node
 from fgdesign.graph.validate import connection_problem
 
 GRID = 24.0
+LONGEST_STEM = 58  # room for a number behind it
 
 
 def fresh_id(graph: Graph, stem: str) -> str:
     """An id that is not taken: the stem, or the stem with the next free number."""
-    taken = set(graph.ids)
-    return next(name for name in (stem, *(f"{stem}_{i}" for i in range(2, len(taken) + 3))) if name not in taken)
+    return _free_name(set(graph.ids), stem)
+
+
+def _free_name(taken: set[str], stem: str) -> str:
+    short = stem[:LONGEST_STEM]
+    return next(name for name in chain((stem,), (f"{short}_{i}" for i in count(2))) if name not in taken)
 
 
 def add_node(graph: Graph, kind: str, *, node_id: str | None = None, position: tuple[float, float] | None = None,
              tuning: str | None = None, **params: Any) -> Graph:
-    """Add a node of type `kind`. Raises GraphError for an unknown type, parameter or taken id."""
+    """Add a node of type `kind`. Raises GraphError for an unknown type, parameter or tuning, or a taken id."""
     entry = node_type(kind)
     new = node_id or fresh_id(graph, kind.partition("/")[0])
     _free_id(graph, new)
     taken = {node.position for node in graph.nodes}
     while position is not None and position in taken:
         position = (position[0] + GRID, position[1] + GRID)
-    node = Node(new, entry.name, {}, position, tuning)
-    return set_params(graph.with_nodes((*graph.nodes, node)), new, **params)
+    node = Node(new, entry.name, {}, position)
+    return set_tuning(set_params(_with_more(graph, [node]), new, **params), [new], tuning)
 
 
 def remove_nodes(graph: Graph, node_ids: Iterable[str]) -> Graph:
@@ -91,50 +97,51 @@ def set_params(graph: Graph, node_id: str, **params: Any) -> Graph:
         param = entry.param(name)
         if param is None:
             raise GraphError(f"{entry.title} has no parameter '{name}'. {choices((p.name for p in entry.params), name)}")
-        if value is None or value == param.default:
-            merged.pop(name, None)
-            continue
-        reason = param.problem(value)
+        reason = None if value is None else param.problem(value)
         if reason:
             raise GraphError(f"{node_id}.{name}: {reason}. {param.help}")
-        merged[name] = value
-    outputs = entry.output_names(entry.with_defaults(merged))
+        if value is None or value == param.default:
+            merged.pop(name, None)
+        else:
+            merged[name] = copy.deepcopy(value)
+    outputs = entry.output_names(merged)
     edges = (edge for edge in graph.edges if edge.source_node != node_id or edge.source_port in outputs)
-    return _replace_node(graph.with_edges(edges), replace(node, params=merged))
+    return _replace_nodes(graph.with_edges(edges), [replace(node, params=merged)])
 
 
 def set_tuning(graph: Graph, node_ids: Iterable[str], tuning: str | None) -> Graph:
     """Set how nodes are trained; None takes the type's default. Raises GraphError for a wrong word."""
-    for node_id in node_ids:
-        node = graph.node(node_id)
+    nodes = [graph.node(node_id) for node_id in node_ids]
+    for node in nodes:
         entry = node_type(node.type)
         if tuning is not None and tuning not in entry.tunings:
-            raise GraphError(f"{entry.title} '{node_id}' cannot be tuned as '{tuning}'. {choices(entry.tunings)}")
-        graph = _replace_node(graph, replace(node, tuning=tuning))
-    return graph
+            fix = choices(entry.tunings, tuning) if entry.tunings else "It has nothing to train."
+            raise GraphError(f"{entry.title} '{node.id}' cannot be tuned as '{tuning}'. {fix}")
+    return _replace_nodes(graph, (replace(node, tuning=tuning) for node in nodes))
 
 
 def move(graph: Graph, positions: Mapping[str, tuple[float, float]]) -> Graph:
     """Place nodes. Raises GraphError for unknown ids."""
-    for node_id, (x, y) in positions.items():
-        graph = _replace_node(graph, replace(graph.node(node_id), position=(float(x), float(y))))
-    return graph
+    return _replace_nodes(
+        graph, (replace(graph.node(node_id), position=(float(x), float(y))) for node_id, (x, y) in positions.items())
+    )
 
 
 def duplicate(graph: Graph, node_ids: Iterable[str]) -> tuple[Graph, dict[str, str]]:
     """Copy nodes and the edges among them. Returns the graph and old id -> new id."""
     names: dict[str, str] = {}
-    for node_id in node_ids:
-        node = graph.node(node_id)
-        names[node_id] = fresh_id(graph, node_id.rstrip("0123456789").rstrip("_") or node_id)
+    taken, nodes = set(graph.ids), []
+    for node in map(graph.node, dict.fromkeys(node_ids)):
+        names[node.id] = _free_name(taken, node.id.rstrip("0123456789").rstrip("_") or node.id)
+        taken.add(names[node.id])
         place = node.position and (node.position[0] + 2 * GRID, node.position[1] + 2 * GRID)
-        graph = graph.with_nodes((*graph.nodes, replace(node, id=names[node_id], position=place)))
+        nodes.append(replace(node, id=names[node.id], position=place))
     copies = tuple(
         Edge(f"{names[edge.source_node]}.{edge.source_port}", f"{names[edge.target_node]}.{edge.target_port}",
              edge.weight)
         for edge in graph.edges if edge.source_node in names and edge.target_node in names
     )
-    return graph.with_edges((*graph.edges, *copies)), names
+    return _with_more(graph, nodes).with_edges((*graph.edges, *copies)), names
 
 
 def splice(graph: Graph, source: str, target: str, node_id: str) -> Graph:
@@ -155,12 +162,19 @@ def _free_id(graph: Graph, node_id: str) -> None:
         raise GraphError(f"'{node_id}' cannot be an id: it is a lower-case letter, then letters, digits or _ (64 at "
                          "most).")
     if node_id in graph.ids:
-        free = next(f"{node_id}_{i}" for i in count(2) if f"{node_id}_{i}" not in graph.ids)
-        raise GraphError(f"A node is already called '{node_id}'. A free name is '{free}'.")
+        raise GraphError(f"A node is already called '{node_id}'. A free name is '{fresh_id(graph, node_id)}'.")
 
 
-def _replace_node(graph: Graph, node: Node) -> Graph:
-    return graph.with_nodes(node if other.id == node.id else other for other in graph.nodes)
+def _with_more(graph: Graph, nodes: Iterable[Node]) -> Graph:
+    more = graph.with_nodes((*graph.nodes, *nodes))
+    if len(more.nodes) > MAX_NODES:
+        raise GraphError(f"The graph would have {len(more.nodes):,} nodes; the limit is {MAX_NODES:,}. Remove some.")
+    return more
+
+
+def _replace_nodes(graph: Graph, nodes: Iterable[Node]) -> Graph:
+    new = {node.id: node for node in nodes}
+    return graph.with_nodes(new.get(node.id, node) for node in graph.nodes)
 
 
 def _renamed(edge: Edge, old: str, new: str) -> Edge:

@@ -6,7 +6,8 @@ Pure functions graph -> data, tolerant of unfinished graphs: what cannot be know
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import networkx as nx
@@ -15,23 +16,24 @@ from fgdesign.graph import rows as r
 from fgdesign.graph.backbones import BackboneInfo, describe_backbone
 from fgdesign.graph.catalogue import CATALOGUE
 from fgdesign.graph.spec import Edge, Graph, Node
-from fgdesign.graph.types import LOGITS, Cost, NodeType, ShapeError, Site, Value, with_outputs
+from fgdesign.graph.types import LOGITS, TOKENS, Cost, MisfitError, NodeType, ShapeError, Site, Value, with_outputs
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A node whose inputs do not fit: why, and what to do."""
+    """A node whose inputs do not fit: why, and what to do. `misfit`: no setting of the node can mend it."""
 
     node: str
     message: str
     fix: str
+    misfit: bool = False
 
 
 @dataclass(frozen=True)
 class Inference:
     """All that follows from a graph. Ports are named `"node.port"`.
 
-    order: node ids, sources first. values: what each output carries. node_rows / rows: which rows a node
+    order: node ids, sources first; without those in or behind a cycle. values: what each output carries. node_rows / rows: which rows a node
     runs on / a port holds. gates: learned routers whose gate weight still rides on a port. static: ports
     that are the same for a text every time. frontier: static ports that other nodes read. answer: the port
     that is the graph's result.
@@ -52,7 +54,7 @@ class Inference:
 
 @dataclass(frozen=True)
 class Summary:
-    """Totals of a graph; layers that share weights count once. Expected costs assume even routers."""
+    """Totals of a graph; layers that share weights count once. Expected: routers and exits choose evenly."""
 
     nodes: int
     parameters: int
@@ -83,7 +85,7 @@ def tuning_of(node: Node) -> str:
 
 
 def ways_of(graph: Graph) -> r.Ways:
-    """The choices that routers and exits offer."""
+    """The choices that routers and exits offer, as many as a trained graph takes."""
     branches, taken = {}, {}
     for node in graph.nodes:
         entry = known_type(node)
@@ -91,9 +93,15 @@ def ways_of(graph: Graph) -> r.Ways:
             continue
         params = entry.with_defaults(node.params)
         branches[node.id] = entry.output_names(params)
-        every = len(branches[node.id]) if params.get("method") == "soft" else params.get("k", 1)
-        taken[node.id] = every if isinstance(every, int) else 1
+        taken[node.id] = min(params.get("k", 1), len(branches[node.id]))
     return r.Ways(branches, taken)
+
+
+def training_ways(graph: Graph, ways: r.Ways) -> r.Ways:
+    """The same choices while training, when a soft router takes all its branches."""
+    soft = {name: len(branches) for name, branches in ways.branches.items()
+            if graph.node(name).params.get("method") == "soft"}
+    return r.Ways(ways.branches, {**ways.taken, **soft})
 
 
 def wiring(graph: Graph) -> nx.MultiDiGraph:
@@ -104,6 +112,20 @@ def wiring(graph: Graph) -> nx.MultiDiGraph:
         if net.has_node(edge.source_node) and net.has_node(edge.target_node):
             net.add_edge(edge.source_node, edge.target_node)
     return net
+
+
+def in_order(graph: Graph) -> Iterator[str]:
+    """Node ids, sources first, otherwise as drawn; without those in or behind a cycle."""
+    open_edges = {node_id: sum(edge.source_node in graph.by_id for edge in graph.into(node_id)) for node_id in graph.by_id}
+    ready = deque(node_id for node_id, count in open_edges.items() if not count)
+    while ready:
+        node_id = ready.popleft()
+        yield node_id
+        for edge in graph.out_of(node_id):
+            if edge.target_node in open_edges:
+                open_edges[edge.target_node] -= 1
+                if not open_edges[edge.target_node]:
+                    ready.append(edge.target_node)
 
 
 def infer(graph: Graph, classes: int = 0) -> Inference:
@@ -122,10 +144,6 @@ class _Pass:
     def __init__(self, graph: Graph, backbone: BackboneInfo, classes: int) -> None:
         self.graph, self.backbone, self.classes = graph, backbone, classes
         self.ways = ways_of(graph)
-        self.incoming: dict[str, list[Edge]] = {node.id: [] for node in graph.nodes}
-        for edge in graph.edges:
-            if edge.target_node in self.incoming:
-                self.incoming[edge.target_node].append(edge)
         self.values: dict[str, Value] = {}
         self.costs: dict[str, Cost] = {}
         self.node_rows: dict[str, r.Rows] = {}
@@ -135,13 +153,12 @@ class _Pass:
         self.faults: list[Fault] = []
 
     def run(self) -> Inference:
-        net = wiring(self.graph)
-        order = tuple(nx.topological_sort(net)) if nx.is_directed_acyclic_graph(net) else ()
-        nodes = {node.id: node for node in self.graph.nodes}
+        order = tuple(in_order(self.graph))
         for node_id in order:
-            entry = known_type(nodes[node_id])
+            node = self.graph.node(node_id)
+            entry = known_type(node)
             if entry is not None:
-                self._visit(nodes[node_id], entry)
+                self._visit(node, entry)
         return Inference(
             order, self.values, self.costs, self.node_rows, self.rows, self.gates, self.ways,
             frozenset(self.static), self._frontier(), answer_port(self.graph, self.values), tuple(self.faults),
@@ -156,22 +173,23 @@ class _Pass:
         try:
             outputs = entry.shapes(site)
             cost = entry.costs(with_outputs(site, outputs))
+            self._place_rows(node, entry)
         except ShapeError as error:
-            self.faults.append(Fault(node.id, str(error), error.fix))
+            self.faults.append(Fault(node.id, str(error), error.fix, isinstance(error, MisfitError)))
             return
-        except (TypeError, KeyError, ValueError, ZeroDivisionError):
-            return  # a parameter of a wrong kind; `validate` reports it
+        except r.TangledRows as error:
+            self.faults.append(Fault(node.id, str(error), "Merge the branches of each router before the next one."))
+            return
         self.costs[node.id] = cost
         for port, value in outputs.items():
             self.values[f"{node.id}.{port}"] = value
-        self._place_rows(node.id, entry)
         self._mark_static(node, entry, cost)
 
     def _arriving(self, node: Node, entry: NodeType) -> dict[str, Sequence[Value]] | None:
         """Values per input port, or None where one is missing or of a type the port does not take."""
         arriving: dict[str, Sequence[Value]] = {}
         for port in entry.inputs:
-            sources = [edge.source for edge in self.incoming[node.id] if edge.target_port == port.name]
+            sources = [edge.source for edge in self.graph.into(node.id, port.name)]
             values = [self.values[source] for source in sources if source in self.values]
             if len(values) < len(sources) or (not values and not port.optional):
                 return None
@@ -180,61 +198,60 @@ class _Pass:
             arriving[port.name] = values
         return arriving
 
-    def _place_rows(self, node_id: str, entry: NodeType) -> None:
-        sources = [edge.source for edge in self.incoming[node_id]]
+    def _sources(self, node: Node, entry: NodeType) -> list[str]:
+        """Ports that feed inputs the node has."""
+        return [edge.source for edge in self.graph.into(node.id) if entry.input(edge.target_port)]
+
+    def _place_rows(self, node: Node, entry: NodeType) -> None:
+        sources = self._sources(node, entry)
         held = [self.rows[source] for source in sources]
-        unite = unites(self.graph.node(node_id))
+        unite = unites(node)
         mine = r.either(held, self.ways) if unite else r.both(held, self.ways)
-        self.node_rows[node_id] = mine
+        self.node_rows[node.id] = mine
         gates = frozenset().union(*(self.gates[source] for source in sources))
         if unite or entry.role == "merge":
             gates = frozenset(gate for gate in gates if self._undivided(gate, sources))
         elif entry.role == "head":
             gates = frozenset()
-        for port in self._outputs(node_id, entry):
-            name = f"{node_id}.{port}"
-            branching = entry.role in ("router", "exit")
-            self.rows[name] = r.choose(mine, node_id, port) if branching else mine
-            self.gates[name] = gates | {node_id} if entry.name.startswith("router/") else gates
+        for port in self.ways.branches.get(node.id, entry.outputs):
+            name = f"{node.id}.{port}"
+            self.rows[name] = r.choose(mine, node.id, port) if node.id in self.ways.branches else mine
+            self.gates[name] = gates | {node.id} if entry.name.startswith("router/") else gates
 
     def _undivided(self, router: str, sources: list[str]) -> bool:
         """True where all sources came through the same single branch of the router."""
         through = {r.branches_of(self.rows[source], router) for source in sources}
         return len(through) == 1 and len(next(iter(through))) == 1
 
-    def _outputs(self, node_id: str, entry: NodeType) -> tuple[str, ...]:
-        return entry.output_names(entry.with_defaults(self.graph.node(node_id).params))
-
     def _mark_static(self, node: Node, entry: NodeType, cost: Cost) -> None:
         if entry.role == "exit":  # in training every row goes on, so the value that passes is unchanged
-            if any(edge.source in self.static for edge in self.incoming[node.id] if edge.target_port == "in"):
+            if any(edge.source in self.static for edge in self.graph.into(node.id, "in")):
                 self.static.add(f"{node.id}.next")
             return
         if entry.role in ("router", "answer", "head", "lexical") or not entry.deterministic:
             return
         if cost.trained or node.params.get("layer_drop") or (entry.role == "merge" and cost.parameters):
             return
-        if all(edge.source in self.static for edge in self.incoming[node.id]):
-            self.static.update(f"{node.id}.{port}" for port in self._outputs(node.id, entry))
+        if all(source in self.static for source in self._sources(node, entry)):
+            self.static.update(f"{node.id}.{port}" for port in entry.outputs)
 
     def _frontier(self) -> tuple[str, ...]:
         """Static ports, tokens aside, that something not static reads."""
-        read = []
+        read: dict[str, None] = {}
         for edge in self.graph.edges:
-            readers = [f"{edge.target_node}.{port}" for port in self._reader_ports(edge)]
-            if edge.source in self.static and not all(name in self.static for name in readers):
-                if self.values[edge.source].type not in ("tokens", LOGITS) and edge.source not in read:
-                    read.append(edge.source)
+            if edge.source in self.static and self.values[edge.source].type not in (TOKENS, LOGITS):
+                if not all(f"{edge.target_node}.{port}" in self.static for port in self._reader_ports(edge)):
+                    read[edge.source] = None
         return tuple(read)
 
     def _reader_ports(self, edge: Edge) -> tuple[str, ...]:
-        node = self.graph.node(edge.target_node)
-        entry = known_type(node)
-        if entry is None:
+        node = self.graph.by_id.get(edge.target_node)
+        entry = known_type(node) if node else None
+        if node is None or entry is None:
             return ()
         if entry.role == "exit":
             return ("next",) if edge.target_port == "in" else ("answer",)
-        return entry.output_names(entry.with_defaults(node.params))
+        return self.ways.branches.get(node.id, entry.outputs)
 
 
 def answer_port(graph: Graph, values: Mapping[str, Value]) -> str | None:

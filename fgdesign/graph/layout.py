@@ -16,12 +16,12 @@ from fgdesign.graph.infer import known_type, wiring
 from fgdesign.graph.spec import Graph, Node
 
 CARD_WIDTH = 140.0
-CARD_HEAD = 50.0
+CARD_HEAD = 54.0
 PORT_ROW = 16.0
 COLUMN = CARD_WIDTH + 48.0
 GAP = 28.0
-LINE_GAP = 56.0
-VIEW = (1080.0, 600.0)
+LINE_GAP = 44.0
+VIEW = (1080.0, 660.0)
 SWEEPS = 8
 BREAK_PENALTY = 0.02
 
@@ -144,3 +144,15 @@ def _spread(column: list[str], wished: dict[str, float], height: dict[str, float
 
 def _mean(values: list[float], otherwise: float) -> float:
     return sum(values) / len(values) if values else otherwise
+
+
+def free_place(graph: Graph, wished: tuple[float, float], height: float = CARD_HEAD + PORT_ROW) -> tuple[float, float]:
+    """The wished position, or the nearest one below it where a card of this height covers no other."""
+    x, y = wished
+    near = [node for node in graph.nodes if node.position and abs(node.position[0] - x) < CARD_WIDTH + 8]
+    for node in sorted(near, key=lambda node: node.position[1] if node.position else 0.0):
+        at = node.position[1] if node.position else 0.0
+        room = (card_height(graph, node) + height) / 2 + 12
+        if abs(at - y) < room:
+            y = at + room
+    return (x, y)

@@ -6,15 +6,28 @@ have been taken. `ALL` holds every row. Knows nothing of node types, shapes or t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from fgdesign.errors import FgdesignError
+
 Choice = tuple[str, str]
-Rows = frozenset[frozenset[Choice]]
+Alternative = frozenset[Choice]
+Rows = frozenset[Alternative]
 
 ALL: Rows = frozenset({frozenset()})
 NONE: Rows = frozenset()
-MOST_ALTERNATIVES = 4096
+MOST_ALTERNATIVES = 1024
+MOST_STEPS = 5_000
+
+
+class TangledRows(FgdesignError):
+    """The condition is too long to be reasoned about."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the ways through routers and exits above it have more than {MOST_ALTERNATIVES:,} "
+                         "combinations")
 
 
 @dataclass(frozen=True)
@@ -28,7 +41,7 @@ class Ways:
         return self.taken.get(router, 1) == 1
 
     def share(self, rows: Rows) -> float:
-        """Expected share of rows if every router chose evenly and no exit answered (an upper bound)."""
+        """Share of rows, at most, if every router and exit chose evenly among its branches."""
         total = 0.0
         for alternative in rows:
             chance = 1.0
@@ -44,60 +57,103 @@ def choose(rows: Rows, router: str, branch: str) -> Rows:
 
 
 def both(parts: Iterable[Rows], ways: Ways) -> Rows:
-    """Rows that all parts hold; empty where they lie in different branches of one exclusive router."""
+    """Rows that all parts hold; empty where they lie in different branches of one exclusive router.
+
+    Raises: TangledRows.
+    """
     result = ALL
     for rows in parts:
-        if rows == result:
-            continue
-        joined = (a | b for a in result for b in rows)
-        result = simplify((alternative for alternative in joined if possible(alternative, ways)), ways)
+        if result == ALL:
+            result = rows
+        elif rows not in (ALL, result):
+            if len(result) * len(rows) > 16 * MOST_ALTERNATIVES:
+                raise TangledRows
+            joined = (a | b for a in result for b in rows)
+            result = simplify((alternative for alternative in joined if possible(alternative, ways)), ways)
     return result
 
 
 def either(parts: Iterable[Rows], ways: Ways) -> Rows:
-    """Rows that at least one part holds."""
+    """Rows that at least one part holds. Raises: TangledRows."""
     return simplify((alternative for rows in parts for alternative in rows), ways)
 
 
-def possible(alternative: frozenset[Choice], ways: Ways) -> bool:
-    """False where one exclusive router would have to take two branches."""
-    routers = [router for router, _ in alternative]
-    return all(routers.count(router) <= ways.taken.get(router, 1) for router in routers)
+def overlap(one: Rows, other: Rows, ways: Ways) -> bool:
+    """True where some row may be in both."""
+    return any(possible(a | b, ways) for a in one for b in other)
 
 
-def simplify(alternatives: Iterable[frozenset[Choice]], ways: Ways) -> Rows:
-    """An equal, shorter condition: whole sets of branches become "all", narrower alternatives go."""
+def possible(alternative: Alternative, ways: Ways) -> bool:
+    """False where a router would have to take more branches than it does."""
+    times = Counter(router for router, _ in alternative)
+    return len(times) == len(alternative) or all(n <= ways.taken.get(router, 1) for router, n in times.items())
+
+
+def simplify(alternatives: Iterable[Alternative], ways: Ways) -> Rows:
+    """An equal, shorter condition: whole sets of branches become "all", narrower alternatives go.
+
+    Raises: TangledRows.
+    """
     found = set(alternatives)
-    changed = len(found) <= MOST_ALTERNATIVES
-    while changed:
-        changed = False
-        for alternative in sorted(found, key=len, reverse=True):
-            for choice in sorted(alternative):
-                rest = alternative - {choice}
-                full = {rest | {(choice[0], branch)} for branch in ways.branches[choice[0]]}
-                if alternative in found and full <= found:
-                    found = (found - full) | {rest}
-                    changed = True
-    return frozenset(a for a in found if not any(b < a for b in found))
+    if len(found) > MOST_ALTERNATIVES:
+        raise TangledRows
+    waiting = list(found) if len(found) > 1 else []
+    beside: dict[tuple[Alternative, str], set[str]] = {}
+    while waiting:
+        alternative = waiting.pop()
+        for router, branch in alternative:
+            rest = alternative - {(router, branch)}
+            seen = beside.setdefault((rest, router), set())
+            seen.add(branch)
+            if len(seen) == len(ways.branches[router]) and rest not in found:
+                found.add(rest)
+                waiting.append(rest)
+    return _widest(found)
 
 
-def uncovered(rows: Rows, ways: Ways) -> dict[str, str] | None:
-    """A choice of branches under which no alternative holds, or None where every row is held."""
-    if frozenset() in rows:
-        return None
-    if not rows:
-        return {}
-    router = min(choice[0] for alternative in rows for choice in alternative)
-    for branch in ways.branches[router]:
-        rest = frozenset(
-            alternative - {(router, branch)}
-            for alternative in rows
-            if all(other == branch for name, other in alternative if name == router)
-        )
-        missing = uncovered(rest, ways)
-        if missing is not None:
-            return {router: branch, **missing}
-    return None
+def _widest(found: set[Alternative]) -> Rows:
+    kept: list[Alternative] = []
+    for alternative in sorted(found, key=len):
+        if not any(wider <= alternative for wider in kept):
+            kept.append(alternative)
+    return frozenset(kept)
+
+
+def uncovered(rows: Rows, ways: Ways) -> tuple[Choice, ...] | None:
+    """Branches a row may take so that no alternative holds it, or None where every row is held.
+
+    Decides one choice after the other; a row takes branches that no alternative needs wherever it can.
+    Raises: TangledRows.
+    """
+    waiting: list[tuple[Rows, Alternative, Alternative]] = [(rows, frozenset(), frozenset())]
+    for _ in range(MOST_STEPS):
+        if not waiting:
+            return None
+        left, taken, refused = waiting.pop()
+        if not left:
+            return tuple(sorted(taken))
+        if frozenset() not in left:
+            waiting += _next_choices(left, taken, refused, ways)
+    raise TangledRows
+
+
+def _next_choices(
+    left: Rows, taken: Alternative, refused: Alternative, ways: Ways
+) -> list[tuple[Rows, Alternative, Alternative]]:
+    choice = min((len(alternative), min(alternative)) for alternative in left)[1]
+    router = choice[0]
+    needed = {other for alternative in left for other in alternative if other[0] == router}
+    decided = needed | taken | refused
+    free = [(router, branch) for branch in ways.branches[router] if (router, branch) not in decided]
+    quota = ways.taken.get(router, 1) - sum(name == router for name, _ in taken)
+    if len(free) >= quota:
+        rest = frozenset(alternative for alternative in left if not alternative & needed)
+        return [(rest, taken | frozenset(free[:quota]), refused)]
+    chosen = (frozenset(alternative - {choice} for alternative in left), taken | {choice}, refused)
+    if len(free) + len(needed) <= quota:
+        return [chosen]
+    without = frozenset(alternative for alternative in left if choice not in alternative)
+    return [chosen, (without, taken, refused | {choice})]
 
 
 def branches_of(rows: Rows, router: str) -> frozenset[str]:

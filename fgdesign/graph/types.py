@@ -11,10 +11,12 @@ from typing import Any
 
 from fgdesign.errors import FgdesignError
 from fgdesign.graph.backbones import BackboneInfo
+from fgdesign.graph.spec import shown
 
 TOKENS, SEQUENCE, VECTOR, LOGITS = "tokens", "sequence", "vector", "logits"
 HIDDEN = (SEQUENCE, VECTOR)
 ANY = (TOKENS, SEQUENCE, VECTOR, LOGITS)
+MOST_RULES = 100
 
 
 @dataclass(frozen=True)
@@ -61,21 +63,26 @@ class Param:
         """Why `value` is not allowed, or None."""
         match self.kind:
             case "bool":
-                return None if isinstance(value, bool) else f"{value!r} is not true or false"
+                fits, rule = isinstance(value, bool), "is not true or false"
             case "choice":
-                known = ", ".join(self.choices)
-                return None if value in self.choices else f"{value!r} is not one of: {known}"
+                fits = isinstance(value, str) and value in self.choices
+                rule = f"is not one of: {', '.join(self.choices)}"
             case "text":
-                return None if isinstance(value, str) and len(value) <= 1000 else f"{value!r} is not a short text"
+                fits, rule = isinstance(value, str) and len(value) <= 1000, "is not a text of 1,000 characters at most"
             case "rules":
-                return None if isinstance(value, list) else f"{value!r} is not a list of rules"
+                fits = isinstance(value, list) and len(value) <= MOST_RULES
+                rule = f"is not a list of {MOST_RULES} rules at most"
+            case _:
+                return self._number_problem(value)
+        return None if fits else f"{shown(value)} {rule}"
+
+    def _number_problem(self, value: Any) -> str | None:
+        low, high = float("-inf") if self.low is None else self.low, float("inf") if self.high is None else self.high
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return f"{value!r} is not a number"
-        if self.kind == "int" and value != int(value):
-            return f"{value!r} is not a whole number"
-        if not (self.low is None or value >= self.low) or not (self.high is None or value <= self.high):
-            return f"{value!r} is outside {self.low:g} to {self.high:g}"
-        return None
+            return f"{shown(value)} is not a number"
+        if self.kind == "int" and not isinstance(value, int):
+            return f"{shown(value)} is not a whole number"
+        return None if low <= value <= high else f"{shown(value)} is outside {low:g} to {high:g}"
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,10 @@ class ShapeError(FgdesignError):
         self.fix = fix
 
 
+class MisfitError(ShapeError):
+    """A value can never fit here, whatever is set or connected next: an edge that brings it is refused."""
+
+
 @dataclass(frozen=True)
 class Site:
     """Where a node stands while shapes and costs are inferred.
@@ -123,16 +134,18 @@ class Site:
         return self.inputs[port][0]
 
     def all_same(self, port: str = "in") -> Value:
-        """The one shape that all inputs of a port have. Raises ShapeError where they differ."""
+        """The one shape that all inputs of a port have. Raises MisfitError where they differ."""
         first, *others = self.inputs[port]
         for other in others:
             if other.type != first.type:
-                raise ShapeError(f"it joins {first} with {other}", "Bring both to one type, for instance with pool.")
+                raise MisfitError(f"it joins {first} with {other}", "Bring both to one type, for instance with pool.")
+            if other.width != first.width and first.type == LOGITS:
+                raise MisfitError("it joins the logits of classes with those of a number", "Use heads of one kind.")
             if other.width != first.width:
-                raise ShapeError(f"it joins width {first.width} with width {other.width}",
-                                 f"Insert project to {first.width} before it.")
+                raise MisfitError(f"it joins width {first.width} with width {other.width}",
+                                  f"Insert project to {first.width} before it.")
             if other.length != first.length:
-                raise ShapeError("it joins sequences of different lengths", "Pool each of them first.")
+                raise MisfitError("it joins sequences of different lengths", "Pool each of them first.")
         return first
 
     def per(self, value: Value, macs: int, parameters: int = 0) -> Cost:
@@ -179,8 +192,7 @@ class NodeType:
     def output_names(self, params: Mapping[str, Any]) -> tuple[str, ...]:
         if not self.branches:
             return self.outputs
-        count = params.get("branches", 2)
-        return tuple(f"branch_{i + 1}" for i in range(count if isinstance(count, int) else 2))
+        return tuple(f"branch_{i + 1}" for i in range(self.with_defaults(params)["branches"]))
 
     def input(self, name: str) -> Port | None:
         return next((port for port in self.inputs if port.name == name), None)
@@ -189,7 +201,12 @@ class NodeType:
         return next((param for param in self.params if param.name == name), None)
 
     def with_defaults(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        return {param.name: params.get(param.name, param.default) for param in self.params}
+        """Every parameter; what is not set, or set to what is not allowed, has its default."""
+        full = {param.name: param.default for param in self.params}
+        for param in self.params if params else ():
+            if param.name in params and param.problem(params[param.name]) is None:
+                full[param.name] = params[param.name]
+        return full
 
 
 def with_outputs(site: Site, outputs: Mapping[str, Value]) -> Site:

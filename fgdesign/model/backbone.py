@@ -25,6 +25,7 @@ from fgdesign.model.families import checkpoint_names, plain_name
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _GELU_TANH = partial(F.gelu, approximate="tanh")
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -269,9 +270,14 @@ def load_tokenizer(info: BackboneInfo) -> PreTrainedTokenizerFast:
     from transformers import AutoTokenizer, PreTrainedTokenizerFast  # slow to import; only texts need them
 
     folder = backbone_files(info)
+    if not any((folder / name).is_file() for name in VOCABULARIES):  # transformers would make an empty one
+        raise BackboneError(
+            f"{folder} has no tokenizer: none of {', '.join(VOCABULARIES)} is there. "
+            "Save the encoder's tokenizer there."
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the tokenizers library raises nothing more precise
         raise BackboneError(
             f"Cannot read the tokenizer in {folder}: {error}. Save the encoder's tokenizer there."
         ) from error

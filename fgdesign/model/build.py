@@ -109,16 +109,38 @@ class Program:
     slots: Mapping[str, int]
     answer: str
 
-    def for_outputs(self, wanted: Sequence[str], given: Sequence[str] = ()) -> tuple[s.Step, ...]:
-        """The steps needed to compute some ports when others are already known."""
-        known = {self.slots[port] for port in given}
-        needed = {self.slots[port] for port in wanted} - known
+    def needed(self, wanted: Sequence[str], known: Sequence[str] = (), open_exits: bool = False) -> Needed:
+        """The steps that compute some ports, and which of the known ports they read.
+
+        With exits open a value passes an exit whatever its logits say, so these need not be computed.
+        """
+        held = {self.slots[port]: port for port in known}
+        slots = {self.slots[port] for port in wanted}
         chosen = []
         for step in reversed(self.steps):
-            if needed.intersection(step.outputs):
+            if (slots - held.keys()).intersection(step.outputs):
                 chosen.append(step)
-                needed.update(set(step.inputs) - known)
-        return tuple(reversed(chosen))
+                passes = open_exits and isinstance(step, s.Leave)
+                slots.update(step.inputs[:1] if passes else step.inputs)
+        return Needed(tuple(reversed(chosen)), tuple(port for slot, port in held.items() if slot in slots))
+
+
+@dataclass(frozen=True)
+class Needed:
+    """steps: in order. given: known ports that they, or the caller, read."""
+
+    steps: tuple[s.Step, ...]
+    given: tuple[str, ...]
+
+    @property
+    def reads_tokens(self) -> bool:
+        """True where a step starts from token ids."""
+        return any(isinstance(step, s.Source) for step in self.steps)
+
+    @property
+    def runs_backbone(self) -> bool:
+        """True where a step runs pretrained weights."""
+        return any(isinstance(step, s.Embed | s.Layer) for step in self.steps)
 
 
 def compile_program(what: Plan, modules: nn.ModuleDict, keys: Mapping[str, str]) -> Program:

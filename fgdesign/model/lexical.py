@@ -40,7 +40,8 @@ def terms_of(text: str, ngrams: int) -> list[str]:
 class Lexical(nn.Module):
     """Log-probabilities of classes from the words of a text.
 
-    Buffers: terms (bytes,) uint8, the V terms joined by line feeds; idf (V,); weight (V, C); bias (C,).
+    Buffers: terms (bytes,) uint8, the V terms joined by line feeds; idf (V,); weight (V, C); bias (C,);
+    temperature, which divides the logits and is fitted on validation (Guo et al. 2017).
 
     Args: terms_bytes, vocabulary, classes: sizes of the buffers, 1, 1, C before fitting. kind: the task.
     """
@@ -49,6 +50,7 @@ class Lexical(nn.Module):
     idf: Tensor
     weight: Tensor
     bias: Tensor
+    temperature: Tensor
 
     def __init__(self, *, classes: int, kind: str, ngrams: int, min_count: int, max_terms: int, strength: float,
                  vocabulary: int = 0, terms_bytes: int = 0) -> None:
@@ -59,6 +61,7 @@ class Lexical(nn.Module):
         self.register_buffer("idf", torch.zeros(vocabulary))
         self.register_buffer("weight", torch.zeros(vocabulary, classes))
         self.register_buffer("bias", torch.zeros(classes))
+        self.register_buffer("temperature", torch.ones(()))
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -86,7 +89,7 @@ class Lexical(nn.Module):
             ids = np.fromiter(counts, np.int64, len(counts))
             values = np.fromiter((1 + math.log(n) for n in counts.values()), np.float32, len(counts)) * idf[ids]
             out[row] += (values / np.linalg.norm(values)) @ weight[ids]
-        logits = torch.from_numpy(out.astype(np.float32)).to(self.bias.device)
+        logits = torch.from_numpy(out.astype(np.float32)).to(self.bias.device) / self.temperature
         return torch.log_softmax(logits, -1) if self.kind == "single" else logits
 
     def fit(self, texts: Sequence[str], targets: np.ndarray) -> None:
@@ -108,6 +111,7 @@ class Lexical(nn.Module):
             names, idf = list(vectoriser.get_feature_names_out()), vectoriser.idf_
         self.terms = torch.from_numpy(np.frombuffer("\n".join(names).encode(), np.uint8).copy())
         self.idf, self.weight, self.bias = (torch.from_numpy(np.asarray(a, np.float32)) for a in (idf, weight, bias))
+        self.temperature = torch.ones(())
         self.forget()
 
     def _analyse(self, text: str) -> list[str]:

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from fgdesign.graph.catalogue import CATALOGUE
 from fgdesign.graph.infer import tuning_of
 from fgdesign.model.backbone import Backbone
-from fgdesign.model.build import Plan, build_modules, compile_program
+from fgdesign.model.build import Needed, Plan, build_modules, compile_program
 from fgdesign.model.flows import Batch, Flow
 from fgdesign.model.lexical import Lexical
-from fgdesign.model.steps import Record, State, Step, run_steps
+from fgdesign.model.steps import Record, State, run_steps
 
 PRETRAINED = ("embeddings/1", "encoder_layer/1")
 
@@ -41,7 +41,7 @@ class FunctionGraph(nn.Module):
         self.plan = what
         self.modules_by_key, self.keys = build_modules(what, seed, pretrained)
         self.program = compile_program(what, self.modules_by_key, self.keys)
-        self._chosen: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Step, ...]] = {}
+        self._needed: dict[tuple[tuple[str, ...], tuple[str, ...], bool], Needed] = {}
 
     @property
     def answer(self) -> str:
@@ -74,12 +74,12 @@ class FunctionGraph(nn.Module):
                     module.eval()
         return self
 
-    def steps_for(self, wanted: Sequence[str], given: Sequence[str] = ()) -> tuple[Step, ...]:
-        """The steps that compute `wanted` from `given`; remembered."""
-        key = (tuple(wanted), tuple(sorted(given)))
-        if key not in self._chosen:
-            self._chosen[key] = self.program.for_outputs(*key)
-        return self._chosen[key]
+    def needed(self, wanted: Sequence[str] = (), known: Sequence[str] = (), open_exits: bool = False) -> Needed:
+        """What must run for some ports (the answer by default) when others are known; remembered."""
+        key = (tuple(wanted) or (self.answer,), tuple(sorted(known)), open_exits)
+        if key not in self._needed:
+            self._needed[key] = self.program.needed(*key)
+        return self._needed[key]
 
     def forward(self, batch: Batch, *, wanted: Sequence[str] = (), open_exits: bool = False, timed: bool = False,
                 count_layers: bool = False) -> Outcome:
@@ -98,7 +98,7 @@ class FunctionGraph(nn.Module):
         record = Record(timed=timed)
         if count_layers:
             record.layers = torch.zeros(batch.size, dtype=torch.int64, device=batch.device)
-        run_steps(self.steps_for(ports, tuple(batch.given)), State(slots, batch, record, open_exits))
+        run_steps(self.needed(ports, tuple(batch.given), open_exits).steps, State(slots, batch, record, open_exits))
         flows = {port: flow for port in ports if (flow := slots[self.program.slots[port]]) is not None}
         return Outcome(flows, record)
 

@@ -256,15 +256,15 @@ class Leave(Step):
     aligned: bool
 
     def run(self, state: State) -> None:
+        if state.open_exits:
+            state.slots[self.outputs[1]] = state.slots[self.inputs[0]]
+            return
         flows = self._flows(state, self.aligned)
         if flows is None:
             return
         flow, logits = flows
         sure = certainty(logits.value, self.block.measure, several=self.block.several)
         state.record.exits[self.node] = (logits, sure)
-        if state.open_exits:
-            state.slots[self.outputs[1]] = flow
-            return
         leaving = sure >= self.block.threshold
         for slot, held, chosen in ((self.outputs[0], logits, leaving), (self.outputs[1], flow, ~leaving)):
             part = _branch(held, chosen) if slot >= 0 else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fgdesign.graph.catalogue.functions import LEARNED
-from fgdesign.graph.types import HIDDEN, Cost, NodeType, Param, Port, ShapeError, Site, Value
+from fgdesign.graph.types import HIDDEN, Cost, MisfitError, NodeType, Param, Port, Site, Value
 
 MANY_IN = (Port("in", HIDDEN, many=True),)
 
@@ -23,14 +23,14 @@ def _concat(site: Site) -> dict[str, Value]:
     first, *others = site.inputs["in"]
     for other in others:
         if (other.type, other.length) != (first.type, first.length):
-            raise ShapeError(f"it joins {first} with {other}", "Bring all inputs to one type, for instance with pool.")
+            raise MisfitError(f"it joins {first} with {other}", "Bring all inputs to one type, for instance with pool.")
     return {"out": replace(first, width=sum(value.width for value in site.inputs["in"]))}
 
 
 def _gate(site: Site) -> dict[str, Value]:
     value, control = site.first(), site.first("control")
     if control.type == "sequence" and (value.type, value.length) != (control.type, control.length):
-        raise ShapeError(f"its control is {control} for {value}", "Pool the control to a vector.")
+        raise MisfitError(f"its control is {control} for {value}", "Pool the control to a vector.")
     return {"out": value}
 
 

@@ -23,7 +23,7 @@ def _linear_cost(site: Site) -> Cost:
 
 
 def _bottleneck_cost(site: Site) -> Cost:
-    value, inner = site.first(), site.params.get("hidden") or site.params.get("bottleneck")
+    value, inner = site.first(), site.params.get("hidden", site.params.get("bottleneck", 0))
     return site.per(value, 2 * value.width * inner, 2 * value.width * inner + inner + value.width)
 
 

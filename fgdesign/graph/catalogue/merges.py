@@ -11,7 +11,7 @@ HIDDEN_MERGE_IN = (Port("in", HIDDEN, many=True),)
 
 def _merge_cost(site: Site) -> Cost:
     count = len(site.inputs["in"])
-    return site.per(site.first(), count * site.first().width, count if site.first().type == LOGITS else 0)
+    return site.per(site.first(), count * site.first().width)  # the weights of logits are fitted, not trained
 
 
 def _attention_cost(site: Site) -> Cost:
@@ -24,7 +24,7 @@ def parse_links(links: str, count: int) -> list[tuple[int, int]]:
     pairs = []
     for part in filter(None, (piece.strip() for piece in links.split(","))):
         ends = part.split("-")
-        if len(ends) != 2 or not all(end.strip().isdigit() and 1 <= int(end) <= count for end in ends):
+        if len(ends) != 2 or not all(end.strip().isdecimal() and 1 <= int(end) <= count for end in ends):
             raise ShapeError(f"link '{part}' does not name two of its {count} inputs",
                              "Write pairs such as: 1-2, 2-3")
         pairs.append((int(ends[0]) - 1, int(ends[1]) - 1))

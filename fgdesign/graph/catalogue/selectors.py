@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from fgdesign.graph.catalogue.functions import LEARNED
+from fgdesign.graph.spec import shown
 from fgdesign.graph.types import ANY, HIDDEN, LOGITS, TOKENS, Cost, NodeType, Param, Port, ShapeError, Site, Value
 
 RULE_KINDS: dict[str, tuple[str, ...]] = {
@@ -20,23 +22,22 @@ SCRIPTS = ("latin", "cyrillic", "greek", "arabic", "hebrew", "devanagari", "han"
 
 def rule_problem(rule: Any, branches: int) -> str | None:
     """Why a rule is not allowed, or None. A rule is {"when": kind, its fields, "to": branch}."""
-    if not isinstance(rule, dict) or rule.get("when") not in RULE_KINDS:
-        return f"{rule!r} has no 'when' out of: {', '.join(RULE_KINDS)}"
+    if not isinstance(rule, dict) or not isinstance(rule.get("when"), str) or rule["when"] not in RULE_KINDS:
+        return f"the rule {shown(rule)} has no 'when' out of: {', '.join(RULE_KINDS)}"
     fields = RULE_KINDS[rule["when"]]
     for key in rule:
         if key not in ("when", "to", *fields):
-            return f"a '{rule['when']}' rule has no field '{key}'; it has: {', '.join(fields)}, to"
-    if not isinstance(rule.get("to"), int) or not 1 <= rule["to"] <= branches:
-        return f"'to' is {rule.get('to')!r}; it is a branch from 1 to {branches}"
+            return f"a '{rule['when']}' rule has no field {shown(key)}; it has: {', '.join(fields)}, to"
+    to = rule.get("to")
+    if isinstance(to, bool) or not isinstance(to, int) or not 1 <= to <= branches:
+        return f"'to' is {shown(to)}; it is a branch from 1 to {branches}"
     return _field_problem(rule)
 
 
 def _field_problem(rule: dict[str, Any]) -> str | None:
     match rule["when"]:
         case "length" | "confidence":
-            limits = [rule[key] for key in RULE_KINDS[rule["when"]] if key in rule]
-            if len(limits) != 1 or not isinstance(limits[0], int | float):
-                return f"a '{rule['when']}' rule has one number: {' or '.join(RULE_KINDS[rule['when']])}"
+            return _limit_problem(rule, *(("words", 1e6) if rule["when"] == "length" else ("confidence", 1)))
         case "keyword":
             words = rule.get("words")
             if not isinstance(words, list) or not words or not all(isinstance(w, str) and w.strip() for w in words):
@@ -45,27 +46,42 @@ def _field_problem(rule: dict[str, Any]) -> str | None:
             return pattern_problem(rule.get("pattern"))
         case "script":
             if rule.get("script") not in SCRIPTS:
-                return f"script {rule.get('script')!r} is not one of: {', '.join(SCRIPTS)}"
+                return f"script {shown(rule.get('script'))} is not one of: {', '.join(SCRIPTS)}"
         case "column":
             if not isinstance(rule.get("column"), str) or not isinstance(rule.get("equals"), str):
                 return "a 'column' rule has two texts: column and equals"
     return None
 
 
+def _limit_problem(rule: dict[str, Any], unit: str, most: float) -> str | None:
+    keys = RULE_KINDS[rule["when"]]
+    limits = [rule[key] for key in keys if key in rule]
+    if len(limits) != 1 or isinstance(limits[0], bool) or not isinstance(limits[0], int | float):
+        return f"a '{rule['when']}' rule has one number: {' or '.join(keys)}"
+    if not 0 <= limits[0] <= most:
+        return f"the limit {shown(limits[0])} of a '{rule['when']}' rule is outside 0 to {most:g} ({unit})"
+    return None
+
+
 def pattern_problem(pattern: Any) -> str | None:
     """Why a pattern is not allowed (RE2 syntax: linear time, no back-references), or None."""
-    import re2
-
     if not isinstance(pattern, str) or not 0 < len(pattern) <= 1000:
         return "a 'pattern' rule has a pattern of 1 to 1,000 characters"
+    return _syntax_problem(pattern)
+
+
+@lru_cache(maxsize=1024)
+def _syntax_problem(pattern: str) -> str | None:
+    import re2
+
     options = re2.Options()
     options.log_errors = False
     try:
         re2.compile(pattern, options=options)
-    except re2.error as error:
+    except (re2.error, UnicodeEncodeError) as error:
         reason = error.args[0] if error.args else error
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
-        return f"pattern {pattern!r} is not RE2 syntax: {text}"
+        return f"pattern {shown(pattern)} is not RE2 syntax: {text}"
     return None
 
 

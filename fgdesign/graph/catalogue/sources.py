@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fgdesign.graph.types import SEQUENCE, TOKENS, Cost, NodeType, Param, Port, ShapeError, Site, Value
+from fgdesign.graph.types import SEQUENCE, TOKENS, Cost, MisfitError, NodeType, Param, Port, ShapeError, Site, Value
 
 LAYER_TUNINGS = ("frozen", "lora", "adapter", "full")
 
@@ -21,7 +21,7 @@ def _embeddings(site: Site) -> dict[str, Value]:
 
 def _embeddings_cost(site: Site) -> Cost:
     b = site.backbone
-    size = (b.vocab_size + b.max_length + b.type_vocab + 2) * b.embedding_width
+    size = (b.vocab_size + b.max_length + b.position_offset + b.type_vocab + 2) * b.embedding_width
     projection = 0 if b.embedding_width == b.width else (b.embedding_width + 1) * b.width
     trained = 0 if site.tuning == "frozen" else size + projection
     return Cost(size + projection, trained, macs_per_token=projection)
@@ -39,7 +39,7 @@ def _soft_prompt_cost(site: Site) -> Cost:
 def _layer(site: Site) -> dict[str, Value]:
     value, b = site.first(), site.backbone
     if value.width != b.width:
-        raise ShapeError(f"it takes {SEQUENCE} {b.width} but is fed {value}", f"Insert project to {b.width} before it.")
+        raise MisfitError(f"it takes {SEQUENCE} {b.width} but is fed {value}", f"Insert project to {b.width} before it.")
     if not 1 <= site.params["index"] <= b.layers:
         raise ShapeError(f"index is {site.params['index']}, but {b.name} has layers 1 to {b.layers}",
                          f"Set index between 1 and {b.layers}.")
@@ -51,7 +51,7 @@ def _layer_cost(site: Site) -> Cost:
     matrices = 4 * h * h + 2 * h * f
     size = matrices + 4 * h + f + h + 4 * h
     extra = {
-        "lora": site.params["rank"] * (2 * h + h + 2 * h + 2 * (h + f)),
+        "lora": 2 * site.params["rank"] * (5 * h + f),  # q, k, v, attention out, both halves of the ffn
         "adapter": 2 * (2 * h * site.params["bottleneck"] + site.params["bottleneck"] + h),
     }.get(site.tuning, 0)
     attention = 2 * h * 32  # scores and weighted sum, at a typical 32 tokens

@@ -1,0 +1,29 @@
+"""The web app in one file: the ASGI application that serves it, and the script that shows its pages.
+
+Run it with `fgdesign app`, `streamlit run app.py` or `uvicorn app:app`. Knows nothing of what a page does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from fgdesign.ui.gate import Gate
+from fgdesign.ui.shell import show_page
+
+
+async def healthz(request: Request) -> Response:
+    """Says that the server answers."""
+    return JSONResponse({"status": "ok"})
+
+
+app = st.App(str(Path(__file__).resolve()), routes=[Route("/healthz", healthz)], middleware=[Middleware(Gate)])
+
+if get_script_run_ctx() is not None:
+    show_page(Path(__file__).resolve().parent / "pages")

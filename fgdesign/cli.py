@@ -1,0 +1,278 @@
+"""The command line. With --json one JSON object goes to standard output and everything else to standard error.
+
+Exit codes: 0 done, 1 the input is at fault, 2 wrong usage, 3 our fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fgdesign.errors import FgdesignError, InputError
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a trainer and a server may share the cores
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return command(options)
+    except FgdesignError as error:
+        return _fail(options, str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail(options, "Stopped.", 1)
+    except BrokenPipeError:
+        return 0
+    except Exception as error:
+        traceback.print_exc()
+        return _fail(options, f"This is a defect of fgdesign: {type(error).__name__}: {error}", 3)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and option."""
+    top = argparse.ArgumentParser(prog="fgdesign", description="Draw, train and explain function graphs over BERT.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str, *names: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        for positional in names:
+            made.add_argument(positional)
+        made.set_defaults(run=run)
+        return made
+
+    app = command("app", _app, "open the web app")
+    app.add_argument("--port", type=int, default=8501)
+    app.add_argument("--workspace", help="folder of graphs, data and runs")
+    starters = command("starters", _starters, "list the starter graphs, or print one as JSON")
+    starters.add_argument("name", nargs="?")
+    _json_option(command("check", _check, "list what is wrong with a graph (a file or a starter)", "graph"))
+    _train_options(command("train", _train, "train a graph on a labelled file", "graph", "data"))
+    _json_option(command("evaluate", _evaluate, "measure a run on a labelled file", "run_name", "data"))
+    predict = _json_option(command("predict", _predict, "answer a text or a file", "run_name"))
+    predict.add_argument("data", nargs="?")
+    predict.add_argument("--text")
+    predict.add_argument("--out", help="where the answered file goes")
+    trace = _json_option(command("trace", _trace, "tell what one text did in the graph", "run_name"))
+    trace.add_argument("--text", required=True)
+    trace.add_argument("--text-b")
+    _json_option(command("runs", _runs, "list the runs of the workspace"))
+    command("stop", _stop, "end a run after its present step, the best so far kept", "run_name")
+    _json_option(command("resume", _resume, "go on with a stopped or killed run", "run_name"))
+    command("export", _export, "copy a run's model to a folder that works on its own", "run_name", "out")
+    return top
+
+
+def _json_option(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    made.add_argument("--json", action="store_true", help="print one JSON object")
+    return made
+
+
+def _train_options(made: argparse.ArgumentParser) -> None:
+    _json_option(made)
+    for name in ("text", "text-b", "label"):
+        made.add_argument(f"--{name}", metavar="COL", help="column; guessed where not given")
+    made.add_argument("--task", default="auto", choices=("auto", "single", "multi", "regression"))
+    made.add_argument("--valid", metavar="CSV")
+    made.add_argument("--test", metavar="CSV")
+    made.add_argument("--out", metavar="RUN", help="the run folder; a new one in the workspace where not given")
+    made.add_argument("--from", dest="start", metavar="RUN", help="an earlier run whose weights are taken over")
+    made.add_argument("--epochs", type=int, help="passes with the trained layers; chosen where not given")
+    made.add_argument("--seed", type=int, default=0)
+    made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    made.add_argument("--batch-size", type=int)
+    made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
+
+
+def _app(options: argparse.Namespace) -> int:
+    from fgdesign.ui.launch import run_app
+
+    workspace = Path(options.workspace).absolute() if options.workspace else None
+    return int(run_app(port=options.port, workspace=workspace) or 0)
+
+
+def _starters(options: argparse.Namespace) -> int:
+    from fgdesign.graph import STARTERS, load_graph, placed, to_json
+
+    if options.name is None:
+        for starter in STARTERS.values():
+            print(f"{starter.name:20} {starter.about}")
+        return 0
+    if options.name not in STARTERS:
+        load_graph(options.name)
+    print(to_json(placed(load_graph(options.name))), end="")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from fgdesign.graph import load_graph, summarise, validate
+
+    graph = load_graph(options.graph)
+    problems = validate(graph)
+    faulty = any(problem.severity == "error" for problem in problems)
+    if options.json:
+        summary = None if faulty else asdict(summarise(graph))
+        return _print({"graph": graph.name, "sha256": graph.identity, "valid": not faulty, "summary": summary,
+                       "problems": [asdict(problem) for problem in problems]}) or int(faulty)
+    for problem in problems:
+        print(f"{problem.severity} {problem.node or graph.name} [{problem.code}]: {problem}")
+    if not faulty:
+        totals = summarise(graph)
+        print(f"{graph.name}: valid. {totals.nodes} nodes, {totals.parameters:,} parameters, {totals.trained:,} "
+              f"trained, {totals.macs_per_token:,} multiply-adds per token.")
+    return int(faulty)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from fgdesign.runs.job import train
+    from fgdesign.runs.prepare import DataChoice
+    from fgdesign.training.settings import settings_from
+
+    chosen: dict[str, Any] = {"seed": options.seed, "device": options.device}
+    for name in ("epochs", "batch_size"):
+        if getattr(options, name) is not None:
+            chosen[name] = getattr(options, name)
+    chosen |= dict(_setting(item) for item in options.set)
+    choice = DataChoice(options.data, options.valid, options.test, options.text, options.text_b, options.label,
+                        options.task)
+    folder = train(options.graph, choice, settings_from(chosen), out=options.out, start=options.start, say=_say(options))
+    return _finish(options, folder)
+
+
+def _setting(item: str) -> tuple[str, Any]:
+    name, equals, value = item.partition("=")
+    try:
+        return name.replace("-", "_"), json.loads(value) if equals else None
+    except ValueError:
+        raise InputError(f"--set {item}: the value is a number, true or false, such as --set clip=0.5") from None
+
+
+def _finish(options: argparse.Namespace, folder: Any) -> int:
+    report = folder.report()
+    if options.json:
+        return _print(report)
+    part = "test" if "test" in report else "valid"
+    shown = ", ".join(f"{name} {value:.4f}" for name, value in report[part].items() if isinstance(value, float))
+    print(f"{part}: {shown}")
+    for name, router in report.get("routers", {}).items():
+        print(f"{name}: " + ", ".join(f"{branch} {share:.1%}" for branch, share in router["load"].items()))
+    for entry in report.get("exits", []):
+        if entry["rows"]:
+            sure = "" if entry["accuracy"] is None else f", accuracy {entry['accuracy']:.4f}"
+            print(f"{entry['node']}: {entry['share']:.1%} of rows after {entry['depth']:.0f} layers{sure}")
+    print(f"{report['seconds']['total']:.1f} s. Run: {folder.path}")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from fgdesign.runs.trained import load_run
+
+    told = load_run(options.run_name).evaluate(options.data)
+    if options.json:
+        return _print(told)
+    for name, value in told["metrics"].items():
+        if isinstance(value, int | float):
+            print(f"{name:12} {value:.4f}" if isinstance(value, float) else f"{name:12} {value}")
+    for entry in told["exits"]:
+        sure = "" if entry["accuracy"] is None else f", accuracy {entry['accuracy']:.4f}"
+        print(f"{entry['node']}: {entry['share']:.1%} of rows{sure}")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from fgdesign.runs.trained import load_run
+
+    if (options.text is None) == (options.data is None):
+        raise InputError("predict takes either --text \"...\" or a file with --out; one of the two.")
+    run = load_run(options.run_name)
+    if options.text is not None:
+        answer = run.predict([options.text])[0]
+        if options.json:
+            return _print(answer)
+        print(f"{answer['prediction']} ({answer['confidence']:.3f})" if answer["confidence"] else answer["prediction"])
+        return 0
+    if options.out is None:
+        raise InputError("Name the file to write with --out.")
+    data = run.load(options.data, require_label=False)
+    rows = run.rows(run.answer(data))
+    frame = data.frame.assign(**{name: [row[name] for row in rows] for name in
+                                 ("prediction", "confidence", "route", "exit")})
+    frame.to_csv(options.out, index=False)
+    return _print({"rows": len(frame), "out": str(options.out)}) if options.json else 0
+
+
+def _trace(options: argparse.Namespace) -> int:
+    from fgdesign.runs.trained import load_run
+
+    told = load_run(options.run_name).trace(options.text, options.text_b)
+    if options.json:
+        return _print(told)
+    print(f"{told['prediction']}" + (f" ({told['confidence']:.3f})" if told["confidence"] else ""))
+    print(f"{'node':20} {'state':12} {'gate':>6} {'ms':>8} {'share':>7}")
+    for node in told["nodes"]:
+        gate = "" if node["gate"] is None else f"{node['gate']:.2f}"
+        print(f"{node['id']:20} {node['state']:12} {gate:>6} {node['ms']:8.2f} {node['share']:7.1%}")
+    for name, router in told["routers"].items():
+        scores = ", ".join(f"{branch} {score:.2f}" for branch, score in router["scores"].items())
+        print(f"{name}: {scores} -> {'+'.join(router['chosen'])}" + (f" ({router['reason']})" if router["reason"] else ""))
+    return 0
+
+
+def _runs(options: argparse.Namespace) -> int:
+    from fgdesign.runs.folder import list_runs
+
+    rows = [{"run": run.name, "path": str(run.path), **run.status()} for run in list_runs()]
+    if options.json:
+        return _print({"runs": rows})
+    for row in rows:
+        print(f"{row['run']:45} {row['state']:10} {row['progress']:5.0%}  {row['message'].splitlines()[0][:80]}")
+    return 0
+
+
+def _stop(options: argparse.Namespace) -> int:
+    from fgdesign.runs.folder import find_run
+
+    run = find_run(options.run_name)
+    run.stop()
+    print(f"Asked '{run.name}' to stop.", file=sys.stderr)
+    return 0
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from fgdesign.runs.folder import find_run
+    from fgdesign.runs.job import resume
+
+    return _finish(options, resume(find_run(options.run_name), _say(options)))
+
+
+def _export(options: argparse.Namespace) -> int:
+    from fgdesign.runs.bundle import export
+
+    export(options.run_name, Path(options.out))
+    return 0
+
+
+def _say(options: argparse.Namespace) -> Callable[[str], None]:
+    return lambda message: print(message, file=sys.stderr, flush=True)
+
+
+def _print(data: Any) -> int:
+    json.dump(data, sys.stdout, ensure_ascii=False)
+    sys.stdout.write("\n")
+    return 0
+
+
+def _fail(options: argparse.Namespace, message: str, code: int) -> int:
+    print(f"fgdesign: {message}", file=sys.stderr)
+    if getattr(options, "json", False):
+        _print({"error": message, "exit_code": code})
+    return code

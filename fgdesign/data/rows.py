@@ -1,0 +1,270 @@
+"""Records to a table: which row names the columns, and what to do with rows of another width.
+
+Knows records (row number, cells), not the format they were read from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fgdesign.data.columns import LABEL_NAMES, TEXT_NAMES
+from fgdesign.data.table import count, short
+from fgdesign.errors import DataError
+
+ROW_LIMIT = 2_000_000
+COLUMN_LIMIT = 512
+LOOK_AT = 1000  # records that decide the width and the header
+CLEARLY = 0.5  # share of rows of one width from which on a narrower header lacks names
+FEW_VALUES = 1000  # a column with more different cells cannot tell where a row was torn
+OTHER_NAMES = {
+    "id",
+    "name",
+    "date",
+    "year",
+    "time",
+    "user",
+    "index",
+    "source",
+    "lang",
+    "language",
+    "text_b",
+    "key",
+}
+KNOWN_NAMES = OTHER_NAMES.union(TEXT_NAMES, LABEL_NAMES)
+UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"
+
+Rows = list[tuple[int, list[str]]]
+
+
+def make_frame(
+    records: Iterable[tuple[int, list[str]]], delimiter: str, name: str, notes: list[str]
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """(frame of strings, row number of each record) of records whose first may be the header.
+
+    What was decided is added to `notes`.
+
+    Raises:
+        DataError: there are no rows, or too many rows or columns.
+    """
+    rows = _filled(records, name)
+    width, share = _usual_width(rows)
+    check_width(width, name)
+    _drop_title(rows, width, notes)
+    header = _take_header(rows, notes)
+    width = len(header) if share < CLEARLY else max(width, len(header))
+    check_width(width, name)
+    _drop_repeated_header(rows, header, notes)
+    if rows:
+        _even_out(rows, width, delimiter, notes)
+    return _frame(header + [""] * (width - len(header)), rows, name, notes)
+
+
+def named_frame(
+    names: Sequence[str], records: Iterable[tuple[int, list[str]]], name: str, notes: list[str]
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """The same for records of a format that names its columns."""
+    check_width(len(names), name)
+    return _frame(names, _filled(records, name), name, notes)
+
+
+def _frame(
+    header: Sequence[str], rows: Rows, name: str, notes: list[str]
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    names = column_names(header, notes)
+    if not rows:
+        shown = _first_names([short(column) for column in names])
+        raise DataError(f"{name} has a header ({shown}) but no rows. Add rows below it.")
+    columns = zip(*(cells for _, cells in rows), strict=True)
+    frame = pd.DataFrame(
+        {column: list(cells) for column, cells in zip(names, columns, strict=True)}, dtype="str"
+    )
+    return frame, np.fromiter((row for row, _ in rows), np.int64, len(rows))
+
+
+def check_width(width: int, name: str) -> None:
+    """Raise DataError when there are more columns than a table may have."""
+    if width > COLUMN_LIMIT:
+        raise DataError(
+            f"{name} has {count(width, 'column')}; at most {COLUMN_LIMIT} are read. Keep those of text and "
+            "label. If there are fewer, the rows are separated in an unusual way: save it as CSV (UTF-8)."
+        )
+
+
+def column_names(header: Sequence[str], notes: list[str]) -> list[str]:
+    """Distinct names that are not empty; changes are noted."""
+    plain = [" ".join(cell.strip(UNSEEN).split()) for cell in header]
+    used = set(plain)
+    names: list[str] = []
+    nameless: list[str] = []
+    doubled: list[str] = []
+    for place, cell in enumerate(plain, 1):
+        name = cell
+        if not cell or cell in names:
+            name = _free(cell or f"column_{place}", used)
+            (doubled if cell else nameless).append(f"'{short(name)}'")
+        used.add(name)
+        names.append(name)
+    for found, what in ((nameless, "without a name"), (doubled, "with the name of another")):
+        if found:
+            notes.append(f"{count(len(found), 'column')} {what}, now called {_first_names(found)}.")
+    return names
+
+
+def _first_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
+
+
+def _free(name: str, used: set[str]) -> str:
+    """`name` itself, or with the first number that makes it new."""
+    number = 2
+    free = name
+    while free in used:
+        free = f"{name}_{number}"
+        number += 1
+    return free
+
+
+def first_row(rows: Sequence[int]) -> str:
+    """How a note points at rows."""
+    return f"row {rows[0]}" if len(rows) == 1 else f"{count(len(rows), 'row')}, first: row {rows[0]}"
+
+
+def _filled(records: Iterable[tuple[int, list[str]]], name: str) -> Rows:
+    """The records that are not blank."""
+    rows: Rows = []
+    for row, cells in records:
+        if any(cells) and "".join(cells).strip(" \t\r\n\x1a" + UNSEEN):
+            rows.append((row, cells))
+            if len(rows) > ROW_LIMIT + 1:
+                raise DataError(f"{name} has more than {count(ROW_LIMIT, 'row')}. Take a part of it.")
+    if not rows:
+        raise DataError(f"{name} is empty: no cell has anything in it. Give a file with a header and rows.")
+    return rows
+
+
+def _usual_width(rows: Rows) -> tuple[int, float]:
+    """(the most frequent number of cells, its share of the rows); on a tie the larger."""
+    widths = Counter(len(cells) for _, cells in rows[:LOOK_AT])
+    width = max(widths, key=lambda width: (widths[width], width))
+    return width, widths[width] / widths.total()
+
+
+def _drop_title(rows: Rows, width: int, notes: list[str]) -> None:
+    """Drop leading rows that are nearly empty where the others are not: a title above the header."""
+    title = []
+    for row, cells in rows[:20]:
+        filled = sum(1 for cell in cells if cell.strip())
+        if width < 2 or filled > max(1, width // 4) or (width == len(cells) == 2):
+            break
+        title.append(row)
+    if title and len(title) < len(rows) - 1:
+        del rows[: len(title)]
+        notes.append(f"What stands above the header is left out ({first_row(title)}).")
+
+
+def _take_header(rows: Rows, notes: list[str]) -> list[str]:
+    """Remove and return the header; when the first row is data, names made up for it."""
+    first = rows[0][1]
+    sample = [cells for _, cells in rows[1 : LOOK_AT + 1] if cells != first or len(cells) == 1]
+    if not _is_data(first, sample):
+        return rows.pop(0)[1]
+    names = [f"column_{place}" for place in range(1, len(first) + 1)]
+    notes.append(f"The first row looks like data, so the columns are called {_first_names(names)}.")
+    return names
+
+
+def _is_data(first: list[str], sample: list[list[str]]) -> bool:
+    """Whether the first row is like those below it rather than a row of names."""
+    data = False
+    for place, cell in enumerate(first):
+        plain = cell.strip(UNSEEN + " \t\r\n").lower()
+        below = {cells[place].strip().lower() for cells in sample if len(cells) > place} - {""}
+        numbers = all(map(_is_number_like, below))
+        if not plain:
+            continue
+        if _is_number_like(plain):
+            data |= numbers
+        elif (numbers and below) or (plain in KNOWN_NAMES and plain not in below):
+            return False
+        else:
+            data |= plain in below or _is_sentence(plain)
+    return data
+
+
+def _is_number_like(cell: str) -> bool:
+    """Digits with signs between, no letters: a number, a date, an amount."""
+    return any(map(str.isdigit, cell)) and not any(map(str.isalpha, cell))
+
+
+def _is_sentence(cell: str) -> bool:
+    """Longer than a column's name would be."""
+    return len(cell) > 60 or len(cell.split()) > 6
+
+
+def _drop_repeated_header(rows: Rows, header: list[str], notes: list[str]) -> None:
+    if len(header) < 2:
+        return
+    repeated = [row for row, cells in rows if cells == header]
+    if repeated:
+        rows[:] = [(row, cells) for row, cells in rows if cells != header]
+        notes.append(f"The header stands again further down ({first_row(repeated)}); it is left out there.")
+
+
+def _even_out(rows: Rows, width: int, delimiter: str, notes: list[str]) -> None:
+    """Give every row `width` cells.
+
+    Short rows get empty cells. Cells beyond the width are dropped when empty. Otherwise the row was torn
+    at an unquoted delimiter: it is put together where only one way fits the columns with few values, and
+    its surplus goes to the last column where none does.
+    """
+    few: dict[int, set[str]] | None = None
+    lacking: list[int] = []
+    joined: list[int] = []
+    doubtful: list[int] = []
+    for row, cells in rows:
+        if len(cells) < width:
+            lacking.append(row)
+            cells.extend([""] * (width - len(cells)))
+        elif len(cells) > width and not any(cells[width:]):
+            del cells[width:]
+        elif len(cells) > width:
+            few = _few_values(rows, width) if few is None else few
+            whole = _put_together(cells, width, delimiter, few)
+            (joined if whole else doubtful).append(row)
+            cells[:] = whole or [*cells[: width - 1], delimiter.join(cells[width - 1 :])]
+    for found, what in (
+        (lacking, "Fewer cells than the header's {} ({}); the missing ones are empty."),
+        (
+            joined,
+            "More cells than the header's {} ({}): a text has the delimiter in it; it was joined again.",
+        ),
+        (doubtful, "More cells than the header's {} ({}); the surplus was joined to the last column."),
+    ):
+        if found:
+            notes.append(what.format(width, first_row(found)))
+
+
+def _few_values(rows: Rows, width: int) -> dict[int, set[str]]:
+    """Column -> its values, for columns that repeat a few values in the rows of the right width."""
+    whole = [cells for _, cells in rows if len(cells) == width][: 20 * FEW_VALUES]
+    values = {place: {cells[place] for cells in whole} for place in range(width)}
+    return {place: seen for place, seen in values.items() if len(seen) <= min(FEW_VALUES, len(whole) // 2)}
+
+
+def _put_together(cells: list[str], width: int, delimiter: str, few: dict[int, set[str]]) -> list[str]:
+    """The row of the right width that fits all columns with few values, [] when not exactly one does."""
+    found: list[list[str]] = []
+    surplus = len(cells) - width
+    for place in range(width) if few else ():
+        if place not in few:
+            whole = delimiter.join(cells[place : place + surplus + 1])
+            row = [*cells[:place], whole, *cells[place + surplus + 1 :]]
+            if all(row[column] in seen for column, seen in few.items()):
+                found.append(row)
+    return found[0] if len(found) == 1 else []

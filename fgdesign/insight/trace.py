@@ -1,0 +1,150 @@
+"""What one input did in a graph: every node called, skipped, not reached or idle, with gates, scores and time.
+
+Pure function of one run's record; knows nothing of files or Streamlit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from fgdesign.graph.catalogue import CATALOGUE
+from fgdesign.graph.infer import params_of
+from fgdesign.graph.rows import Rows
+from fgdesign.graph.types import TOKENS
+from fgdesign.model.device import fast_dtype, precision
+from fgdesign.model.inputs import Inputs
+from fgdesign.model.network import FunctionGraph
+from fgdesign.model.steps import Exit, Record
+
+IDLE_GATE = 0.05
+
+
+def trace(network: FunctionGraph, inputs: Inputs, row: int, device: torch.device) -> tuple[dict[str, Any], torch.Tensor]:
+    """Run one row and tell what happened. Returns plain data (`trace --json`, answers aside) and logits (1, C)."""
+    import numpy as np
+
+    network.eval()
+    batch = inputs.batch(np.array([row]), device)
+    with torch.inference_mode(), precision(device, fast_dtype(device)):
+        network(batch)  # the first run pays for what is set up lazily
+        outcome = network(batch, timed=True, count_layers=True)
+    record = outcome.record
+    taken = _taken(network, record)
+    tokens = max((flow.value.shape[-1] for flow in batch.tokens.values()), default=1)
+    result = {
+        "nodes": _nodes(network, record, taken, tokens),
+        "edges": _edges(network, record, taken),
+        "routers": _routers(network, record, taken),
+        "layers": int(record.layers.sum()) if record.layers is not None else 0,
+        "exit": next((name for name, branch in taken.items() if branch == {"answer"}), None),
+    }
+    return result, network.logits(outcome, 1).float().cpu()
+
+
+def _taken(network: FunctionGraph, record: Record) -> dict[str, set[str]]:
+    """Per router and exit that was reached, the branches the row took."""
+    graph = network.plan.graph
+    found: dict[str, set[str]] = {}
+    for node in network.nodes_of_role("router", "exit"):
+        names = CATALOGUE[graph.node(node).type].output_names(params_of(graph.node(node)))
+        if node in record.choices:
+            called = record.choices[node][1].called[0].tolist()
+            found[node] = {name for name, is_called in zip(names, called, strict=True) if is_called}
+        elif node in record.decisions:
+            found[node] = {names[record.decisions[node][1][0].branch - 1]}
+        elif node in record.exits:
+            found[node] = {"answer" if _leaves(network, record, node) else "next"}
+    return found
+
+
+def _leaves(network: FunctionGraph, record: Record, node: str) -> bool:
+    module = network.module_of(node)
+    assert isinstance(module, Exit)
+    return float(record.exits[node][1][0]) >= float(module.threshold)
+
+
+def _state(rows: Rows, taken: dict[str, set[str]], exits: set[str]) -> str:
+    """called; not reached, where only exits stood in the way; skipped otherwise."""
+    verdicts = []
+    for alternative in rows:
+        missed = {router for router, branch in alternative if branch not in taken.get(router, set())}
+        if not missed:
+            return "called"
+        chosen_otherwise = any(router in taken and router not in exits for router in missed)
+        verdicts.append("skipped" if chosen_otherwise else "not reached")
+    return "not reached" if "not reached" in verdicts else "skipped"
+
+
+def _gate(rows: Rows, record: Record, network: FunctionGraph) -> float | None:
+    """The product of the gates of learned routers on the row's way to these rows, None without any."""
+    best = None
+    for alternative in rows:
+        weight, learned = 1.0, False
+        for router, branch in alternative:
+            if router in record.choices:
+                names = network.plan.found.ways.branches[router]
+                weight *= float(record.choices[router][1].gates[0, names.index(branch)])
+                learned = True
+        if learned:
+            best = max(best or 0.0, weight)
+    return best
+
+
+def _nodes(network: FunctionGraph, record: Record, taken: dict[str, set[str]], tokens: int) -> list[dict[str, Any]]:
+    found, exits = network.plan.found, set(network.nodes_of_role("exit"))
+    work = {n: _macs(network, n, tokens) for n in found.order}
+    states = {n: "called" if n in record.calls else _state(found.node_rows[n], taken, exits) for n in found.order}
+    total = sum(work[n] for n in found.order if states[n] == "called") or 1.0
+    nodes = []
+    for node in found.order:
+        gate = _gate(found.node_rows[node], record, network) if states[node] == "called" else None
+        state = "idle" if gate is not None and gate < IDLE_GATE else states[node]
+        seconds = record.calls[node][2] if node in record.calls else 0.0
+        nodes.append({
+            "id": node, "type": network.plan.graph.node(node).type, "state": state, "gate": gate,
+            "ms": seconds * 1000, "share": work[node] / total if states[node] == "called" else 0.0,
+        })
+    return nodes
+
+
+def _macs(network: FunctionGraph, node: str, tokens: int) -> float:
+    cost = network.plan.found.costs[node]
+    return cost.macs_per_token * tokens + cost.macs_per_text
+
+
+def _edges(network: FunctionGraph, record: Record, taken: dict[str, set[str]]) -> list[dict[str, Any]]:
+    found, exits = network.plan.found, set(network.nodes_of_role("exit"))
+    edges = []
+    for edge in network.plan.graph.edges:
+        state = _state(found.rows[edge.source], taken, exits)
+        if state == "called" and edge.target_node not in record.calls:
+            state = _state(found.node_rows[edge.target_node], taken, exits)
+        gated = edge.source_node in record.choices and found.values[edge.source].type != TOKENS
+        gate = _gate(found.rows[edge.source], record, network) if gated and state == "called" else None
+        edges.append({"source": edge.source, "target": edge.target, "state": state, "gate": gate})
+    return edges
+
+
+def _routers(network: FunctionGraph, record: Record, taken: dict[str, set[str]]) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for node, branches in taken.items():
+        names = network.plan.found.ways.branches[node]
+        entry: dict[str, Any] = {"type": network.plan.graph.node(node).type, "chosen": sorted(branches), "reason": None}
+        if node in record.choices:
+            probabilities = record.choices[node][1].probabilities[0].tolist()
+            entry["scores"] = dict(zip(names, probabilities, strict=True))
+        elif node in record.decisions:
+            decision = record.decisions[node][1][0]
+            entry["scores"] = {name: float(name in branches) for name in names}
+            entry |= {"reason": decision.reason, "rule": decision.rule, "span": decision.span}
+        else:
+            module = network.module_of(node)
+            assert isinstance(module, Exit)
+            sure, threshold = float(record.exits[node][1][0]), float(module.threshold)
+            entry["scores"] = {"answer": sure, "next": threshold}
+            what = "answers here" if sure >= threshold else "goes on"
+            entry["reason"] = f"{sure:.2f} sure, threshold {threshold:.2f}: {what}"
+        told[node] = entry
+    return told

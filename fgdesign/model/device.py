@@ -1,0 +1,50 @@
+"""Which device computes, and in which precision. Knows nothing of graphs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from fgdesign.errors import DeviceError, choices
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def available() -> tuple[str, ...]:
+    """The kinds of device of this machine, the fastest first."""
+    found = ["cuda"] if torch.cuda.is_available() else []
+    found += ["mps"] if torch.backends.mps.is_available() else []
+    return (*found, "cpu")
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device called `name`; "auto" is the fastest there is. Raises DeviceError with the choices."""
+    kind = name.partition(":")[0]
+    if kind not in DEVICES:
+        raise DeviceError(f"Unknown device '{name}'. {choices(DEVICES, name)}")
+    if kind != "auto" and kind not in available():
+        raise DeviceError(f"This machine has no '{kind}' device. {choices(('auto', *available()))}")
+    return torch.device(available()[0] if kind == "auto" else name)
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device multiplies it natively, float16 on MPS, float32 otherwise."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "mps":
+        return torch.float16
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return torch.bfloat16 if native() else torch.float32
+
+
+def precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
+    """Autocast to `dtype`, or nothing for float32."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
+
+
+def out_of_memory_advice(batch_size: int, device: torch.device) -> str:
+    """What to change after memory ran out at this batch size."""
+    fitting = max(1, batch_size // 2)
+    return (f"The {device.type} ran out of memory at batch size {batch_size}. Try --batch-size {fitting}, a smaller "
+            "max_length on the text node, or more frozen layers.")

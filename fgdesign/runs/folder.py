@@ -1,0 +1,149 @@
+"""A run as a folder of plain files, and the workspace that holds runs. Knows nothing of torch or Streamlit."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fgdesign.errors import RunError
+from fgdesign.graph.spec import Graph, load_file
+
+FINAL_STATES = ("succeeded", "failed", "stopped")
+
+
+def workspace() -> Path:
+    """Where graphs, data and runs are kept: FGDESIGN_WORKSPACE, or .fgdesign in the home folder."""
+    return Path(os.environ.get("FGDESIGN_WORKSPACE") or Path.home() / ".fgdesign")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Files of one run: graph.json, config.json, status.json, metrics.jsonl, report.json, model/, checkpoints/."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def model(self) -> Path:
+        return self.path / "model"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def status(self) -> dict[str, Any]:
+        """state, stage, progress, seconds_left, message, pid, started, updated; a dead run reads as failed."""
+        status = self._read("status.json") or {"state": "preparing", "stage": "", "progress": 0.0, "message": "",
+                                               "seconds_left": None, "pid": 0, "started": 0.0, "updated": 0.0}
+        if status["state"] not in FINAL_STATES and status["pid"] and not _alive(status["pid"], status["started"]):
+            status |= {"state": "failed", "message": "The process that trained ended early. Go on with: "
+                       f"fgdesign resume {self.path}"}
+        return status
+
+    def write_status(self, **changes: Any) -> None:
+        """Change some fields of status.json, all at once for readers."""
+        status = (self._read("status.json") or {}) | changes | {"updated": time.time()}
+        self.write("status.json", status)
+
+    def graph(self) -> Graph:
+        """The graph that was trained."""
+        return load_file(self.path / "graph.json")
+
+    def config(self) -> dict[str, Any]:
+        """Data, settings, labels, task and versions. Raises RunError where this is no run."""
+        config = self._read("config.json")
+        if config is None:
+            raise RunError(f"'{self.path}' is not a run: it has no config.json. List runs with: fgdesign runs")
+        return config
+
+    def report(self) -> dict[str, Any] | None:
+        """The final report, or None before the end."""
+        return self._read("report.json")
+
+    def metrics(self, since: int = 0) -> list[dict[str, Any]]:
+        """Lines of metrics.jsonl from line `since` on; a line that is still being written is left out."""
+        try:
+            lines = (self.path / "metrics.jsonl").read_text("utf-8").splitlines(keepends=True)
+        except OSError:
+            return []
+        return [json.loads(line) for line in lines[since:] if line.endswith("\n")]
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Append one line to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry | {"time": time.time()}) + "\n")
+
+    def forget_after(self, stage: str, step: int) -> None:
+        """Drop what was logged after a checkpoint, so that a resumed run logs nothing twice."""
+        kept, reached = [], False
+        for entry in self.metrics():
+            here = entry.get("stage") == stage
+            reached |= here
+            if entry["kind"] == "note" or (here and entry["step"] <= step) or (not here and not reached):
+                kept.append(json.dumps(entry) + "\n")
+        aside = self.path / "metrics.jsonl.new"
+        aside.write_text("".join(kept), "utf-8")
+        aside.replace(self.path / "metrics.jsonl")
+
+    def stop(self) -> None:
+        """Ask the run to end after its present step."""
+        (self.path / "stop").touch()
+
+    @property
+    def asked_to_stop(self) -> bool:
+        return (self.path / "stop").exists()
+
+    def write(self, name: str, data: Any) -> None:
+        """Write a JSON file so that readers see the old or the new one, whole."""
+        aside = self.path / f"{name}.new"
+        aside.write_text(json.dumps(data, indent=1, ensure_ascii=False), "utf-8")
+        aside.replace(self.path / name)
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            data = json.loads((self.path / name).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return data if isinstance(data, dict) else None
+
+
+def list_runs(root: Path | None = None) -> list[RunFolder]:
+    """Runs of a workspace, the newest first."""
+    folders = (root or workspace()).glob("runs/*/config.json")
+    return [RunFolder(file.parent) for file in sorted(folders, key=lambda file: -file.stat().st_mtime)]
+
+
+def new_run_path(stem: str, root: Path | None = None) -> Path:
+    """A path for a new run in the workspace that is not taken."""
+    base = (root or workspace()) / "runs"
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    names = (f"{stamp}-{stem}", *(f"{stamp}-{stem}-{i}" for i in range(2, 1000)))
+    return next(base / name for name in names if not (base / name).exists())
+
+
+def find_run(name: str) -> RunFolder:
+    """A run by folder or by name in the workspace; "last" is the newest. Raises RunError."""
+    if (Path(name) / "config.json").is_file():
+        return RunFolder(Path(name))
+    runs = list_runs()
+    for run in runs[:1] if name == "last" else (run for run in runs if run.name == name):
+        return run
+    raise RunError(f"There is no run '{name}'. Name a run folder, 'last', or one that is listed by: fgdesign runs")
+
+
+def _alive(pid: int, started: float) -> bool:
+    """True while the process that wrote the status runs; another process with the same number does not count."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= started + 1
+    except psutil.Error:
+        return False

@@ -1,0 +1,262 @@
+"""One training run from start to report, in the process that calls it. Knows nothing of screens.
+
+Leaves a run folder that can be resumed at any moment, and a model folder at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers.utils.logging import disable_progress_bar
+
+from fgdesign.errors import FgdesignError, RunError
+from fgdesign.graph.infer import summarise
+from fgdesign.graph.spec import Graph, to_json
+from fgdesign.graph.starters import load_graph
+from fgdesign.model.device import pick_device
+from fgdesign.model.modeling import FunctionGraphModel
+from fgdesign.model.static import StaticCache, default_folder
+from fgdesign.runs.folder import RunFolder, new_run_path
+from fgdesign.runs.prepare import DataChoice, Prepared, data_path, prepare, read_data
+from fgdesign.training import checkpoint
+from fgdesign.training.calibrate import pick_thresholds
+from fgdesign.training.evaluate import answer_rows, as_outputs, report
+from fgdesign.training.loop import Run, Stage, Stopped, fit, validation_opinions
+from fgdesign.training.metrics import evaluate as measure
+from fgdesign.training.rows import collect
+from fgdesign.training.settings import Settings, settings_from
+from fgdesign.training.stages import plan_stages
+
+Say = Callable[[str], None]
+PACKAGES = ("torch", "transformers", "scikit-learn")
+
+
+@dataclass
+class Clock:
+    """Seconds by phase."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+
+    @contextmanager
+    def phase(self, name: str) -> Any:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def all(self) -> dict[str, float]:
+        return {**self.seconds, "total": time.perf_counter() - self.began}
+
+
+def train(source: str | Path | Graph, choice: DataChoice, settings: Settings, *, out: str | Path | None = None,
+          start: str | None = None, say: Say = print) -> RunFolder:
+    """Train a graph on files and write the run folder. Raises FgdesignError; the folder then says why."""
+    graph = load_graph(source)
+    folder = RunFolder(Path(out) if out else new_run_path(graph.name))
+    if folder.path.exists() and any(folder.path.iterdir()) and not _only_plans(folder.path):
+        raise RunError(f"The run folder '{folder.path}' is not empty. Choose another --out, or go on with: "
+                       f"fgdesign resume {folder.path}")
+    folder.path.mkdir(parents=True, exist_ok=True)
+    absolute = DataChoice(**{key: data_path(value) if key in ("train", "valid", "test") and value else value
+                             for key, value in asdict(choice).items()})
+    (folder.path / "graph.json").write_text(to_json(graph), "utf-8")
+    folder.write("config.json", {"data": asdict(absolute), "settings": settings.as_dict(),
+                                 "start": data_path(start) if start else None, "versions": versions()})
+    return _carry_out(folder, say, None)
+
+
+def resume(folder: RunFolder, say: Say = print) -> RunFolder:
+    """Go on with a run from its last whole checkpoint, or from its start. Raises FgdesignError."""
+    if folder.status()["state"] == "succeeded":
+        raise RunError(f"Run '{folder.path}' is finished. Train again with: fgdesign train")
+    snapshot = checkpoint.latest(folder.checkpoints)
+    (folder.path / "stop").unlink(missing_ok=True)
+    if snapshot is None:
+        folder.write_status(message="No whole checkpoint; starting from the beginning.")
+        (folder.path / "metrics.jsonl").unlink(missing_ok=True)
+    else:
+        position = snapshot.state["position"]
+        folder.forget_after(position["name"], position["step"])
+    return _carry_out(folder, say, snapshot)
+
+
+def _only_plans(path: Path) -> bool:
+    """True for a folder that holds nothing but what starting a run puts there."""
+    return {item.name for item in path.iterdir()} <= {"graph.json", "log.txt", "status.json", "stop"}
+
+
+def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) -> RunFolder:
+    folder.write_status(state="preparing", stage="data", progress=0.0, seconds_left=None, message="Reading the data.",
+                        pid=os.getpid(), started=time.time())
+    try:
+        state = _train(folder, say, snapshot)
+    except FgdesignError as error:
+        folder.write_status(state="failed", message=str(error))
+        raise
+    except BaseException as error:
+        folder.write_status(state="failed", message=f"{type(error).__name__}: {error}")
+        raise
+    folder.write_status(state=state, progress=1.0, seconds_left=0.0, stage="done",
+                        message="Finished." if state == "succeeded" else "Stopped; the best so far is kept.")
+    return folder
+
+
+def _train(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) -> str:
+    config, clock = folder.config(), Clock()
+    settings = settings_from(config["settings"])
+    device = pick_device(settings.device)
+    note = _noter(folder, say)
+    with clock.phase("data"):
+        data, splits = read_data(DataChoice(**config["data"]))
+        for message in (*data.notes, *splits.notes):
+            note(message)
+        _check_same_data(config, data.sha256)
+    with clock.phase("build"):
+        model = FunctionGraphModel.from_pretrained(Path(config["start"]) / "model") if config.get("start") else None
+        old = [model.config.id2label[i] for i in range(len(model.config.id2label))] if model else ()
+        ready = prepare(folder.graph(), data, splits, settings, device=device, note=note,
+                        start=model.network if model else None, start_labels=old)
+        stages = plan_stages(ready.network, ready.goal, settings, len(splits.train))
+    config |= {"labels": list(data.labels), "task": data.task.kind, "data_sha256": data.sha256,
+               "columns": asdict(data.columns), "graph_sha256": ready.graph.identity,
+               "rows": {name: len(rows) for name, rows in ready.parts.items()}, "threads": torch.get_num_threads(),
+               "device": str(device), "name": Path(config["data"]["train"]).name}
+    folder.write("config.json", config)
+    with clock.phase("static"):
+        _fill(folder, ready, stages, snapshot, device, note)
+    run = Run(ready.network, ready.goal, ready.parts["train"], ready.parts["valid"], data.labels, settings, device,
+              _logger(folder, say), lambda: folder.asked_to_stop, folder.checkpoints)
+    state = "succeeded"
+    with clock.phase("training"):
+        try:
+            fit(run, stages, snapshot)
+        except Stopped:
+            state = "stopped"
+    folder.write_status(stage="report", message="Measuring.")
+    for word in ready.network.lexicals().values():
+        word.forget()
+    with clock.phase("calibration"):
+        known = stages[-1].known if stages else ()
+        opinions = validation_opinions(run, known)
+        threshold = pick_thresholds(ready.network, opinions, ready.parts["valid"].targets)
+    save_model(ready, folder)
+    with clock.phase("evaluation"):
+        result = _report(folder, ready, run, known, device)
+    result |= {"seconds": clock.all(), "threshold": threshold, "state": state}
+    folder.write("report.json", result)
+    return state
+
+
+def _fill(folder: RunFolder, ready: Prepared, stages: list[Stage], snapshot: checkpoint.Snapshot | None,
+          device: torch.device, note: Say) -> None:
+    """Compute and keep the static values that the stages read; stages behind a checkpoint need none."""
+    first = snapshot.state["position"]["stage"] if snapshot else 0
+    cache = StaticCache(default_folder())
+    ports = {port: None for stage in stages[first:] for port in stage.known}
+    if not ports:
+        return
+    for name in ("train", "valid"):
+        def shown(done: int, rows: int, name: str = name) -> None:
+            folder.write_status(stage="static", progress=0.0,
+                                message=f"Computing the static part of the {name} rows: {done:,} of {rows:,}.")
+
+        computed = cache.fill(ready.network, ready.parts[name].inputs, tuple(ports), ready.tokenizer_hash, device, shown)
+        note(f"Static part of {len(ready.parts[name]):,} {name} rows: {computed:,} computed, the rest was known.")
+
+
+def save_model(ready: Prepared, folder: RunFolder) -> None:
+    """model/: safetensors, configuration and tokeniser, as transformers reads them."""
+    disable_progress_bar()
+    model = FunctionGraphModel.around(ready.network, ready.data.labels)
+    model.save_pretrained(folder.model)
+    ready.tokenizer.save_pretrained(folder.model)
+
+
+def _report(folder: RunFolder, ready: Prepared, run: Run, known: tuple[str, ...],
+            device: torch.device) -> dict[str, Any]:
+    """What `report.json` and `train --json` hold. The test part, else validation, is answered as in use."""
+    network, labels, task = ready.network, ready.data.labels, ready.data.task.kind
+    totals = summarise(ready.graph, network.plan.classes)
+    result: dict[str, Any] = {
+        "run": str(folder.path), "name": folder.name, "graph": ready.graph.name, "task": task, "labels": list(labels),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "trained_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
+        "macs_per_token": totals.macs_per_token, "epochs": run.best_at.get("epoch", 0), "best_at": run.best_at,
+        "notes": list(ready.notes), "versions": versions(), "hashes": {
+            "graph": ready.graph.identity, "data": ready.data.sha256, "tokenizer": ready.tokenizer_hash},
+    }
+    result["trained_share"] = result["trained_parameters"] / max(1, result["parameters"])
+    for name, rows in ready.parts.items():
+        if not len(rows):
+            continue
+        shown = answer_rows(network, rows.inputs, device, known=known if name == "train" else ())
+        told = report(shown, rows.targets, task, labels, run.agreement)
+        result[name] = {**told["metrics"], "mean_layers": told["mean_layers"]}
+        if name != "train":
+            result |= {"routers": told["routers"], "exits": told["exits"], "mean_layers": told["mean_layers"]}
+    if network.nodes_of_role("exit"):
+        result["full_depth"] = full_depth(ready, "test" if "test" in result else "valid", device)
+    return result
+
+
+def full_depth(ready: Prepared, part: str, device: torch.device) -> dict[str, Any]:
+    """Metrics of one part when no row leaves early: what the exits are measured against."""
+    network, rows = ready.network, ready.parts[part]
+    logits = collect(network, rows.inputs, device, (network.answer,))[network.answer]
+    told = measure(ready.data.task.kind, as_outputs(logits, ready.data.task.kind), rows.targets.numpy(),
+                   ready.data.labels)
+    return {key: value for key, value in told.items() if isinstance(value, int | float)}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    import fgdesign
+
+    return {"python": platform.python_version(), "fgdesign": fgdesign.__version__,
+            **{name: version(name) for name in PACKAGES}}
+
+
+def _check_same_data(config: dict[str, Any], sha256: str) -> None:
+    if config.get("data_sha256") not in (None, sha256):
+        raise RunError("The data files have changed since this run began, so it cannot be resumed. Put the old files "
+                       "back, or train anew.")
+
+
+def _noter(folder: RunFolder, say: Say) -> Say:
+    def note(message: str) -> None:
+        folder.log({"kind": "note", "message": message})
+        say(message)
+
+    return note
+
+
+def _logger(folder: RunFolder, say: Say) -> Callable[[dict[str, Any]], None]:
+    """Log entries to the folder, the status file and the person."""
+    started: dict[str, float] = {}
+
+    def log(entry: dict[str, Any]) -> None:
+        folder.log(entry)
+        if entry["kind"] == "note":
+            say(entry["message"])
+        elif entry["kind"] == "valid":
+            shown = ", ".join(f"{key} {value:.4f}" for key, value in entry["metrics"].items()
+                              if key in ("accuracy", "macro_f1", "micro_f1", "log_loss", "pearson", "mae") and value)
+            say(f"{entry['stage']} epoch {entry['epoch'] + 1} step {entry['step']}: {shown}")
+        else:
+            begun = started.setdefault(entry["stage"], time.monotonic())
+            left = (time.monotonic() - begun) / max(1, entry["step"]) * (entry["of"] - entry["step"])
+            folder.write_status(state="running", stage=entry["stage"], progress=entry["progress"], seconds_left=left,
+                                message=f"Stage {entry['stage']}, step {entry['step']} of {entry['of']}.")
+
+    return log

@@ -1,0 +1,209 @@
+"""From a graph and files to what the loop trains: data, splits, network, rows, static values.
+
+The one place where data, model and training meet. Knows nothing of processes or screens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fgdesign.data import Dataset, Splits, given_splits, load_dataset
+from fgdesign.graph.backbones import describe_backbone
+from fgdesign.graph.edit import fit_task
+from fgdesign.graph.infer import known_type, params_of
+from fgdesign.graph.spec import Graph
+from fgdesign.graph.validate import require_valid
+from fgdesign.model.backbone import Backbone, load_backbone, load_tokenizer
+from fgdesign.model.build import plan
+from fgdesign.model.inputs import Inputs, make_inputs
+from fgdesign.model.network import PRETRAINED, FunctionGraph
+from fgdesign.training.losses import Objective, objective
+from fgdesign.training.rows import Rows
+from fgdesign.training.settings import Settings
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """Which files and columns to learn from. Paths are files that `read_table` reads."""
+
+    train: str
+    valid: str | None = None
+    test: str | None = None
+    text: str | None = None
+    text_b: str | None = None
+    label: str | None = None
+    task: str = "auto"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that training starts from. parts: train, valid and test rows."""
+
+    graph: Graph
+    data: Dataset
+    splits: Splits
+    network: FunctionGraph
+    tokenizer: Any
+    tokenizer_hash: str
+    parts: dict[str, Rows]
+    goal: Objective
+    notes: tuple[str, ...]
+
+
+def read_data(choice: DataChoice) -> tuple[Dataset, Splits]:
+    """All rows of the given files and their parts. Raises DataError."""
+    train = load_dataset(choice.train, text=choice.text, text_b=choice.text_b, label=choice.label, task=choice.task)
+    found = train.columns
+    others: dict[str, Dataset | None] = {}
+    for part, path in (("valid", choice.valid), ("test", choice.test)):
+        others[part] = None if path is None else load_dataset(
+            path, text=found.text, text_b=found.text_b, label=found.label, task=train.task.kind, labels=train.labels)
+    return given_splits(train, others["valid"], others["test"], seed=0)
+
+
+def fitted_graph(graph: Graph, data: Dataset, *, has_start: bool) -> tuple[Graph, list[str]]:
+    """The graph as this data needs it: right heads; nothing frozen that was never trained. And what was changed."""
+    notes = []
+    kind = data.task.kind
+    fitted = fit_task(graph, kind)
+    if [n.type for n in fitted.nodes] != [n.type for n in graph.nodes]:
+        notes.append(f"The heads were set for this task: {kind}.")
+    if not has_start:
+        raw = [n.id for n in fitted.nodes if n.tuning == "frozen" and n.type not in PRETRAINED and _learns(n)]
+        if raw:
+            notes.append(f"Frozen but never trained: {', '.join(raw)}. They learn this time; name an earlier run to "
+                         "keep them as they were there.")
+            fitted = fitted.with_nodes(replace(n, tuning=None) if n.id in raw else n for n in fitted.nodes)
+    return fitted, notes
+
+
+def _learns(node: Any) -> bool:
+    entry = known_type(node)
+    return entry is not None and bool(entry.tunings)
+
+
+def prepare(graph: Graph, data: Dataset, splits: Splits, settings: Settings, *, device: torch.device,
+            start: FunctionGraph | None = None, start_labels: Sequence[str] = (), note: Note = print) -> Prepared:
+    """Build the network and the rows of each part. Raises GraphError or BackboneError."""
+    classes = max(1, len(data.labels))
+    graph, notes = fitted_graph(graph, data, has_start=start is not None)
+    require_valid(graph, classes)
+    info = describe_backbone(graph.backbone)
+    tokenizer, backbone = load_tokenizer(info), without_dropout(load_backbone(info))
+    network = FunctionGraph(plan(graph, task=data.task.kind, classes=classes), seed=settings.seed, pretrained=backbone)
+    if start is not None:
+        notes.append(take_over(network, start, data.labels, start_labels))
+    network.to(device)
+    for message in notes:
+        note(message)
+    columns = _columns_read(graph, data)
+    positions = {"train": splits.train, "valid": splits.valid, "test": splits.test}
+    if not len(splits.valid):
+        positions["valid"] = splits.train
+        note("There are no validation rows; the training rows stand in for them.")
+    parts = {name: _rows(network, tokenizer, data.subset(rows), columns) for name, rows in positions.items()}
+    goal = objective(network.plan, class_weights=_class_weights(parts["train"].targets, classes, settings, device),
+                     smoothing=settings.label_smoothing, spread=_spread(parts["train"].targets))
+    return Prepared(graph, data, splits, network, tokenizer, tokenizer_hash(tokenizer), parts, goal, tuple(notes))
+
+
+def without_dropout(backbone: Backbone) -> Backbone:
+    """Fine-tuning a few epochs needs none, and steps are faster without."""
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    for layer in backbone.layers:
+        layer.attention_dropout = 0.0
+    return backbone
+
+
+def inputs_of(network: FunctionGraph, tokenizer: Any, data: Dataset, columns: Sequence[str]) -> Inputs:
+    """A data set as a network reads it."""
+    extra = {name: data.frame[name].astype(str).tolist() for name in columns if name in data.frame}
+    return make_inputs(network, tokenizer, data.texts, data.texts_b, extra)
+
+
+def _rows(network: FunctionGraph, tokenizer: Any, data: Dataset, columns: Sequence[str]) -> Rows:
+    assert data.targets is not None
+    taught = {}
+    for node in network.plan.graph.nodes:
+        if node.type == "router/1" and (column := str(params_of(node)["teacher"])) in data.frame:
+            values = sorted(set(data.frame[column].astype(str)))
+            places = {value: i for i, value in enumerate(values[:int(str(params_of(node)["branches"]))])}
+            taught[node.id] = torch.tensor([places.get(str(value), -1) for value in data.frame[column]])
+    return Rows(inputs_of(network, tokenizer, data, columns), torch.from_numpy(np.asarray(data.targets)), taught)
+
+
+def _columns_read(graph: Graph, data: Dataset) -> list[str]:
+    """Data columns that rules of this graph look at."""
+    names = []
+    for node in graph.nodes:
+        if node.type == "rule_router/1":
+            rules = params_of(node)["rules"]
+            assert isinstance(rules, list)
+            names += [rule["column"] for rule in rules if rule["when"] == "column"]
+    return [name for name in dict.fromkeys(names) if name in data.frame]
+
+
+def _class_weights(targets: Tensor, classes: int, settings: Settings, device: torch.device) -> Tensor | None:
+    if not settings.class_weights or targets.dim() != 1 or targets.dtype.is_floating_point:
+        return None
+    counts = torch.bincount(targets, minlength=classes).clamp(min=1).float()
+    return (len(targets) / (classes * counts)).to(device)
+
+
+def _spread(targets: Tensor) -> float:
+    if not targets.dtype.is_floating_point or targets.dim() != 1 or len(targets) < 2:
+        return 1.0
+    return max(float(targets.var()), 1e-6)
+
+
+def tokenizer_hash(tokenizer: Any) -> str:
+    """What tells two tokenisers apart; their truncation settings do not count."""
+    described = json.loads(tokenizer.backend_tokenizer.to_str())
+    described.pop("truncation", None)
+    described.pop("padding", None)
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def take_over(network: FunctionGraph, start: FunctionGraph, labels: Sequence[str], old: Sequence[str]) -> str:
+    """Copy every tensor of the same name that fits from another network; rows of heads go by label."""
+    mine, theirs = network.state_dict(), start.state_dict()
+    rows = [(labels.index(name), old.index(name)) for name in old if name in labels]
+    taken = 0
+    for name, tensor in theirs.items():
+        target = mine.get(name)
+        if target is None or name.endswith("temperature"):
+            continue
+        if target.shape == tensor.shape and (labels == tuple(old) or not _by_label(name, tensor, old)):
+            mine[name] = tensor
+        elif target.shape[1:] == tensor.shape[1:] and len(target) == len(labels) and len(tensor) == len(old):
+            fresh = torch.zeros_like(target) if name.endswith("weight") else torch.full_like(target, -10.0)
+            for to, source in rows:
+                fresh[to] = tensor[source]
+            mine[name] = fresh
+        else:
+            continue
+        taken += 1
+    network.load_state_dict(mine)
+    return f"Started from an earlier run: {taken} of {len(mine)} tensors were taken over."
+
+
+def _by_label(name: str, tensor: Tensor, old: Sequence[str]) -> bool:
+    return ".out." in name and len(tensor) == len(old)
+
+
+def data_path(path: str) -> str:
+    """An absolute path, so that a run can be resumed from any folder."""
+    return str(Path(path).absolute())

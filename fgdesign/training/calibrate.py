@@ -1,0 +1,138 @@
+"""After (and while) training: temperatures, merge weights and exit thresholds, all from validation rows.
+
+Works on logits computed once with exits open; knows how logits nodes combine, nothing of files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fgdesign.graph.catalogue import CATALOGUE
+from fgdesign.graph.infer import params_of
+from fgdesign.model.blocks.heads import Head
+from fgdesign.model.blocks.merges import LogitMerge
+from fgdesign.model.lexical import Lexical
+from fgdesign.model.network import FunctionGraph
+from fgdesign.model.steps import Exit, certainty
+from fgdesign.training.fit import RowLoss, fit_temperature, fit_weights, pick_threshold
+
+FEWEST_ROWS = 30
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """Logits of validation rows at every logits port, exits open. values: port -> (N, C), NaN where absent."""
+
+    values: dict[str, Tensor]
+    answer: Tensor
+
+
+def logit_ports(network: FunctionGraph) -> list[str]:
+    """Ports from which all logits of a graph follow: heads, word functions, and the answer."""
+    ports = [f"{n}.out" for n in network.nodes_of_role("head", "lexical")]
+    return ports if network.answer in ports else [*ports, network.answer]
+
+
+def calibrate(network: FunctionGraph, values: dict[str, Tensor], targets: Tensor, loss: RowLoss) -> Opinions:
+    """Fit every temperature and every weight of merged opinions; exits keep their thresholds.
+
+    Args: values: of `logit_ports`, as they are with the present temperatures.
+    """
+    values = dict(values)
+    fits = network.plan.task == "single" and len(targets) >= FEWEST_ROWS
+    for node_id in network.plan.found.order:
+        port = f"{node_id}.out"
+        module = network.module_of(node_id) if node_id in network.keys else None
+        if isinstance(module, Head | Lexical):
+            if fits and port in values:
+                _temper(module, values, port, targets, loss)
+        elif isinstance(module, LogitMerge):
+            _mix(network, module, node_id, values, targets, loss if fits else None)
+        elif CATALOGUE[network.plan.graph.node(node_id).type].role == "answer":
+            parts = [values[e.source] for e in network.plan.graph.into(node_id) if e.source in values]
+            if parts and all(_of_logits(network, e.source) for e in network.plan.graph.into(node_id)):
+                values[port] = _filled(parts)
+    return Opinions(values, values[network.answer])
+
+
+def pick_thresholds(network: FunctionGraph, opinions: Opinions, targets: Tensor) -> float | None:
+    """Set the automatic exits' common threshold by the share of right answers they would spoil.
+
+    Returns the threshold, or None where no exit is automatic.
+    """
+    graph, task = network.plan.graph, network.plan.task
+    exits = [n for n in network.nodes_of_role("exit") if params_of(graph.node(n))["automatic"]]
+    ports = {n: graph.into(n, "logits")[0].source for n in exits}
+    exits = [n for n in exits if ports[n] in opinions.values]
+    if not exits or len(targets) < FEWEST_ROWS:
+        return None
+    sure, right = [], []
+    for n in exits:
+        logits = opinions.values[ports[n]]
+        module = network.module_of(n)
+        assert isinstance(module, Exit)
+        here = ~logits.isnan().any(1)
+        sure.append(torch.where(here, certainty(logits.nan_to_num(), module.measure, several=module.several), -1.0))
+        right.append(is_right(task, logits, targets))
+    tolerance = min(float(str(params_of(graph.node(n))["tolerance"])) for n in exits)
+    best = pick_threshold(torch.stack(sure), torch.stack(right), is_right(task, opinions.answer, targets), tolerance)
+    for n in exits:
+        module = network.module_of(n)
+        assert isinstance(module, Exit)
+        module.threshold.fill_(best)
+    return best
+
+
+def is_right(task: str, logits: Tensor, targets: Tensor) -> Tensor:
+    """(N,) bool: the answer of these logits is the target (all labels of it, where there are several)."""
+    if task == "multi":
+        return ((logits > 0) == (targets > 0.5)).all(1)
+    return logits.nan_to_num(-torch.inf).argmax(1) == targets
+
+
+def _temper(module: Head | Lexical, values: dict[str, Tensor], port: str, targets: Tensor, loss: RowLoss) -> None:
+    here = ~values[port].isnan().any(1)
+    if int(here.sum()) < FEWEST_ROWS:
+        return
+    raw = values[port] * float(module.temperature)
+    value = fit_temperature(raw[here], targets[here], loss)
+    module.temperature.fill_(value)
+    values[port] = raw / value
+    if isinstance(module, Lexical):
+        values[port] = values[port].log_softmax(-1)
+
+
+def _mix(network: FunctionGraph, module: LogitMerge, node_id: str, values: dict[str, Tensor], targets: Tensor,
+         loss: RowLoss | None) -> None:
+    sources = [edge.source for edge in network.plan.graph.into(node_id)]
+    if not all(source in values and _of_logits(network, source) for source in sources):
+        return
+    opinions = [module.opinion(values[source]) for source in sources]
+    shared = network.plan.graph.node(node_id).params.get("rows") == "shared"
+    absent = torch.stack([opinion.isnan().any(1) for opinion in opinions])
+    here = ~(absent.any(0) if shared else absent.all(0))
+    filled = [opinion.nan_to_num(0.0) for opinion in opinions]
+    if loss is not None and int(here.sum()) >= FEWEST_ROWS:
+        start = module.weights.detach().cpu()
+        module.weights.copy_(fit_weights([o[here] for o in filled], targets[here], loss, start))
+    mixed = torch.einsum("i,inc->nc", module.weights.cpu(), torch.stack(filled))
+    if module.kind == "regression":
+        mixed = mixed / (module.weights.cpu()[:, None] * ~absent).sum(0).clamp(min=1e-6)[:, None]
+    values[f"{node_id}.out"] = torch.where(here[:, None], mixed, float("nan"))
+
+
+def _of_logits(network: FunctionGraph, port: str) -> bool:
+    """True where a port's value follows from logits alone: not a branch of a router."""
+    role = CATALOGUE[network.plan.graph.node(port.partition(".")[0]).type].role
+    return role in ("head", "lexical", "merge", "answer") or (role == "exit" and port.endswith(".answer"))
+
+
+def _filled(parts: list[Tensor]) -> Tensor:
+    """Row by row the first part that has a value."""
+    out = parts[0].clone()
+    for part in parts[1:]:
+        out = torch.where(out.isnan(), part, out)
+    return out

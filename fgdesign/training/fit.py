@@ -1,0 +1,98 @@
+"""What is fitted in closed form or nearly so: linear heads, temperatures, merge weights, exit thresholds.
+
+All work on values computed once; no pass through a graph is made here. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+PENALTIES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
+RowLoss = Callable[[Tensor, Tensor], Tensor]
+
+
+def fit_linear(features: Tensor, targets: Tensor, outputs: int, loss: RowLoss, valid_features: Tensor,
+               valid_targets: Tensor) -> tuple[Tensor, Tensor, float]:
+    """A linear map with an L2 penalty, by L-BFGS along a path of penalties, the best on validation kept.
+
+    Args: features: (N, D) float32; targets: as `loss` takes them; valid_*: the rows that choose the penalty.
+    Returns: weight (outputs, D), bias (outputs,), and the validation loss.
+    """
+    weight = torch.zeros(outputs, features.shape[1], device=features.device, requires_grad=True)
+    bias = torch.zeros(outputs, device=features.device)
+    if targets.dtype.is_floating_point and targets.dim() == 1:
+        bias += targets.mean()
+    bias.requires_grad_()
+    best = (weight.detach().clone(), bias.detach().clone(), float("inf"))
+    worse = 0
+    for penalty in PENALTIES:
+        def total(penalty: float = penalty) -> Tensor:
+            return loss(features @ weight.T + bias, targets).mean() + 0.5 * penalty * weight.square().sum() / outputs
+
+        minimise(total, [weight, bias])
+        with torch.no_grad():
+            score = float(loss(valid_features @ weight.T + bias, valid_targets).mean())
+        if score < best[2]:
+            best, worse = (weight.detach().clone(), bias.detach().clone(), score), 0
+        elif (worse := worse + 1) == 2:
+            break
+    return best
+
+
+def minimise(total: Callable[[], Tensor], parameters: Sequence[Tensor], steps: int = 60) -> None:
+    """Full-batch L-BFGS with a strong Wolfe line search, in place."""
+    solver = torch.optim.LBFGS(parameters, max_iter=steps, history_size=10, line_search_fn="strong_wolfe",
+                               tolerance_grad=1e-5, tolerance_change=1e-7)
+
+    def closure() -> Tensor:
+        solver.zero_grad()
+        value = total()
+        value.backward()
+        return value
+
+    solver.step(closure)
+
+
+def fit_temperature(logits: Tensor, targets: Tensor, loss: RowLoss) -> float:
+    """The temperature that makes (n, C) logits most likely; between 0.05 and 20 (Guo et al. 2017)."""
+    log_t = torch.zeros((), requires_grad=True)
+    minimise(lambda: loss(logits / log_t.exp(), targets).mean() + 1e-4 * log_t.square(), [log_t])
+    value = float(log_t.detach().exp())
+    return min(max(value, 0.05), 20.0) if value == value else 1.0
+
+
+def fit_weights(opinions: Sequence[Tensor], targets: Tensor, loss: RowLoss, start: Tensor) -> Tensor:
+    """Weights a_i >= 0 of sum_i a_i o_i that make (n, C) opinions most likely; `start` where it does not help."""
+    stack = torch.stack(list(opinions))
+    raw = start.clamp(min=1e-3).log().clone().requires_grad_()
+
+    def total() -> Tensor:
+        mixed = torch.einsum("i,inc->nc", raw.exp(), stack)
+        return loss(mixed, targets).mean() + 1e-4 * raw.square().sum()
+
+    minimise(total, [raw])
+    fitted = raw.detach().exp()
+    return fitted.clamp(max=20.0) if bool(torch.isfinite(fitted).all()) else start
+
+
+def pick_threshold(sure: Tensor, right: Tensor, last_right: Tensor, tolerance: float) -> float:
+    """The smallest common threshold under which exits rarely spoil a right answer.
+
+    Args: sure: (E, n) how sure each exit is, in order; right: (E, n) bool, exit would be right; last_right: (n,)
+        the full graph is right. tolerance: largest share of rows where the full graph is right and the exit wrong.
+    Returns: a threshold in 0..1; 1.0 where none below holds.
+    """
+    best = 1.0
+    for step in range(100, 0, -1):
+        threshold = step / 100
+        leaves = sure >= threshold
+        first = leaves.float().argmax(0)
+        exits = leaves.any(0)
+        wrong = exits & last_right & ~right.gather(0, first.unsqueeze(0)).squeeze(0)
+        if float(wrong.float().mean()) > tolerance:
+            break
+        best = threshold
+    return best

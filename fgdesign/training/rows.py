@@ -1,0 +1,65 @@
+"""Prepared rows: inputs and targets of one part of the data, and running a network over them.
+
+Knows nothing of files or optimisers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fgdesign.data.encode import buckets
+from fgdesign.model.device import fast_dtype, precision
+from fgdesign.model.inputs import Inputs
+from fgdesign.model.network import FunctionGraph, Outcome
+
+EVALUATION_ROWS = 64
+
+
+@dataclass
+class Rows:
+    """N rows of one part. targets: int64 (N,), float32 (N, C) or float32 (N,). taught: per router (N,) branches."""
+
+    inputs: Inputs
+    targets: Tensor
+    taught: dict[str, Tensor] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+def outcomes(network: FunctionGraph, inputs: Inputs, device: torch.device, *, wanted: Sequence[str] = (),
+             known: Sequence[str] = (), open_exits: bool = False, count_layers: bool = False,
+             batch_rows: int = EVALUATION_ROWS) -> Iterator[tuple[np.ndarray, Outcome]]:
+    """Run all rows in evaluation mode, batches of like length; yields the rows (n,) and what came of them.
+
+    Args: known: static ports that `inputs` holds; those that are needed are read, not computed.
+    """
+    was_training = network.training
+    network.eval()
+    needed = network.needed(wanted, known, open_exits)
+    try:
+        for rows in buckets(inputs.lengths, batch_rows, seed=0, epoch=0, shuffle=False):
+            batch = inputs.batch(rows, device, given=needed.given, tokens=needed.reads_tokens)
+            with torch.inference_mode(), precision(device, fast_dtype(device)):
+                yield rows, network(batch, wanted=wanted, open_exits=open_exits, count_layers=count_layers)
+    finally:
+        network.train(was_training)
+
+
+def collect(network: FunctionGraph, inputs: Inputs, device: torch.device, ports: Sequence[str], *,
+            known: Sequence[str] = ()) -> dict[str, Tensor]:
+    """Values of some vector or logits ports for all rows, exits open: (N, D) float32, NaN where a row has none."""
+    found: dict[str, Tensor] = {}
+    for rows, outcome in outcomes(network, inputs, device, wanted=ports, known=known, open_exits=True):
+        for port, flow in outcome.flows.items():
+            value = flow.value.float().cpu()
+            if port not in found:
+                found[port] = torch.full((len(inputs), value.shape[1]), float("nan"))
+            places = torch.from_numpy(rows)
+            found[port][places if flow.rows is None else places[flow.rows.cpu()]] = value
+    return found

@@ -1,0 +1,63 @@
+"""Which stages a graph needs, and what is known in each: the planner, from cheap to dear.
+
+Pure functions of a network and its settings.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from fgdesign.graph.infer import infer
+from fgdesign.model.build import Plan
+from fgdesign.model.network import PRETRAINED, FunctionGraph
+from fgdesign.training.calibrate import logit_ports
+from fgdesign.training.loop import Stage, steps_per_epoch
+from fgdesign.training.losses import Objective
+from fgdesign.training.settings import Settings
+
+WARM_ROWS = 64
+WARM_STEPS = 400
+MOST_WARM_EPOCHS = 40
+
+
+def frontier_before_tuning(what: Plan) -> tuple[str, ...]:
+    """The frontier while the backbone is as it came: deeper than the drawn one where layers are trained."""
+    nodes = (replace(node, tuning="frozen") if node.type in PRETRAINED else node for node in what.graph.nodes)
+    return infer(what.graph.with_nodes(nodes), what.classes).frontier
+
+
+def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, rows: int) -> list[Stage]:
+    """The stages in order; none for a graph of word functions alone."""
+    learned = tuple(name for name, parameter in network.named_parameters() if parameter.requires_grad)
+    if not goal.heads or not learned:
+        return []
+    ports = tuple(dict.fromkeys((*goal.ports, *logit_ports(network))))
+    tuned = {network.keys[node] for node in network.pretrained_nodes()}
+    upper = tuple(name for name in learned if name.split(".")[1] not in tuned)
+    early = network.needed(ports, frontier_before_tuning(network.plan), open_exits=True)
+    drawn = network.needed(ports, network.plan.found.frontier, open_exits=True)
+    stages = []
+    if upper and not early.runs_backbone:
+        epochs = _warm_epochs(settings, rows, last=not tuned)
+        if not _beyond_heads(network, upper):
+            epochs = 0  # the heads are fitted in closed form; nothing else learns here
+        stages.append(Stage("warm", early.given, upper, epochs, max(WARM_ROWS, settings.batch_size)))
+    if tuned or not stages:
+        epochs = settings.epochs if settings.epochs >= 0 else (3 if rows < 5000 else 2)
+        stages.append(Stage("tune", drawn.given, learned, epochs, settings.batch_size))
+    return stages
+
+
+def _warm_epochs(settings: Settings, rows: int, *, last: bool) -> int:
+    if last and settings.epochs >= 0:
+        return settings.epochs
+    enough = math.ceil(WARM_STEPS / steps_per_epoch(rows, WARM_ROWS))
+    return min(MOST_WARM_EPOCHS, max(settings.warm_epochs, enough)) if settings.warm_epochs else 0
+
+
+def _beyond_heads(network: FunctionGraph, names: tuple[str, ...]) -> bool:
+    """True where something learns that the closed-form fit of linear heads does not reach."""
+    heads = {network.keys[node] for node in network.nodes_of_role("head")
+             if "hidden" not in network.plan.graph.node(node).params}
+    return any(name.split(".")[1] not in heads for name in names)

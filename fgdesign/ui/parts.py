@@ -1,0 +1,65 @@
+"""Small pieces that several pages show: a chart, a command to copy, a table to download, an empty page's next step.
+
+Knows nothing of where their content comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from fgdesign.ui.words import command
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs cells that begin so
+CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"], "responsive": True}
+
+
+def is_dark() -> bool:
+    """Whether the page is shown dark."""
+    return st.context.theme.type == "dark"
+
+
+def chart(figure: go.Figure, key: str) -> None:
+    """A chart in our own look; its tool bar saves the picture."""
+    st.plotly_chart(figure, key=key, theme=None, config=CONFIG)
+
+
+def show_command(*words: object, note: str = "The same from the command line") -> None:
+    """The command that does what the page does, ready to copy."""
+    with st.expander(note, icon=":material/terminal:"):
+        st.code(command("fgdesign", *(str(word) for word in words)), language="bash", wrap_lines=True)
+
+
+def next_step(message: str, page: str, text: str) -> None:
+    """What is missing, and the link that gets it."""
+    with st.container(border=True, key=f"missing_{page}"):
+        st.text(message)
+        st.page_link(f"pages/{page}.py", label=text, icon=":material/arrow_forward:")
+
+
+def table(frame: pd.DataFrame, name: str, *, height: int | None = None) -> None:
+    """A table with its download as CSV, safe to open in a spreadsheet."""
+    st.dataframe(frame, hide_index=True, key=f"table_{name}", height="auto" if height is None else height)
+    st.download_button("Download CSV", spreadsheet_safe(frame).to_csv(index=False).encode(), f"{name}.csv", "text/csv",
+                       key=f"download_{name}", icon=":material/download:", type="tertiary", on_click="ignore")
+
+
+def spreadsheet_safe(frame: pd.DataFrame) -> pd.DataFrame:
+    """Text cells that a spreadsheet would run as a formula get a leading apostrophe; numbers stay."""
+    safe = frame.copy()
+    for name in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[name]):
+            safe[name] = [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+                          for cell in safe[name].tolist()]
+    return safe
+
+
+def sentences(notes: Sequence[str], title: str) -> None:
+    """Notes as plain text, folded away."""
+    if notes:
+        with st.expander(f"{title} ({len(notes)})", icon=":material/notes:"):
+            for note in notes:
+                st.text(note)

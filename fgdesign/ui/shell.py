@@ -1,0 +1,41 @@
+"""Around every page: the navigation on top, the header line, and errors as sentences. Knows nothing of a page's content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from fgdesign.errors import FgdesignError
+from fgdesign.ui.header import show_header
+
+PAGES = (
+    ("home", "Home", ":material/home:"),
+    ("design", "Design", ":material/account_tree:"),
+    ("data", "Data", ":material/table:"),
+    ("train", "Train", ":material/model_training:"),
+    ("routes", "Routes", ":material/route:"),
+    ("evaluate", "Evaluate", ":material/fact_check:"),
+)
+
+
+def show_page(folder: Path) -> None:
+    """Run the page that the address names; an error a person can mend is shown as text, without a traceback."""
+    st.set_page_config(page_title="Function Graph Designer", page_icon=":material/hub:", layout="wide")
+    pages = [
+        st.Page(folder / f"{name}.py", title=title, icon=icon, default=name == "home")
+        for name, title, icon in PAGES if (folder / f"{name}.py").is_file()
+    ]
+    page = st.navigation(pages, position="top")
+    try:
+        show_header()
+        page.run()
+    except FgdesignError as error:
+        show_error(error)
+
+
+def show_error(error: FgdesignError) -> None:
+    """An error as plain text: what a file or a person wrote never becomes formatting."""
+    with st.container(border=True, key=f"error_{abs(hash(str(error)))}"):
+        st.badge("This did not work", icon=":material/error:", color="red")
+        st.text(str(error))

@@ -1,0 +1,52 @@
+"""Begin a training run from a page: what it is called, with which settings, and the button. Knows nothing of torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from fgdesign.graph import Graph, require_valid
+from fgdesign.runs import local
+from fgdesign.runs.folder import RunFolder, list_runs, new_run_path, workspace
+from fgdesign.ui import library, state
+from fgdesign.ui.words import label
+
+
+def begin(graph: Graph, file: library.DataFile, **settings: Any) -> RunFolder:
+    """Start a run in a process of its own and look at it. Raises GraphError for a graph with errors."""
+    require_valid(graph)
+    library.dataset(file, **state.reading())
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", graph.name).strip("-").lower()[:40] or "graph"
+    run = local.start(graph, file.path.resolve(), new_run_path(stem, workspace()), **columns(), **settings)
+    state.set_run(run.name)
+    return run
+
+
+def columns() -> dict[str, str]:
+    """What a person set about columns and task; what is guessed is left out."""
+    here = state.project()
+    chosen = {"text": here.text, "text_b": here.text_b, "label": here.label, "task": "" if here.task == "auto" else here.task}
+    return {name: value for name, value in chosen.items() if value}
+
+
+def train_button(graph: Graph, *, key: str = "train_now", **settings: Any) -> None:
+    """The button that trains `graph` on the chosen data and goes to the live curves."""
+    file = state.current_data()
+    if file is None:
+        st.page_link("pages/data.py", label="Choose data to train on", icon=":material/table:")
+    elif st.button(f"Train on {label(file.title)}", key=key, type="primary", icon=":material/play_arrow:"):
+        run = begin(graph, file, **settings)
+        st.switch_page("pages/train.py", query_params={"run": run.name})
+
+
+def command_words(graph: Graph, file: library.DataFile, **settings: Any) -> list[str]:
+    """The words after `fgdesign` that train the same."""
+    return local.command(f"{graph.name}.json", Path(file.path), workspace() / "runs" / "NAME", **columns(), **settings)
+
+
+def running() -> list[RunFolder]:
+    """Runs that are at work now."""
+    return [run for run in list_runs(workspace()) if run.status()["state"] in ("preparing", "running")]

@@ -1,0 +1,47 @@
+"""Words of people made safe and short for the page. Knows nothing of what they mean."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&^=])")
+
+
+def label(text: str, length: int = 48) -> str:
+    """A text for a widget's label: cut, on one line, every sign that Streamlit would read as formatting escaped."""
+    line = " ".join(text.split())
+    line = line if len(line) <= length else f"{line[: length - 1]}…"
+    return SPECIAL.sub(r"\\\1", line)
+
+
+def title(name: str) -> str:
+    """A file's name as a person says it: "support_tickets.csv" -> "support tickets"."""
+    return Path(name).stem.replace("_", " ").replace("-", " ")
+
+
+def command(*words: str | Path) -> str:
+    """A command line to copy, quoted where the shell needs it."""
+    return " ".join(shlex.quote(str(word)) for word in words)
+
+
+def options(**values: object) -> Iterable[str]:
+    """Options of a command line: text="body" -> --text body; what is None or "auto" is left out."""
+    for name, value in values.items():
+        if value not in (None, "", "auto"):
+            yield f"--{name.replace('_', '-')}"
+            yield str(value)
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 75 -> "1 min 15 s"."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"

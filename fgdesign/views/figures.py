@@ -1,0 +1,277 @@
+"""Charts of a run, a prediction and a data set: plain data in, plotly figures out.
+
+Every text of a person is escaped: plotly reads a small HTML in labels. Knows nothing of Streamlit or files.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from fgdesign.views import theme
+from fgdesign.views.numbers import percent, plain
+
+Events = Sequence[Mapping[str, Any]]
+MOST_BARS = 20
+MOST_CELLS = 40  # classes whose confusion counts are written into the cells
+NAMES = {
+    "accuracy": "accuracy", "macro_f1": "macro-F1", "micro_f1": "micro-F1", "log_loss": "log-loss",
+    "ece": "calibration error", "roc_auc": "ROC-AUC", "mae": "MAE", "rmse": "RMSE", "pearson": "Pearson",
+    "spearman": "Spearman",
+}
+
+
+def words(text: object, length: int = 28) -> str:
+    """A text for a label: on one line, cut, escaped."""
+    line = " ".join(str(text).split())
+    return escape(line if len(line) <= length else f"{line[: length - 1]}…")
+
+
+def metric_name(key: str) -> str:
+    """A metric as people write it."""
+    return NAMES.get(key, key.replace("_", " "))
+
+
+def steps_of(events: Events, kind: str) -> list[tuple[float, Mapping[str, Any]]]:
+    """(seconds since the first event, event) of one kind; stages have steps of their own, time runs through."""
+    start = next((float(event["time"]) for event in events if "time" in event), 0.0)
+    return [(max(0.0, float(event.get("time", start)) - start), event) for event in events if event.get("kind") == kind]
+
+
+def time_span(events: Events) -> tuple[float, float]:
+    """The common x-axis of a run's charts, in seconds."""
+    last = max((x for kind in ("step", "valid") for x, _ in steps_of(events, kind)), default=0.0)
+    return (0.0, max(last * 1.02, 1.0))
+
+
+def metric_curve(events: Events, metric: str, *, dark: bool = False) -> go.Figure:
+    """A validation metric over time, the best point marked."""
+    points = [(x, e["metrics"][metric], e) for x, e in steps_of(events, "valid") if _number(e["metrics"].get(metric))]
+    title = f"Validation {metric_name(metric)}"
+    if not points:
+        return theme.empty(title, "The first validation is still to come.", dark, 260)
+    chart = theme.figure(title, dark, 260)
+    xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
+    hover = [f"{_where(e)}<br>{metric_name(metric)} {plain(y)}" for _, y, e in points]
+    chart.add_scatter(x=xs, y=ys, mode="lines+markers", line={"color": theme.BLUE, "width": 2.5}, marker={"size": 6},
+                      hovertext=hover, hoverinfo="text")
+    best = int(np.argmin(ys)) if metric in ("log_loss", "ece", "mae", "rmse") else int(np.argmax(ys))
+    chart.add_scatter(x=[xs[best]], y=[ys[best]], mode="markers+text", text=[f"best {plain(ys[best])}"],
+                      textposition="bottom center" if len(xs) > 1 else "top center", cliponaxis=False, hoverinfo="skip",
+                      marker={"size": 12, "color": theme.VERMILION, "symbol": "diamond"})
+    return _over_time(chart, events)
+
+
+def loss_curve(events: Events, *, dark: bool = False) -> go.Figure:
+    """Training loss over time; each stage has its own line, named at its start."""
+    points = steps_of(events, "step")
+    if not points:
+        return theme.empty("Training loss", "The first step is still to come.", dark)
+    chart = theme.figure("Training loss", dark, 220)
+    for place, stage in enumerate(dict.fromkeys(str(e.get("stage", "")) for _, e in points)):
+        part = [(x, e) for x, e in points if str(e.get("stage", "")) == stage]
+        xs, ys = [x for x, _ in part], [e["loss"] for _, e in part]
+        chart.add_scatter(x=xs, y=ys, mode="lines" if len(xs) > 1 else "markers", name=words(stage),
+                          line={"width": 2, "color": theme.SERIES[place % len(theme.SERIES)]},
+                          hovertext=[f"{_where(e)}<br>loss {plain(e['loss'])}" for _, e in part], hoverinfo="text")
+        chart.add_annotation(x=xs[0], y=ys[0], text=words(stage), showarrow=False, xanchor="left", yanchor="bottom",
+                             font={"size": 12, "color": theme.SERIES[place % len(theme.SERIES)]})
+    return _over_time(chart, events)
+
+
+def router_load(events: Events, router: str, *, dark: bool = False) -> go.Figure:
+    """The share of rows that each branch of a router got at each validation, as a stacked area."""
+    points = [(x, e["routers"][router]["load"]) for x, e in steps_of(events, "valid")
+              if e.get("routers", {}).get(router, {}).get("load")]
+    title = f"Load of {words(router)}"
+    if not points:
+        return theme.empty(title, "Known after the first validation.", dark)
+    loads = [list(load.values()) if isinstance(load, Mapping) else list(load) for _, load in points]
+    names = list(points[0][1]) if isinstance(points[0][1], Mapping) else branch_names(len(loads[0]))
+    return _stacked(title, [x for x, _ in points], np.array(loads, float), names, events, dark)
+
+
+def exit_load(events: Events, *, dark: bool = False) -> go.Figure:
+    """The share of rows that left at each exit, at each validation, as a stacked area."""
+    points = [(x, e["exits"]) for x, e in steps_of(events, "valid") if e.get("exits")]
+    if not points:
+        return theme.empty("Where rows leave", "Known after the first validation.", dark)
+    names = [exit_name(item) for item in points[0][1]]
+    shares = np.array([[item["share"] for item in exits] for _, exits in points], float)
+    return _stacked("Where rows leave", [x for x, _ in points], shares, names, events, dark)
+
+
+def exit_depth(exits: Events, *, dark: bool = False) -> go.Figure:
+    """Per exit, the share of rows that left there as bars and how often they were right as points."""
+    if not exits:
+        return theme.empty("Exits", "This graph has no exit.", dark)
+    chart = theme.figure("Share and accuracy by exit", dark, 260)
+    names = [exit_name(item) for item in exits]
+    chart.add_bar(x=names, y=[item["share"] for item in exits], marker_color=theme.ORANGE, name="share of rows",
+                  text=[percent(item["share"]) for item in exits], textposition="outside", cliponaxis=False,
+                  hovertemplate="%{x}<br>%{y:.1%} of the rows<extra></extra>")
+    known = [(name, item["accuracy"]) for name, item in zip(names, exits, strict=True) if _number(item.get("accuracy"))]
+    chart.add_scatter(x=[n for n, _ in known], y=[a for _, a in known], mode="markers", name="accuracy",
+                      marker={"symbol": "diamond", "size": 12, "color": theme.BLUE, "line": {"width": 1, "color": "white"}},
+                      hovertemplate="%{x}<br>%{y:.1%} right<extra></extra>")
+    chart.update_layout(showlegend=True)
+    return _percent_axis(chart, 1.08)
+
+
+def gate_bars(scores: Mapping[str, float], chosen: Sequence[str], *, title: str = "", dark: bool = False) -> go.Figure:
+    """A router's score for each branch; what it chose in full colour and marked."""
+    chart = theme.figure(words(title, 60), dark, 44 + 30 * max(1, len(scores)))
+    names = list(scores)
+    values = [scores[name] for name in names]
+    chart.add_bar(
+        orientation="h", y=[("● " if name in chosen else "○ ") + words(name) for name in names], x=values,
+        marker={"color": [theme.ORANGE if name in chosen else theme.LINE[dark] for name in names]},
+        text=[plain(value) for value in values], textposition="outside", cliponaxis=False,
+        hovertemplate="%{y}: %{x:.4f}<extra></extra>",
+    )
+    chart.update_xaxes(range=[min(0.0, *values, 0.0), max(1.0, *values, 0.0) * 1.15], visible=False)
+    chart.update_yaxes(autorange="reversed", showgrid=False)
+    chart.update_layout(margin={"l": 8, "r": 8, "t": 30 if title else 4, "b": 4})
+    return chart
+
+
+def class_bars(probabilities: Mapping[str, float], *, most: int = 8, dark: bool = False) -> go.Figure:
+    """The likeliest classes; the first in the answer's colour."""
+    best = sorted(probabilities.items(), key=lambda item: -item[1])[:most]
+    if not best:
+        return theme.empty("Probabilities", "This graph predicts a number.", dark, 120)
+    chart = theme.figure("", dark, 24 + 28 * len(best))
+    colours = [theme.VERMILION if i == 0 else theme.GREY for i in range(len(best))]
+    chart.add_bar(orientation="h", y=_unique([words(name) for name, _ in best]), x=[p for _, p in best],
+                  marker={"color": colours}, text=[percent(p) for _, p in best], textposition="outside",
+                  cliponaxis=False, hovertemplate="%{y}: %{x:.2%}<extra></extra>")
+    chart.update_xaxes(range=[0, 1.2], visible=False)
+    chart.update_yaxes(autorange="reversed", showgrid=False)
+    chart.update_layout(margin={"l": 8, "r": 8, "t": 4, "b": 4})
+    return chart
+
+
+def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], *, dark: bool = False) -> go.Figure:
+    """Rows are true labels, columns predicted ones; colour is the share of the true label."""
+    counts = np.array(matrix, float)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    names = _unique([words(label, 18) for label in labels])
+    few = len(names) <= MOST_CELLS
+    chart = theme.figure("Confusion", dark, int(min(900, 130 + 30 * len(names))))
+    chart.add_heatmap(
+        z=shares, x=names, y=names, colorscale=theme.RAMP[dark], zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
+        customdata=counts, hovertemplate="true %{y}<br>predicted %{x}<br>%{customdata:.0f} rows, %{z:.1%} of the label"
+        "<extra></extra>", text=[[f"{int(n)}" if n else "" for n in row] for row in counts] if few else None,
+        texttemplate="%{text}" if few else None,
+    )
+    chart.update_xaxes(title="predicted", side="bottom", tickangle=-40)
+    chart.update_yaxes(title="true", autorange="reversed", showgrid=False)
+    return chart
+
+
+def per_class(table: Mapping[str, Mapping[str, float]], *, dark: bool = False) -> go.Figure:
+    """F1 per class as bars, the weakest first, with precision and recall as marks."""
+    worst = sorted(table.items(), key=lambda item: item[1].get("f1") or 0.0)[:MOST_BARS]
+    if not worst:
+        return theme.empty("Per class", "There are no classes.", dark)
+    title = "F1 per class" if len(worst) == len(table) else f"F1 of the {len(worst)} weakest classes"
+    chart = theme.figure(title, dark, 90 + 26 * len(worst))
+    names = _unique([words(name) for name, _ in worst])
+    chart.add_bar(orientation="h", y=names, x=[row["f1"] or 0.0 for _, row in worst], marker_color=theme.BLUE, name="F1",
+                  hovertemplate="%{y}<br>F1 %{x:.3f}<extra></extra>")
+    for key, symbol, colour in (("precision", "triangle-up", theme.ORANGE), ("recall", "circle", theme.GREEN)):
+        chart.add_scatter(y=names, x=[row[key] for _, row in worst], mode="markers", name=key,
+                          marker={"symbol": symbol, "size": 9, "color": colour},
+                          hovertemplate=f"%{{y}}<br>{key} %{{x:.3f}}<extra></extra>")
+    chart.update_layout(showlegend=True)
+    chart.update_xaxes(range=[0, 1.02], showgrid=True)
+    chart.update_yaxes(autorange="reversed", showgrid=False)
+    return chart
+
+
+def class_balance(labels: Sequence[str], *, dark: bool = False) -> go.Figure:
+    """How many rows each label has, the largest first."""
+    counts = Counter(labels).most_common()
+    shown = counts[:MOST_BARS]
+    title = "Rows per label" if len(shown) == len(counts) else f"Rows of the {len(shown)} largest of {len(counts)} labels"
+    chart = theme.figure(title, dark, max(200, 56 + 24 * len(shown)))
+    chart.add_bar(orientation="h", y=_unique([words(name) for name, _ in shown]), x=[n for _, n in shown],
+                  marker_color=theme.VERMILION, text=[plain(n) for _, n in shown], textposition="outside",
+                  cliponaxis=False, hovertemplate="%{y}: %{x} rows<extra></extra>")
+    chart.update_xaxes(visible=False, range=[0, max((n for _, n in shown), default=1) * 1.15])
+    chart.update_yaxes(autorange="reversed", showgrid=False)
+    return chart
+
+
+def histogram(values: Sequence[float], title: str, unit: str, *, dark: bool = False) -> go.Figure:
+    """A distribution, with its median marked; the longest hundredth is gathered in the last bar."""
+    if not len(values):
+        return theme.empty(title, "There are no rows.", dark)
+    data = np.asarray(values, float)
+    top = float(np.quantile(data, 0.99)) or 1.0
+    counts, edges = np.histogram(np.minimum(data, top), bins=min(30, max(5, len(np.unique(data)))))
+    chart = theme.figure(title, dark, 240)
+    chart.add_bar(x=(edges[:-1] + edges[1:]) / 2, y=counts, width=np.diff(edges) * 0.94, marker_color=theme.BLUE,
+                  hovertemplate=f"about %{{x:.3g}} {escape(unit)}: %{{y}} rows<extra></extra>")
+    middle = float(np.median(data))
+    chart.add_vline(x=middle, line={"color": theme.VERMILION, "dash": "dot"}, annotation_text=f"median {plain(middle)}",
+                    annotation_position="top right")
+    chart.update_xaxes(title=escape(unit))
+    return chart
+
+
+def exit_name(item: Mapping[str, Any]) -> str:
+    """An exit as people say it: its node, or its depth."""
+    depth = item.get("depth")
+    after = "before layer 1" if depth == 0 else f"after {depth} layer{'' if depth == 1 else 's'}"
+    return f"{words(item.get('node') or 'answer', 20)}<br>{after}" if depth is not None else words(item.get("node"))
+
+
+def branch_names(count: int) -> list[str]:
+    """Names of a router's branches: branch_1, branch_2 and so on."""
+    return [f"branch_{i + 1}" for i in range(count)]
+
+
+def _stacked(title: str, xs: list[float], shares: Any, names: Sequence[str], events: Events, dark: bool) -> go.Figure:
+    chart = theme.figure(title, dark, 220)
+    for column, name in enumerate(names):
+        colour = theme.SERIES[column % len(theme.SERIES)]
+        chart.add_scatter(x=xs, y=shares[:, column], stackgroup="all", name=name.replace("<br>", ", "), mode="lines",
+                          line={"width": 1, "color": colour}, hovertemplate="%{fullData.name}: %{y:.1%}<extra></extra>")
+        if shares[-1, column] > 0.08:
+            chart.add_annotation(x=xs[-1], y=float(shares[-1, :column].sum() + shares[-1, column] / 2), showarrow=False,
+                                 text=name.replace("<br>", ", "), xanchor="right", font={"size": 12, "color": "white"})
+    return _percent_axis(_over_time(chart, events), 1.0)
+
+
+def _over_time(chart: go.Figure, events: Events) -> go.Figure:
+    chart.update_xaxes(title="seconds", range=list(time_span(events)))
+    return chart
+
+
+def _percent_axis(chart: go.Figure, top: float) -> go.Figure:
+    chart.update_yaxes(range=[0, top], tickformat=".0%")
+    return chart
+
+
+def _where(event: Mapping[str, Any]) -> str:
+    return f"{words(event.get('stage', ''))}, epoch {int(event.get('epoch', 0)) + 1}, step {event.get('step', 0)}"
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Names that were cut to the same text made different, so that no bar falls on another."""
+    seen: Counter[str] = Counter()
+    result = []
+    for name in names:
+        seen[name] += 1
+        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return result

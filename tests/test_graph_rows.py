@@ -76,6 +76,8 @@ def test_uncovered_finds_a_lost_row_exactly_where_there_is_one(ways: r.Ways) -> 
         assert (missing is None) == (not lost)
         if missing is not None:
             assert any(set(missing) <= outcome for outcome in lost)
+            assert {router for router, _ in missing} <= r.routers_of(rows)
+            assert bool(missing) == bool(rows)
         seen.add(missing is None)
     assert seen == {True, False}
 

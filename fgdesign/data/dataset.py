@@ -22,6 +22,7 @@ from fgdesign.data.read import read_table
 from fgdesign.data.table import Table, count, short
 from fgdesign.data.task import (
     KINDS,
+    MAYBE_MISSING,
     MISSING,
     SEPARATOR,
     Kind,
@@ -184,12 +185,18 @@ def _targets(
 ) -> tuple[NDArray[np.int64], Targets, Task]:
     """(kept rows, their targets, task)."""
     cells = table.frame[name].str.strip().to_numpy(object)
-    missing = np.fromiter((cells[row] in MISSING for row in kept), bool, len(kept))
-    _note_left_out(table, kept[missing], "no label", notes)
+    words = _missing_words(set(cells[kept]), known)
+    missing = np.fromiter((cell in words for cell in cells[kept]), bool, len(kept))
+    written = sorted(set(cells[kept[missing]]) - {""})
+    _note_left_out(
+        table, kept[missing], "no label", notes, "; written as " + ", ".join(written) if written else ""
+    )
     kept = kept[~missing]
     found: list[str] = cells[kept].tolist()
     if not found:
         raise DataError(f"Column '{name}' has no label in any row with a text. Name another label column.")
+    if known is None and len(found) < 2:
+        raise DataError("Only 1 row has a text and a label; at least 2 are needed. Add labelled rows.")
     what = _decide(found, task, known)
     if what.kind == "regression":
         return kept, _as_numbers(table, name, kept, found), what
@@ -198,10 +205,9 @@ def _targets(
         what = replace(what, labels=label_names(found, what.kind))
         _check_classes(name, found, what)
         _note_variants(what.labels, notes)
-        if len(kept) < 2:
-            raise DataError("Only 1 row has a text and a label; at least 2 are needed. Add labelled rows.")
     usable = _usable(found, what)
-    _note_left_out(table, kept[~usable], "a label that is not known", notes, list(np.array(found)[~usable]))
+    unknown = next((f", '{short(cell)}'" for cell, use in zip(found, usable, strict=True) if not use), "")
+    _note_left_out(table, kept[~usable], "a label that is not known", notes, unknown)
     if not usable.any():
         shown = choices(what.labels, found[0])
         raise DataError(
@@ -298,12 +304,15 @@ def _note_variants(labels: Iterable[str], notes: list[str]) -> None:
         )
 
 
-def _note_left_out(
-    table: Table, rows: NDArray[Any], what: str, notes: list[str], values: Sequence[str] = ()
-) -> None:
+def _missing_words(cells: set[str], known: Sequence[str] | None) -> frozenset[str]:
+    """What stands for no label in this column."""
+    words = MISSING | MAYBE_MISSING if cells & MISSING else MISSING
+    return words.difference(known or ())
+
+
+def _note_left_out(table: Table, rows: NDArray[Any], what: str, notes: list[str], more: str = "") -> None:
     if not len(rows):
         return
     verb, rest = ("has", "it is") if len(rows) == 1 else ("have", "they are")
-    value = f", '{short(values[0])}'" if values else ""
-    first = f"first: row {table.row_numbers[rows[0]]}{value}"
-    notes.append(f"{count(len(rows), 'row')} {verb} {what} ({first}); {rest} left out.")
+    where = f"first: row {table.row_numbers[rows[0]]}{more}"
+    notes.append(f"{count(len(rows), 'row')} {verb} {what} ({where}); {rest} left out.")

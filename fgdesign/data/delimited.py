@@ -68,7 +68,7 @@ def find_delimiter(text: str, said: str, *, complete: bool) -> tuple[str, int]:
     best_share = 0.0
     for delimiter in said or DELIMITERS:
         found = read_records(iter(io.StringIO(text, newline="")), delimiter, 0, Repairs())
-        sample = [cells for _, cells in islice(found, SAMPLE_RECORDS) if any(cells)]
+        sample = [cells for _, cells in islice(found, SAMPLE_RECORDS) if cells]
         if not complete and 1 < len(sample) < SAMPLE_RECORDS:
             sample.pop()
         width, share = _agreement(sample)
@@ -142,11 +142,11 @@ def _check(
 ) -> list[str]:
     """Repair a record that only seems well-formed: of another width, or of lines that are records alone.
 
-    A comma is usual in a text of several lines, so there the width of the first line proves nothing.
+    The latter counts with tabs only: a text of several lines may well have another delimiter in the first.
     """
     swallowed = False
-    if len(source.read) > 1 and delimiter != ",":
-        swallowed = len(source.read[0].split(delimiter or NOWHERE)) == width > 1
+    if len(source.read) > 1 and delimiter == "\t":
+        swallowed = len(source.read[0].split(delimiter)) == width > 1
     if width and cells and (len(cells) != width or swallowed):
         cells = _repair(source, row, delimiter, width, repairs)
     if len(source.read) > LONG_CELL:
@@ -206,7 +206,7 @@ def _repair(source: _Lines, row: int, delimiter: str, width: int, repairs: Repai
         if lines > 1 and _is_record(source.read[lines - 1], delimiter, width):
             break
         record = "".join(source.read[:lines])
-        for rule in (PAIRS, LOOSE, BACKSLASH):
+        for rule in (BACKSLASH, PAIRS, LOOSE) if '\\"' in record else (PAIRS, LOOSE):
             cells, is_open = split_loosely(record, delimiter, rule)
             if not is_open and len(cells) == width:
                 source.keep(lines)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fgdesign.errors import DataError
+
 Ids = NDArray[np.uint16] | NDArray[np.uint32]
 
 CHUNK = 16384  # texts per call: bounds the memory of the tokeniser's own results
@@ -55,7 +57,16 @@ def encode(
         texts: N texts.
         texts_b: N second texts, or None.
         max_length: tokens per text or pair, special tokens included; the longer text of a pair is cut.
+
+    Raises:
+        DataError: `max_length` has no room for a token beside the special ones.
     """
+    special = tokenizer.num_special_tokens_to_add(pair=texts_b is not None)
+    if max_length <= special:
+        raise DataError(
+            f"A maximum length of {max_length} has no room for text: {special} special tokens are always "
+            f"there. Choose at least {special + 1}."
+        )
     wide = len(tokenizer) > np.iinfo(np.uint16).max + 1
     dtype = np.dtype(np.uint32 if wide else np.uint16)
     ids: list[NDArray[Any]] = [np.empty(0, dtype)]

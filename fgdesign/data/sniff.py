@@ -114,11 +114,11 @@ def text_encoding(data: bytes, name: str) -> tuple[str, int]:
 
 
 def _utf16(sample: bytes) -> str:
-    """UTF-16 without a mark: zero bytes stand on one side only, and there are line ends or many of them."""
+    """UTF-16 without a mark: nearly all zero bytes are on one side, and there are many or line ends."""
     even, odd = sample[0::2].count(0), sample[1::2].count(0)
     zeros = even + odd
     for encoding, wrong, line_end in (("utf-16-le", even, b"\n\0"), ("utf-16-be", odd, b"\0\n")):
-        if zeros and wrong <= zeros // 50 and (line_end in sample or zeros > 0.3 * len(sample)):
+        if zeros and wrong <= zeros // 10 and (line_end in sample or zeros > 0.3 * len(sample)):
             return encoding
     return ""
 

@@ -19,6 +19,7 @@ SEPARATOR = "|"  # between the labels of one row
 FEW = 20  # up to so many distinct whole numbers are classes
 SHARE_JOINED = 0.02  # of labels with a separator, from which on they are taken for several labels
 MISSING = frozenset({"", "nan", "NaN", "null", "NULL", "<NA>", "#N/A", "N/A"})
+MAYBE_MISSING = frozenset({"None", "NA"})  # a label like any other in a column without gaps
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 

@@ -79,9 +79,11 @@ def params_of(node: Node) -> dict[str, object]:
 
 
 def tuning_of(node: Node) -> str:
-    """The node's tuning, or its type's default; types without parameters are frozen."""
+    """The node's tuning, or its type's default where it is not set or unknown; without parameters: frozen."""
     entry = CATALOGUE[node.type]
-    return (node.tuning or entry.default_tuning) if entry.tunings else "frozen"
+    if not entry.tunings:
+        return "frozen"
+    return node.tuning if node.tuning in entry.tunings else entry.default_tuning
 
 
 def ways_of(graph: Graph) -> r.Ways:

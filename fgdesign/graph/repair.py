@@ -6,6 +6,7 @@ Pure functions graph, problem -> graphs. Knows nothing of torch or Streamlit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -42,10 +43,10 @@ def repairs(graph: Graph, problem: Problem, found: Inference | None = None) -> l
     make = _REPAIRS.get(problem.code)
     if make is None:
         return []
-    try:
-        return list(make(graph, problem, found or infer(graph)))
-    except GraphError:
-        return []  # the graph is broken in more than one way here; another problem comes first
+    ways: list[Repair] = []
+    with suppress(GraphError):  # the graph is broken in more than one way here; another problem comes first
+        ways.extend(make(graph, problem, found or infer(graph)))
+    return ways
 
 
 def bridge(graph: Graph, source: str, target: str) -> Repair | None:

@@ -131,10 +131,20 @@ def uncovered(rows: Rows, ways: Ways) -> tuple[Choice, ...] | None:
             return None
         left, taken, refused = waiting.pop()
         if not left:
-            return tuple(sorted(taken))
+            return tuple(sorted(_filled(taken, refused, ways)))
         if frozenset() not in left:
             waiting += _next_choices(left, taken, refused, ways)
     raise TangledRows
+
+
+def _filled(taken: Alternative, refused: Alternative, ways: Ways) -> Alternative:
+    """Taken choices, and for routers with refused ones as many others as a row takes."""
+    for router in routers_of(frozenset({refused})):
+        mine = [(router, branch) for branch in ways.branches[router]]
+        missing = ways.taken.get(router, 1) - sum(choice in taken for choice in mine)
+        free = [choice for choice in mine if choice not in taken | refused]
+        taken |= frozenset(free[:missing])
+    return taken
 
 
 def _next_choices(

@@ -5,6 +5,7 @@ Knows nothing of torch or Streamlit.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -260,6 +261,6 @@ def load_graph(source: str | Path | Graph) -> Graph:
         return source
     if str(source) in STARTERS:
         return STARTERS[str(source)].graph
-    if Path(source).is_file():
+    if os.path.isfile(source):  # unlike Path.is_file, False for names no file can have
         return load_file(source)
     raise GraphError(f"'{source}' is neither a graph file nor a starter. {choices(STARTERS, str(source))}")

@@ -295,7 +295,7 @@ def _whole(graph: Graph, found: Inference, sound: bool) -> Iterator[Problem]:
     sound: no other problem was found, so that every row can be followed to the answer.
     """
     if found.answer is None:
-        yield from _many_answers(graph, found)
+        yield from _many_answers(graph, found, sound)
         return
     answer_node = found.answer.partition(".")[0]
     if sound:
@@ -314,13 +314,13 @@ def _lost_rows(found: Inference, answer_node: str) -> Iterator[Problem]:
         yield Problem("tangled", f"Whether every row reaches '{answer_node}' cannot be told: {error}.",
                       "Merge the branches of each router before the next one.", answer_node)
         return
-    if missing:
+    if missing is not None:
         way = " and ".join(f"{router}.{branch}" for router, branch in missing)
         yield Problem("lost-rows", f"Rows that take {way} never reach the answer '{answer_node}'.",
-                      "Connect the end of that branch to the merge or answer.", missing[0][0])
+                      "Connect the end of that branch to the merge or answer.", missing[0][0] if missing else None)
 
 
-def _many_answers(graph: Graph, found: Inference) -> Iterator[Problem]:
+def _many_answers(graph: Graph, found: Inference, sound: bool) -> Iterator[Problem]:
     collectors = [f"{node.id}.out" for node in graph.nodes if node.type == "answer/1"]
     loose = [port for port, value in found.values.items() if value.type == LOGITS and port.endswith(".out")
              and not graph.out_of(*port.split("."))]
@@ -329,7 +329,7 @@ def _many_answers(graph: Graph, found: Inference) -> Iterator[Problem]:
         yield Problem("many-answers", f"The graph has {len(several)} answers: {', '.join(several)}.",
                       "Collect exits and branches with one answer node, or unite them with merge.",
                       several[-1].partition(".")[0])
-    elif not several:
+    elif not several and sound:
         yield Problem("no-answer", "No logits are left at the end for an answer.",
                       "Add a classifier (or multi-label, regressor) at the end, or collect the exits with an answer "
                       "node.")

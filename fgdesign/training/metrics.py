@@ -112,12 +112,13 @@ def regression(predictions: ArrayLike, targets: ArrayLike) -> Metrics:
     with np.errstate(over="ignore", invalid="ignore"):
         error = guess - truth
         squared = _mean(error**2)
+    usable = bool(np.isfinite(error).all())
     return {
         "rows": len(truth),
         "mae": _mean(np.abs(error)),
         "rmse": None if squared is None else squared**0.5,
-        "pearson": _correlation(guess, truth),
-        "spearman": _correlation(_ranks(guess), _ranks(truth)),
+        "pearson": _correlation(guess, truth) if usable else None,
+        "spearman": _correlation(_ranks(guess), _ranks(truth)) if usable else None,
     }
 
 
@@ -189,11 +190,12 @@ def _roc_auc(scores: Floats, truth: NDArray[np.bool_]) -> float | None:
 
 
 def _correlation(left: Floats, right: Floats) -> float | None:
-    """Pearson's r; None when a side is constant, not finite, or shorter than two."""
-    if len(left) < 2 or not (np.isfinite(left).all() and np.isfinite(right).all()):
+    """Pearson's r of finite numbers; None when a side is constant or shorter than two."""
+    if len(left) < 2 or np.ptp(left) == 0 or np.ptp(right) == 0:
         return None
-    if np.ptp(left) == 0 or np.ptp(right) == 0:
-        return None
-    left, right = left - left.mean(), right - right.mean()
-    spread = float(np.sqrt((left @ left) * (right @ right)))
-    return float(np.clip(left @ right / spread, -1.0, 1.0)) if spread > 0 else None
+    sides = []
+    for side in (left, right):
+        scaled = side / np.abs(side).max()
+        centred = scaled - scaled.mean()
+        sides.append(centred / np.sqrt(centred @ centred))
+    return float(np.clip(sides[0] @ sides[1], -1.0, 1.0))

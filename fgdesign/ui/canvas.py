@@ -23,11 +23,11 @@ VIS = Path(pyvis.__file__).parent / "templates" / "lib" / "vis-9.1.2" / "vis-net
 
 
 def canvas_code() -> str:
-    """The drawing code: a script that leaves `globalThis.fgCanvas` = {Canvas, css}. Needs vis-network before it."""
+    """The drawing code: a script that leaves `globalThis.fgCanvas` = {Canvas, endPoint, css}. Needs vis-network before it."""
     here = files("fgdesign.ui")
     parts = [here.joinpath(f"canvas_{part}.js").read_text("utf-8") for part in PARTS]
     catalogue = json.dumps(palette()).replace("<", "\\u003c")
-    exports = f"globalThis.fgCanvas = {{ Canvas, css: {json.dumps(styles())} }};"
+    exports = f"globalThis.fgCanvas = {{ Canvas, endPoint, css: {json.dumps(styles())} }};"
     return "\n".join([f"const CATALOGUE = {catalogue};", *parts, exports])
 
 

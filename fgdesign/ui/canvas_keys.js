@@ -28,7 +28,7 @@ function pressKey(c, key, ctrl, shift) {
   if (!c.editable) return false;
   if (ctrl) return pressCtrl(c, key, shift, ids);
   if (key === 'Delete' || key === 'Backspace') { removeSelected(c); return true; }
-  if (key === 'F2' && ids.length) { openRename(c, ids[0]); return true; }
+  if (key === 'F2' && ids.length === 1) { openRename(c, ids[0]); return true; }
   if (key === 'a' || key === 'Insert') { openSearch(c, c.centre()); return true; }
   if (key === 'l') { c.edit({ op: 'layout' }); return true; }
   if (key === 'g') { c.snap = !c.snap; c.toast(c.snap ? 'Snap is on' : 'Snap is off'); return true; }

@@ -56,7 +56,7 @@ function startWire(c, event, port, at) {
 
 // The port under the pointer, or the first legal port of the card under it.
 function aim(c, event, at) {
-  const other = c.wire.side === 'out' ? 'in' : 'out', hit = c.portAt(at.x, at.y), node = c.nodeAt(at.x, at.y);
+  const other = c.wire.side === 'out' ? 'in' : 'out', hit = c.portAt(at.x, at.y), node = hit ? hit.node : c.nodeAt(at.x, at.y);
   const legal = (name) => c.wire.reasons.get(name) === null;
   let over = hit && hit.side === other ? hit : null;
   if (!over && node) {

@@ -1,7 +1,7 @@
 // The picture: one vis.Network for pan, zoom, hit tests and drags; cards and wires painted by canvas_paint.
 // Keeps zoom and place over updates. Knows nothing of Streamlit.
 
-const SNAP = 12;
+const SNAP = 12, BELOW = 76; // BELOW: room that a canvas as high as the window leaves under it
 
 class Canvas {
   // host: an element to fill. send(batch): the way to the server. onSelect(ids): for read-only canvases.
@@ -11,7 +11,7 @@ class Canvas {
     this.selectedEdges = new Set(); this.selectedNodes = [];
     this.onSelect = onSelect;
     this.outbox = new Outbox(send);
-    this.shown = new Set();
+    this.shown = new Set(); this.sizes = new Map();
     this.snap = true;
     this.pointer = { x: 0, y: 0 };
     this.root = make('div', 'fg-root', { tabindex: '0', role: 'application', 'aria-label': 'Function graph canvas. Press ? for the keys.' });
@@ -20,6 +20,7 @@ class Canvas {
     this.area = make('div', 'fg-area');
     this.area.append(this.stage);
     this.body.append(this.area);
+    this.root.canvas = this;
     host.replaceChildren(this.root);
   }
 
@@ -30,7 +31,7 @@ class Canvas {
     this.theme = readTheme(this.host);
     this.visNodes = new vis.DataSet();
     this.net = new vis.Network(this.stage, { nodes: this.visNodes, edges: new vis.DataSet() }, {
-      physics: false, autoResize: true, layout: { improvedLayout: false },
+      physics: false, autoResize: false, layout: { improvedLayout: false },
       interaction: {
         dragNodes: this.editable, dragView: true, zoomView: true, multiselect: true, hover: false, keyboard: false,
         selectConnectedEdges: false, tooltipDelay: 1e9, zoomSpeed: 0.7,
@@ -47,8 +48,9 @@ class Canvas {
     buildChrome(this);
     bindPointer(this);
     bindKeys(this);
-    this.watch = new ResizeObserver(() => { this.resize(); if (!this.fitted) this.fit(); });
+    this.watch = new ResizeObserver(() => this.resized());
     this.watch.observe(this.host);
+    this.watch.observe(this.stage);
     this.onWindow = () => this.resize();
     addEventListener('resize', this.onWindow);
   }
@@ -57,17 +59,30 @@ class Canvas {
     removeEventListener('resize', this.onWindow);
     clearTimeout(this.outbox.again);
     if (this.watch) this.watch.disconnect();
-    if (this.net) this.net.destroy();
+    if (this.net) { this.net.destroy(); this.net = { redraw() {}, body: { nodes: {} } }; }
   }
 
   resize() {
     let height = this.height;
     if (height === 'window') {
       const top = this.root.getBoundingClientRect().top + (globalThis.scrollY || 0);
-      height = Math.max(440, innerHeight - Math.max(0, Math.min(top, innerHeight * 0.4)) - 28);
+      height = Math.max(440, innerHeight - Math.max(0, Math.min(top, innerHeight * 0.4)) - BELOW);
     }
     if (height) this.root.style.height = `${height}px`;
     this.root.classList.toggle('fg-narrow', this.host.clientWidth > 0 && this.host.clientWidth < 760);
+  }
+
+  // vis-network would zoom when its place changes; here the picture stays where it is.
+  resized() {
+    this.resize();
+    const { clientWidth: w, clientHeight: h } = this.stage, key = `${w}x${h}`;
+    if (w < 20 || h < 20 || key === this.sized) return;
+    const scale = this.net.getScale(), corner = this.net.DOMtoCanvas({ x: 0, y: 0 });
+    this.sized = key;
+    this.net.setSize('100%', '100%');
+    this.net.moveTo({ position: { x: corner.x + w / 2 / scale, y: corner.y + h / 2 / scale }, scale });
+    if (!this.fitted) this.fit();
+    this.net.redraw();
   }
 
   // New truth from the server. While own edits are on their way the picture is kept.
@@ -100,6 +115,7 @@ class Canvas {
   syncVis() {
     const gone = this.visNodes.getIds().filter((id) => !this.nodes.has(id));
     if (gone.length) this.visNodes.remove(gone);
+    for (const id of gone) this.sizes.delete(id);
     const changed = [];
     for (const node of this.nodes.values()) {
       const old = this.visNodes.get(node.id);
@@ -236,6 +252,11 @@ class Canvas {
   card({ ctx, id, state }) {
     const node = this.nodes.get(id);
     if (!node) return { drawNode() {}, nodeDimensions: { width: 10, height: 10 } };
+    const size = `${node.w}x${node.h}`;
+    if (this.sizes.get(id) !== size) { // vis-network learns a card's size from one drawing and uses it from the next
+      this.sizes.set(id, size);
+      requestAnimationFrame(() => { if (this.net.body.nodes[id]) this.net.body.nodes[id].needsRefresh(); this.net.redraw(); });
+    }
     const look = {
       scale: this.net.getScale(), selected: state.selected || this.selectedNodes.includes(id), hover: this.hover === id,
       ports: this.wire ? this.wire.marks : null, flat: this.nodes.size > 150,

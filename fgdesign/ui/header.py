@@ -6,7 +6,7 @@ import streamlit as st
 
 from fgdesign.graph import STARTERS, load_graph
 from fgdesign.runs.folder import RunFolder, list_runs, workspace
-from fgdesign.ui import library, state
+from fgdesign.ui import library, start, state
 from fgdesign.ui.words import label
 from fgdesign.views.numbers import percent
 
@@ -17,13 +17,16 @@ SIGNS = {
 }
 
 
-def show_header() -> None:
-    """Draw the line; a choice made in it is at work when the page below runs."""
+def show_header(*, train: bool = False) -> None:
+    """Draw the line; a choice made in it is at work when the page below runs. train: offer to train the graph."""
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="context"):
         st.text(state.project().name)
         _graph()
         _data()
         _run()
+        if train:
+            st.space("stretch")
+            start.train_button(state.current_graph())
 
 
 def run_line(run: RunFolder) -> str:

@@ -9,6 +9,7 @@ import streamlit as st
 from fgdesign.errors import FgdesignError
 from fgdesign.ui.header import show_header
 
+ICON = Path(__file__).with_name("icon.svg")  # a file of ours: named icons are fetched from the network
 PAGES = (
     ("home", "Home", ":material/home:"),
     ("design", "Design", ":material/account_tree:"),
@@ -21,14 +22,14 @@ PAGES = (
 
 def show_page(folder: Path) -> None:
     """Run the page that the address names; an error a person can mend is shown as text, without a traceback."""
-    st.set_page_config(page_title="Function Graph Designer", page_icon=":material/hub:", layout="wide")
+    st.set_page_config(page_title="Function Graph Designer", page_icon=str(ICON), layout="wide")
     pages = [
         st.Page(folder / f"{name}.py", title=title, icon=icon, default=name == "home")
         for name, title, icon in PAGES if (folder / f"{name}.py").is_file()
     ]
     page = st.navigation(pages, position="top")
     try:
-        show_header()
+        show_header(train=page.url_path == "design")
         page.run()
     except FgdesignError as error:
         show_error(error)

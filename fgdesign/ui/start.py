@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from fgdesign.graph import Graph, require_valid
+from fgdesign.graph import Graph, errors, require_valid
 from fgdesign.runs import local
 from fgdesign.runs.folder import RunFolder, list_runs, new_run_path, workspace
 from fgdesign.ui import library, state
@@ -37,7 +37,11 @@ def train_button(graph: Graph, *, key: str = "train_now", **settings: Any) -> No
     file = state.current_data()
     if file is None:
         st.page_link("pages/data.py", label="Choose data to train on", icon=":material/table:")
-    elif st.button(f"Train on {label(file.title)}", key=key, type="primary", icon=":material/play_arrow:"):
+        return
+    wrong = errors(graph)
+    hint = f"First repair: {wrong[0].message}" if wrong else "Starts at once with the settings that suit the data."
+    if st.button(f"Train on {label(file.title)}", key=key, type="primary", icon=":material/play_arrow:", help=label(hint, 300),
+                 disabled=bool(wrong)):
         run = begin(graph, file, **settings)
         st.switch_page("pages/train.py", query_params={"run": run.name})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
 from pathlib import Path
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&^=])")
@@ -25,14 +24,6 @@ def title(name: str) -> str:
 def command(*words: str | Path) -> str:
     """A command line to copy, quoted where the shell needs it."""
     return " ".join(shlex.quote(str(word)) for word in words)
-
-
-def options(**values: object) -> Iterable[str]:
-    """Options of a command line: text="body" -> --text body; what is None or "auto" is left out."""
-    for name, value in values.items():
-        if value not in (None, "", "auto"):
-            yield f"--{name.replace('_', '-')}"
-            yield str(value)
 
 
 def duration(seconds: float) -> str:

@@ -14,7 +14,7 @@ import networkx as nx
 from pyvis.network import Network
 
 from fgdesign.errors import BackboneError
-from fgdesign.graph.catalogue import CATALOGUE
+from fgdesign.graph.catalogue import CATALOGUE, CATEGORIES
 from fgdesign.graph.infer import Inference, infer, known_type, params_of, tuning_of
 from fgdesign.graph.layout import CARD_WIDTH, card_height, placed, ports_of
 from fgdesign.graph.spec import Edge, Graph, Node
@@ -206,5 +206,5 @@ def palette() -> list[dict[str, Any]]:
                        for p in entry.inputs],
             "outputs": [{"name": name} for name in entry.output_names(entry.with_defaults({}))],
         }
-        for entry in CATALOGUE.values()
+        for entry in sorted(CATALOGUE.values(), key=lambda entry: CATEGORIES.index(entry.category))
     ]

@@ -49,21 +49,24 @@ def time_span(events: Events) -> tuple[float, float]:
     return (0.0, max(last * 1.02, 1.0))
 
 
-def metric_curve(events: Events, metric: str, *, dark: bool = False) -> go.Figure:
+def metric_curve(events: Events, metric: str, *, dark: bool = False, height: int = 280) -> go.Figure:
     """A validation metric over time, the best point marked."""
     points = [(x, e["metrics"][metric], e) for x, e in steps_of(events, "valid") if _number(e["metrics"].get(metric))]
     title = f"Validation {metric_name(metric)}"
     if not points:
-        return theme.empty(title, "The first validation is still to come.", dark, 260)
-    chart = theme.figure(title, dark, 260)
+        return theme.empty(title, "The first validation is still to come.", dark, height)
+    chart = theme.figure(title, dark, height)
     xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
     hover = [f"{_where(e)}<br>{metric_name(metric)} {plain(y)}" for _, y, e in points]
     chart.add_scatter(x=xs, y=ys, mode="lines+markers", line={"color": theme.BLUE, "width": 2.5}, marker={"size": 6},
                       hovertext=hover, hoverinfo="text")
     best = int(np.argmin(ys)) if metric in ("log_loss", "ece", "mae", "rmse") else int(np.argmax(ys))
-    chart.add_scatter(x=[xs[best]], y=[ys[best]], mode="markers+text", text=[f"best {plain(ys[best])}"],
-                      textposition="bottom center" if len(xs) > 1 else "top center", cliponaxis=False, hoverinfo="skip",
-                      marker={"size": 12, "color": theme.VERMILION, "symbol": "diamond"})
+    chart.add_scatter(x=[xs[best]], y=[ys[best]], mode="markers+text", text=[f"best {plain(ys[best])}  "],
+                      textposition="top left" if xs[best] > 0.5 * xs[-1] else "top right", cliponaxis=False,
+                      hoverinfo="skip", marker={"size": 12, "color": theme.VERMILION, "symbol": "diamond"})
+    low, high = min(ys), max(ys)
+    room = max(0.25 * (high - low), 0.02 * abs(high), 0.01)
+    chart.update_yaxes(range=[low - room, high + room])
     return _over_time(chart, events)
 
 
@@ -162,15 +165,15 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], *, dark: b
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = _unique([words(label, 18) for label in labels])
     few = len(names) <= MOST_CELLS
-    chart = theme.figure("Confusion", dark, int(min(900, 130 + 30 * len(names))))
+    chart = theme.figure("Confusion: true labels down, predicted ones across", dark, int(min(900, 130 + 30 * len(names))))
     chart.add_heatmap(
         z=shares, x=names, y=names, colorscale=theme.RAMP[dark], zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
         customdata=counts, hovertemplate="true %{y}<br>predicted %{x}<br>%{customdata:.0f} rows, %{z:.1%} of the label"
         "<extra></extra>", text=[[f"{int(n)}" if n else "" for n in row] for row in counts] if few else None,
         texttemplate="%{text}" if few else None,
     )
-    chart.update_xaxes(title="predicted", side="bottom", tickangle=-40)
-    chart.update_yaxes(title="true", autorange="reversed", showgrid=False)
+    chart.update_xaxes(side="bottom", tickangle=-40)
+    chart.update_yaxes(autorange="reversed", showgrid=False)
     return chart
 
 
@@ -201,7 +204,7 @@ def class_balance(labels: Sequence[str], *, dark: bool = False) -> go.Figure:
     title = "Rows per label" if len(shown) == len(counts) else f"Rows of the {len(shown)} largest of {len(counts)} labels"
     chart = theme.figure(title, dark, max(200, 56 + 24 * len(shown)))
     chart.add_bar(orientation="h", y=_unique([words(name) for name, _ in shown]), x=[n for _, n in shown],
-                  marker_color=theme.VERMILION, text=[plain(n) for _, n in shown], textposition="outside",
+                  marker_color=theme.BLUE, text=[plain(n) for _, n in shown], textposition="outside",
                   cliponaxis=False, hovertemplate="%{y}: %{x} rows<extra></extra>")
     chart.update_xaxes(visible=False, range=[0, max((n for _, n in shown), default=1) * 1.15])
     chart.update_yaxes(autorange="reversed", showgrid=False)
@@ -228,8 +231,8 @@ def histogram(values: Sequence[float], title: str, unit: str, *, dark: bool = Fa
 def exit_name(item: Mapping[str, Any]) -> str:
     """An exit as people say it: its node, or its depth."""
     depth = item.get("depth")
-    after = "before layer 1" if depth == 0 else f"after {depth} layer{'' if depth == 1 else 's'}"
-    return f"{words(item.get('node') or 'answer', 20)}<br>{after}" if depth is not None else words(item.get("node"))
+    node = words(item.get("node") or "answer", 20)
+    return node if depth is None else f"{node}<br>{plain(depth)} layer{'' if depth == 1 else 's'}"
 
 
 def branch_names(count: int) -> list[str]:

@@ -32,7 +32,7 @@ def hue(category: str) -> str:
 def template(dark: bool) -> go.layout.Template:
     """Quiet axes, see-through paper, the series' colours, hover in the page's own colours."""
     axis = {
-        "gridcolor": LINE[dark], "linecolor": LINE[dark], "zeroline": False, "ticks": "", "automargin": True,
+        "gridcolor": LINE[dark], "linecolor": LINE[dark], "zeroline": False, "ticks": "", "automargin": True, "ticklabelstandoff": 6,
         "title": {"font": {"size": 12, "color": FAINT[dark]}}, "tickfont": {"size": 12, "color": FAINT[dark]},
     }
     return go.layout.Template(layout={

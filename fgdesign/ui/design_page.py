@@ -1,0 +1,166 @@
+"""The parts of the Design page: the bar with the graph's life, the editor, the summary line, the dialogs.
+
+Knows nothing of how an edit is made or a graph is stored; `design_state` does both.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fgdesign.errors import FgdesignError
+from fgdesign.graph.spec import Graph, from_json, to_json
+from fgdesign.graph.starters import STARTERS
+from fgdesign.ui import design_state as design
+from fgdesign.ui.canvas import library, show, styles
+from fgdesign.ui.design_inspector import inspector
+from fgdesign.ui.design_session import DesignSession
+from fgdesign.ui.design_store import difference
+from fgdesign.views.canvas import canvas_data
+from fgdesign.views.canvas_thumb import picture, thumbnail
+from fgdesign.views.export import standalone_html
+from fgdesign.views.numbers import percent, short
+
+CANVAS = "design_canvas"
+PANEL_HEIGHT = 620
+
+
+def bar() -> None:
+    """Open, keep, share: one line above the canvas."""
+    here = design.editor()
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if st.button("New", icon=":material/add:", help="An empty graph, a starter or a graph of yours"):
+            choose_graph()
+        if st.button("Versions", icon=":material/history:", help="Save a version, compare, go back"):
+            versions_dialog()
+        if st.button("JSON", icon=":material/data_object:", help="Read, edit or import the graph as JSON"):
+            json_dialog()
+        if st.button("Export", icon=":material/download:", help="JSON, SVG, a page that works alone"):
+            export_dialog()
+        name = here.key or "graph"
+        with st.popover("Command", icon=":material/terminal:"):
+            st.code(f"fgdesign check {name}.json\nfgdesign train {name}.json DATA.csv --out RUN", language="bash")
+            st.caption(f"The file is graphs/{name}.json in the workspace.")
+        st.text(here.session.graph.name[:60])
+
+
+@st.fragment
+def editor() -> None:
+    """Canvas and inspector. An edit runs this part again, not the page."""
+    here = design.editor()
+    if here.conflict:
+        _conflict()
+    left, right = st.columns([3.3, 1], gap="small")
+    with left:
+        show(here.session.picture(), key=CANVAS, height="window", editable=True, on_ops=design.receive)
+        _summary(here.session)
+    with right, st.container(height=PANEL_HEIGHT, border=False):
+        if here.error:
+            with st.container(border=True):
+                st.text(here.error)
+        inspector(here.session, design.do)
+
+
+def _summary(session: DesignSession) -> None:
+    found = session.findings()
+    total = found.summary
+    if total is None:
+        return
+    errors = sum(problem.severity == "error" for problem in found.problems)
+    parts = [
+        ":material/check_circle: ready to train" if not found.problems else
+        f":material/warning: {errors} {'problem' if errors == 1 else 'problems'}",
+        f"{total.nodes} nodes",
+        f"{short(total.parameters)} parameters",
+        f"{short(total.trained)} trained ({percent(total.trained / total.parameters if total.parameters else 0.0)})",
+        f"{short(total.macs_per_token)} multiply-adds per token"
+        + (f", {short(total.expected_macs_per_token)} expected" if total.expected_macs_per_token < total.macs_per_token
+           else ""),
+        f"{found.static} static",
+    ]
+    st.caption(" · ".join(parts))
+
+
+def _conflict() -> None:
+    theirs, _ = design.store().read(design.editor().key)
+    changes = difference(design.editor().session.graph, theirs)
+    with st.container(border=True, horizontal=True, vertical_alignment="center"):
+        st.text(f"This graph was changed elsewhere. There: {changes}.")
+        st.button("Take theirs", on_click=design.take_theirs)
+        st.button("Keep mine as a copy", on_click=design.keep_mine)
+        st.button("Overwrite theirs", on_click=design.save, kwargs={"force": True})
+
+
+@st.dialog("New graph", width="large")
+def choose_graph() -> None:
+    """Empty, a starter with its picture, or a draft of the workspace."""
+    with st.container(horizontal=True):
+        if st.button("Empty graph", icon=":material/check_box_outline_blank:"):
+            _open(Graph("untitled"))
+        drafts = design.store().drafts()
+        with st.popover("My graphs", icon=":material/folder_open:", disabled=not drafts):
+            for draft in drafts[:40]:
+                with st.container(horizontal=True):
+                    if st.button(draft.key, key=f"draft|{draft.key}", width="stretch"):
+                        design.open_draft(draft.key)
+                        st.rerun()
+                    if st.button("Delete", key=f"drop|{draft.key}", icon=":material/delete:"):
+                        design.store().delete(draft.key)
+                        st.rerun(scope="fragment")
+    columns = st.columns(3)
+    for i, starter in enumerate(STARTERS.values()):
+        with columns[i % 3].container(border=True):
+            st.image(thumbnail(starter.graph), width="stretch")
+            if st.button(starter.title, key=f"starter|{starter.name}", width="stretch"):
+                _open(starter.graph)
+            st.caption(starter.about)
+
+
+def _open(graph: Graph) -> None:
+    design.open_graph(graph)
+    st.rerun()
+
+
+@st.dialog("Versions", width="large")
+def versions_dialog() -> None:
+    """Save the graph for good, see what changed since, go back."""
+    here = design.editor()
+    design.save(force=not here.key)
+    if st.button("Save this version", type="primary", icon=":material/bookmark_add:"):
+        number = design.store().save_version(here.key, here.session.graph)
+        st.toast(f"Version {number} is saved")
+    kept = design.store().versions(here.key)
+    if not kept:
+        st.caption("No version yet. Drafts are saved with every edit; a version stays as it is.")
+    for version in kept[:30]:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.text(f"{version.number} · {version.saved[:16].replace('T', ' ')} · {version.by}")
+            st.text(f"since then: {difference(version.graph, here.session.graph)}")
+            if st.button("Go back to it", key=f"version|{version.number}"):
+                design.import_json(to_json(version.graph))
+                st.rerun()
+
+
+@st.dialog("Graph as JSON", width="large")
+def json_dialog() -> None:
+    """The graph as text: edit it, or read a file."""
+    given = st.file_uploader("Import a file", type="json")
+    text = st.text_area("JSON", given.getvalue().decode("utf-8", "replace") if given else design.graph_json(), height=420)
+    if st.button("Apply", type="primary"):
+        try:
+            from_json(text)
+        except FgdesignError as error:
+            st.text(str(error))
+        else:
+            design.import_json(text)
+            st.rerun()
+
+
+@st.dialog("Export")
+def export_dialog() -> None:
+    """Files to take away."""
+    graph, name = design.editor().session.graph, design.editor().key or "graph"
+    st.download_button("Graph as JSON", design.graph_json(), f"{name}.json", "application/json", width="stretch")
+    st.download_button("Picture as SVG", picture(graph), f"{name}.svg", "image/svg+xml", width="stretch")
+    page = standalone_html(canvas_data(graph), library(), styles())
+    st.download_button("Page that works alone (HTML)", page, f"{name}.html", "text/html", width="stretch")
+    st.caption("A PNG picture is saved by the arrow in the canvas's tools.")

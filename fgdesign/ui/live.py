@@ -1,0 +1,135 @@
+"""One run as it goes: the big number, progress, curves, routers, exits, messages. Reads the run folder only."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import streamlit as st
+
+from fgdesign.errors import FgdesignError
+from fgdesign.runs import local
+from fgdesign.runs.folder import FINAL_STATES, RunFolder
+from fgdesign.ui import parts, state
+from fgdesign.ui.words import duration
+from fgdesign.views import figures
+from fgdesign.views.numbers import percent, plain
+
+MAIN = {"single": "macro_f1", "multi": "micro_f1", "regression": "pearson"}
+COLOURS = {"preparing": "blue", "running": "blue", "succeeded": "green", "failed": "red", "stopped": "orange"}
+STAGES = {"start": "Starting", "data": "Reading the data", "static": "Computing what stays the same",
+          "report": "Measuring", "done": "Done"}
+
+
+def show_run(run: RunFolder) -> None:
+    """Draw a run; while it is at work the drawing renews itself every second."""
+    at_work = run.status()["state"] not in FINAL_STATES
+    st.fragment(_draw, run_every=1 if at_work else None)(run, at_work)
+
+
+def main_metric(events: list[dict[str, Any]], task: str | None) -> str:
+    """The number that a task is judged by; guessed from what was measured while the task is not written yet."""
+    if task in MAIN:
+        return MAIN[task]
+    measured = next((event["metrics"] for event in events if event["kind"] == "valid"), {})
+    return "pearson" if "mae" in measured else "macro_f1"
+
+
+def _draw(run: RunFolder, was_at_work: bool) -> None:
+    status, events = run.status(), run.metrics()
+    if was_at_work and status["state"] in FINAL_STATES:
+        st.rerun()
+    try:
+        task = run.config().get("task")
+    except FgdesignError:
+        task = None
+    metric = main_metric(events, task)
+    _progress(run, status)
+    left, right = st.columns([1, 3], gap="medium")
+    with left:
+        _numbers(run, status, events, metric)
+    with right:
+        parts.chart(figures.metric_curve(events, metric, dark=parts.is_dark()), "live_metric")
+    _curves(events)
+    _messages(run, events)
+
+
+def _progress(run: RunFolder, status: dict[str, Any]) -> None:
+    name, going = status["state"], status["state"] not in FINAL_STATES
+    stage = STAGES.get(status["stage"], f"Stage {status['stage']}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.badge(name, color=COLOURS.get(name, "gray"))
+        since = (time.time() if going else status["updated"]) - status["started"]
+        words = [stage if going else "", f"{duration(since)} so far" if going else f"took {duration(since)}"]
+        if going and status["seconds_left"] is not None:
+            words.append(f"about {duration(status['seconds_left'])} left in this stage")
+        st.text(" · ".join(filter(None, words)))
+        st.space("stretch")
+        if going:
+            asked = run.asked_to_stop
+            st.button("Stopping" if asked else "Stop", icon=":material/stop:", on_click=run.stop, disabled=asked, key="stop_run",
+                      help="Ends after the present step; the best model so far is kept.")
+        elif (run.model / "config.json").is_file():
+            st.page_link("pages/routes.py", label="See routes", icon=":material/route:", query_params={"run": run.name})
+            st.page_link("pages/evaluate.py", label="Evaluate", icon=":material/fact_check:", query_params={"run": run.name})
+        if name in ("failed", "stopped") and (run.path / "config.json").is_file():
+            st.button("Resume", icon=":material/resume:", on_click=_resume, args=(run,), key="resume_run")
+    if going:
+        st.progress(min(1.0, max(0.0, float(status["progress"]))))
+    if name == "failed":
+        with st.container(border=True, key="run_failed"):
+            st.badge("The run failed", icon=":material/error:", color="red")
+            st.text(status["message"] or "It ended without a message; the log below has its last words.")
+
+
+def _resume(run: RunFolder) -> None:
+    local.resume(run)
+    state.set_run(run.name)
+
+
+def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]], metric: str) -> None:
+    measured = [event["metrics"] for event in events if event["kind"] == "valid" and event["metrics"].get(metric) is not None]
+    best = max((values[metric] for values in measured), default=None)
+    st.metric(f"Validation {figures.metric_name(metric)}, best so far", "–" if best is None else plain(best))
+    report = run.report()
+    part = (report or {}).get("test") or (report or {}).get("valid")
+    if report and part:
+        st.metric(f"{'Test' if 'test' in report else 'Validation'} {figures.metric_name(metric)}",
+                  "–" if part.get(metric) is None else plain(part[metric]))
+        st.metric("Encoder layers per text", plain(report.get("mean_layers", 0.0)))
+    else:
+        losses = [event["loss"] for event in events if event["kind"] == "step"]
+        st.metric("Training loss", plain(losses[-1]) if losses else "–")
+        st.metric("Progress", percent(float(status["progress"])))
+
+
+def _curves(events: list[dict[str, Any]]) -> None:
+    dark, charts = parts.is_dark(), []
+    if any(event["kind"] == "step" for event in events):
+        charts.append(("live_loss", figures.loss_curve(events, dark=dark)))
+    valid = [event for event in events if event["kind"] == "valid"]
+    routers = dict.fromkeys(name for event in valid for name, told in event.get("routers", {}).items() if told.get("load"))
+    charts += [(f"live_router_{name}", figures.router_load(events, name, dark=dark)) for name in routers]
+    if any(event.get("exits") for event in valid):
+        charts.append(("live_exits", figures.exit_load(events, dark=dark)))
+    if any("log_loss" in event["metrics"] for event in valid):
+        charts.append(("live_log_loss", figures.metric_curve(events, "log_loss", dark=dark, height=220)))
+    for column, (key, figure) in zip([c for _ in charts for c in st.columns(2)], charts, strict=False):
+        with column:
+            parts.chart(figure, key)
+
+
+def _messages(run: RunFolder, events: list[dict[str, Any]]) -> None:
+    notes = [event["message"] for event in events if event["kind"] == "note"]
+    with st.expander(f"Log ({len(notes)})", icon=":material/notes:"):
+        st.code("\n".join(notes) or "Nothing yet.", language=None, wrap_lines=True)
+        if run.status()["state"] == "failed":
+            st.code(last_words(run), language=None, wrap_lines=True)
+
+
+def last_words(run: RunFolder, length: int = 2000) -> str:
+    """The end of what the process printed."""
+    try:
+        return (run.path / "log.txt").read_bytes()[-length:].decode("utf-8", "replace")
+    except OSError:
+        return ""

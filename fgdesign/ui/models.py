@@ -1,0 +1,58 @@
+"""Trained models kept in memory while the app runs, and texts to try on them. The only place of the app that needs torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import streamlit as st
+
+from fgdesign.errors import FgdesignError
+from fgdesign.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from fgdesign.runs.trained import TrainedRun
+
+MOST_TRIED = 64  # texts of a data set that are answered to find telling ones
+EACH = 3  # of them are shown for each depth
+
+
+def trained(run: RunFolder) -> TrainedRun:
+    """The model of a run, loaded once for every state of it. Raises RunError where there is none yet."""
+    weights = run.model / "config.json"
+    return _trained(str(run.path), weights.stat().st_mtime_ns if weights.exists() else 0)
+
+
+def examples(run: RunFolder) -> list[dict[str, Any]]:
+    """Texts of the run's own data, the ones answered at the least depth first: text, text_b, columns, layers, answer.
+
+    Empty where the data file is gone.
+    """
+    weights = run.model / "config.json"
+    return _examples(str(run.path), weights.stat().st_mtime_ns if weights.exists() else 0)
+
+
+@st.cache_resource(max_entries=2, show_spinner="Loading the model")
+def _trained(path: str, changed: int) -> TrainedRun:
+    from fgdesign.api import load_run
+
+    return load_run(path, device="cpu")
+
+
+@st.cache_resource(max_entries=4, show_spinner="Looking for telling texts")
+def _examples(path: str, changed: int) -> list[dict[str, Any]]:
+    model = _trained(path, changed)
+    try:
+        data = model.load(model.folder.config()["data"]["train"])
+    except (FgdesignError, KeyError):
+        return []
+    step = max(1, len(data) // MOST_TRIED)
+    some = data.subset(list(range(0, len(data), step))[:MOST_TRIED])
+    answers = model.rows(model.answer(some))
+    found: dict[int, list[dict[str, Any]]] = {}
+    for place, answer in enumerate(answers):
+        same = found.setdefault(answer["layers"], [])
+        if len(same) < EACH:
+            columns = {str(name): str(cell) for name, cell in some.frame.iloc[place].items()}
+            second = None if some.texts_b is None else some.texts_b[place]
+            same.append({"text": some.texts[place], "text_b": second, "columns": columns, **answer})
+    return [example for depth in sorted(found) for example in found[depth]]

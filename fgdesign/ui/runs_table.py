@@ -1,0 +1,60 @@
+"""The runs of the workspace in one table; a click on a row looks at that run. Knows nothing of training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from fgdesign.errors import FgdesignError
+from fgdesign.runs.folder import RunFolder
+from fgdesign.ui import library, state
+from fgdesign.ui.live import MAIN
+from fgdesign.views.figures import metric_name
+
+MOST = 50
+SHOWN = {"score": st.column_config.NumberColumn("score", format="%.3f"),
+         "layers": st.column_config.NumberColumn("layers per text", format="%.2f")}
+
+
+def rows(runs: Sequence[RunFolder]) -> pd.DataFrame:
+    """One row for each run: name, state, graph, data, score with its metric, layers per text, start."""
+    found = []
+    for run in runs[:MOST]:
+        try:
+            config, report, status = run.config(), run.report() or {}, run.status()
+            metric = MAIN.get(str(config.get("task")), "macro_f1")
+            part = report.get("test") or report.get("valid") or {}
+            found.append({
+                "run": run.name, "state": status["state"], "graph": run.graph().name, "data": data_name(config),
+                "score": part.get(metric), "of": metric_name(metric) if part else "", "layers": report.get("mean_layers"),
+                "started": time.strftime("%Y-%m-%d %H:%M", time.localtime(status["started"])),
+            })
+        except FgdesignError:
+            continue
+    return pd.DataFrame(found, columns=["run", "state", "graph", "data", "score", "of", "layers", "started"])
+
+
+def data_name(config: dict[str, object]) -> str:
+    """What a person calls the data of a run."""
+    data = config.get("data")
+    path = str(data.get("train", "")) if isinstance(data, dict) else ""
+    known = next((file.title for file in (*library.samples(), *library.uploads()) if str(file.path) == path), "")
+    return known or str(config.get("name") or path.rpartition("/")[2])
+
+
+def show(runs: Sequence[RunFolder], *, key: str = "runs") -> None:
+    """The table; a selected row becomes the run that is looked at."""
+    frame = rows(runs)
+    if frame.empty:
+        st.text("No run yet.")
+        return
+
+    def look() -> None:
+        chosen = st.session_state[key]["selection"]["rows"]
+        if chosen:
+            state.set_run(str(frame["run"].iloc[chosen[0]]))
+
+    st.dataframe(frame, hide_index=True, key=key, on_select=look, selection_mode="single-row", column_config=SHOWN)

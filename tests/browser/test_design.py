@@ -1,0 +1,336 @@
+"""The Design page with a real mouse and keyboard in a real browser; what was drawn is read back from the draft file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fgdesign.graph import STARTERS, Graph, errors, layout, load_file, to_json
+from fgdesign.graph.spec import Node
+
+sync = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.browser
+
+ROOT = Path(__file__).parents[2]
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run"]
+PORT_OF = """(root, [end, side]) => { const c = root.canvas, p = fgCanvas.endPoint(c.nodes, end, side),
+  d = c.net.canvasToDOM(p), b = c.stage.getBoundingClientRect(); return [b.left + d.x, b.top + d.y]; }"""
+NODE_AT = """(root, id) => { const c = root.canvas, n = c.nodes.get(id), d = c.net.canvasToDOM({x: n.x, y: n.y - n.h / 2 + 12}),
+  b = c.stage.getBoundingClientRect(); return [b.left + d.x, b.top + d.y]; }"""
+SETTLED = "root => root.canvas && root.canvas.data && root.canvas.outbox.ops.length === 0 && root.canvas.data === root.canvas.latest"
+
+
+def browser_path(chromium: Any) -> str | None:
+    """A browser on this machine, or None."""
+    named = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    return named or (chromium.executable_path if Path(chromium.executable_path).exists() else None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync.sync_playwright() as play:
+        path = browser_path(play.chromium)
+        if path is None:
+            pytest.skip("no Chromium on this machine")
+        opened = play.chromium.launch(executable_path=path, args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def address(workspace: Path) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "pages/design.py", "--server.port", str(port),
+               "--server.address", "127.0.0.1", "--server.headless", "true", "--browser.gatherUsageStats", "false",
+               "--server.fileWatcherType", "none"]
+    env = {**os.environ, "FGDESIGN_WORKSPACE": str(workspace), "PYTHONPATH": str(ROOT)}
+    server = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
+    wait_until(lambda: answers(f"{url}/_stcore/health"), 60)
+    yield url
+    server.terminate()
+    server.wait(20)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def wait_until(true: Callable[[], object], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "nothing happened in time"
+        time.sleep(0.05)
+
+
+class Design:
+    """The page as a person uses it."""
+
+    def __init__(self, browser: Any, address: str, workspace: Path) -> None:
+        self.address, self.folder = address, workspace / "graphs"
+        self.foreign: list[str] = []
+        self.dialogs: list[str] = []
+        self.page = browser.new_page(viewport={"width": 1440, "height": 900})
+        self.page.on("request", lambda request: self._note(request.url))
+        self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        self.root = self.page.locator(".fg-root")
+        self.open(address)
+
+    def open(self, address: str) -> None:
+        self.page.goto(address)
+        self.settle(40)
+
+    def _note(self, url: str) -> None:
+        if not url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
+            self.foreign.append(url)
+
+    def settle(self, seconds: float = 10) -> None:
+        self.root.wait_for(timeout=seconds * 1000)
+        wait_until(lambda: self.root.evaluate(SETTLED), seconds)
+        self.page.wait_for_timeout(60)
+
+    def graph(self) -> Graph:
+        """The draft that the page's address names."""
+        self.settle()
+        key = self.page.evaluate("new URLSearchParams(location.search).get('graph')")
+        return load_file(self.folder / f"{key}.json")
+
+    def port(self, end: str, side: str) -> tuple[float, float]:
+        x, y = self.root.evaluate(PORT_OF, [end, side])
+        return x, y
+
+    def node(self, name: str) -> tuple[float, float]:
+        x, y = self.root.evaluate(NODE_AT, name)
+        return x, y
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        self.page.mouse.move(*start)
+        self.page.mouse.down()
+        self.page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)
+        self.page.mouse.move(*end, steps=4)
+        self.page.mouse.up()
+
+    def wire(self, start: str, end: str) -> None:
+        self.drag(self.port(start, "out"), self.port(end, "in"))
+
+    def add(self, title: str, times: int = 1) -> None:
+        for _ in range(times):
+            self.page.locator(".fg-palette .fg-chip", has_text=title).first.click()
+            self.settle()
+
+    def press(self, keys: str) -> None:
+        self.root.press(keys)
+        self.settle()
+
+    def click(self, name: str) -> None:
+        self.page.mouse.click(*self.node(name))
+        self.settle()
+
+    def new(self) -> None:
+        self.page.get_by_role("button", name="New").first.click()
+        self.page.get_by_role("button", name="Empty graph").click()
+        wait_until(lambda: self.root.evaluate("root => root.canvas && root.canvas.nodes.size === 0"))
+        self.settle()
+
+    def toast(self) -> str:
+        return str(self.page.locator(".fg-toast").last.inner_text())
+
+
+@pytest.fixture
+def design(browser: Any, address: str, workspace: Path) -> Iterator[Design]:
+    opened = Design(browser, address, workspace)
+    yield opened
+    assert opened.foreign == []
+    assert opened.dialogs == []
+    opened.page.close()
+
+
+def edges(graph: Graph) -> set[str]:
+    return {f"{edge.source}>{edge.target}" for edge in graph.edges}
+
+
+def test_a_graph_is_built_from_nothing_with_the_mouse(design: Design) -> None:
+    build(design)
+    graph = design.graph()
+    assert [node.type for node in graph.nodes].count("encoder_layer/1") == 6
+    assert {"router.branch_1>ffn.in", "router.branch_2>ffn_2.in", "router.branch_3>merge.in", "ffn.out>merge.in",
+            "ffn_2.out>merge.in", "merge.out>pool.in", "pool.out>classifier.in", "layer_6.out>router.in"} <= edges(graph)
+    assert errors(graph) == ()
+    refuse(design)
+    assert design.graph() == graph
+    undo_and_redo(design, graph)
+
+
+def build(design: Design) -> None:
+    design.new()
+    box = design.root.bounding_box()
+    chip = design.page.locator(".fg-palette .fg-chip", has_text="Text").first.bounding_box()
+    design.drag((chip["x"] + 30, chip["y"] + 10), (box["x"] + 270, box["y"] + 200))
+    design.settle()
+    design.add("Embeddings")
+    design.add("Encoder layer", 6)
+    design.add("Router")
+    design.page.get_by_role("spinbutton", name="Branches").fill("3")
+    design.page.get_by_role("spinbutton", name="Branches").press("Enter")
+    wait_until(lambda: len(design.root.evaluate("r => r.canvas.nodes.get('router').outputs")) == 3)
+    design.root.focus()
+    design.press("f")
+    design.add("Expert")
+    x, y = design.port("router.branch_2", "out")
+    design.drag((x, y), (x + 60, y + 130))
+    design.page.get_by_label("Add a node").fill("expert")
+    design.page.keyboard.press("Enter")
+    design.settle()
+    design.press("l")
+    first, second = design.node("ffn"), design.node("ffn_2")
+    design.page.keyboard.down("Shift")
+    left, top = min(first[0], second[0]) - 110, min(first[1], second[1]) - 14
+    design.drag((left, top), (max(first[0], second[0]) + 20, max(first[1], second[1]) + 30))
+    design.page.keyboard.up("Shift")
+    design.settle()
+    design.add("Merge")
+    design.press("l")
+    design.wire("router.branch_3", "merge.in")
+    design.settle()
+    design.click("merge")
+    design.add("Pool")
+    design.add("Classifier")
+    design.press("l")
+
+
+def refuse(design: Design) -> None:
+    """A cycle and a wrong type are refused with the reason, and nothing changes."""
+    design.wire("layer_6.out", "layer_1.in")
+    assert "close a cycle" in design.toast()
+    design.wire("text.out", "classifier.in")
+    assert "takes vector" in design.toast()
+
+
+def undo_and_redo(design: Design, graph: Graph) -> None:
+    for _ in range(5):
+        design.press("Control+z")
+    assert "classifier" not in design.graph().ids
+    for _ in range(5):
+        design.press("Control+Shift+z")
+    assert design.graph() == graph
+
+
+def test_copy_paste_rename_delete_and_a_reload_that_keeps_all(design: Design) -> None:
+    design.new()
+    for title in ("Text", "Embeddings", "Pool"):
+        design.add(title)
+    design.press("Control+a")
+    design.press("Control+c")
+    design.page.mouse.move(*[side + 200 for side in design.node("embeddings")])
+    design.press("Control+v")
+    design.press("f")
+    assert {"text_2.out>embeddings_2.in", "embeddings_2.out>pool_2.in"} <= edges(design.graph())
+    design.click("pool_2")
+    design.press("F2")
+    design.page.get_by_label("Name of the node").fill("Second pool")
+    design.page.keyboard.press("Enter")
+    assert "second_pool" in design.graph().ids
+    design.click("text_2")
+    design.press("Delete")
+    graph = design.graph()
+    assert "text_2" not in graph.ids
+    design.open(design.page.url)
+    assert design.root.evaluate("root => [...root.canvas.nodes.keys()]") == list(graph.ids)
+
+
+def test_a_wire_is_moved_dropped_and_a_node_put_into_it(design: Design) -> None:
+    design.new()
+    for title in ("Text", "Embeddings", "Encoder layer", "Pool"):
+        design.add(title)
+    design.press("l")
+    design.drag(design.port("pool.in", "in"), design.node("embeddings"))
+    assert "layer_1.out>pool.in" in edges(design.graph())  # nothing in front of a layer may take what is behind it
+    x, y = design.port("pool.in", "in")
+    design.drag((x, y), (x - 20, y + 160))
+    design.page.keyboard.press("Escape")
+    design.settle()
+    assert "layer_1.out>pool.in" not in edges(design.graph())
+    design.wire("layer_1.out", "pool.in")
+    design.settle()
+    design.page.mouse.click(*[side + 220 for side in design.node("text")])
+    design.add("Layer norm")
+    (ax, ay), (bx, by) = design.port("layer_1.out", "out"), design.port("pool.in", "in")
+    design.drag(design.node("layer_norm"), ((ax + bx) / 2, (ay + by) / 2 - 28))
+    assert {"layer_1.out>layer_norm.in", "layer_norm.out>pool.in"} <= edges(design.graph())
+
+
+def test_a_problem_is_repaired_with_one_click(design: Design) -> None:
+    design.new()
+    design.add("Text")
+    design.page.mouse.click(*[side + 220 for side in design.node("text")])
+    design.settle()
+    design.add("Classifier")
+    design.page.get_by_role("button", name="Insert embeddings and pool").click()
+    graph = design.graph()
+    assert errors(graph) == ()
+    assert {"text.out>embeddings.in", "embeddings.out>pool.in", "pool.out>classifier.in"} <= edges(graph)
+
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>", "</script><script>alert(2)</script>", "javascript:alert(3)", "'\"><svg onload=alert(4)>",
+    "![x](https://example.com/x.png)", "[link](https://example.com)", "{{7*7}}", "${alert(5)}", "\u202egnp.exe",
+    "\U0001f600\U0001f468\u200d\U0001f469\u200d\U0001f467", "<a href='https://example.com' onmouseover=alert(6)>x</a>",
+    "<iframe src='https://example.com'></iframe>", "&lt;b&gt;", "-->", "<!--", "]]>", "\\u003cscript\\u003e", "%3Cscript%3E",
+    "`code`", "$x^2$", ":material/home:", ":red[red]", "# title", "| a | b |", "<style>*{display:none}</style>", "<base href='//x'>",
+    "<form action='//x'>", "<object data='//x'>", "<link rel=stylesheet href='https://example.com/x.css'>", "\u0000\u0007".strip("\u0000"),
+    "a" * 280, "<math><mi xlink:href='javascript:alert(7)'>", "<details open ontoggle=alert(8)>", "\u0300" * 50, "__proto__",
+    "constructor", "toString", "../../etc/passwd", "'; drop table graphs; --", "\n\r\t",
+]
+
+
+def test_hostile_texts_are_shown_as_texts(design: Design, workspace: Path) -> None:
+    assert len(HOSTILE) == 40
+    nodes = [Node(f"n_{i}", text, {"teacher": text, text: text}, (i % 8 * 180.0, i // 8 * 120.0), text)
+             for i, text in enumerate(HOSTILE)]
+    design.folder.mkdir()
+    for name in HOSTILE[:4]:
+        (design.folder / "hostile.json").write_text(to_json(Graph(name, tuple(nodes))), "utf-8")
+        design.open(f"{design.address}/?graph=hostile")
+        wait_until(lambda: design.root.evaluate("root => root.canvas.nodes.size") == 40)
+        for i in (0, 1, 10, 39):
+            design.page.mouse.move(*design.node(f"n_{i}"))
+            design.page.wait_for_timeout(450)
+            design.click(f"n_{i}")
+        assert design.root.evaluate("root => root.querySelectorAll('script, img, iframe, form, link, a').length") == 0
+        assert design.root.evaluate("root => root.canvas.data.title") == name
+
+
+def test_zoom_and_place_are_kept_over_an_edit(design: Design) -> None:
+    graph = layout(STARTERS["cheap-word-first"].graph)
+    assert design.root.evaluate("root => root.canvas.nodes.size") == len(graph.nodes)
+    design.page.mouse.move(*design.node("pool_3"))
+    design.page.mouse.wheel(0, -300)
+    design.page.wait_for_timeout(200)
+    view = """root => { const n = root.canvas.net, p = n.DOMtoCanvas({x: 0, y: 0}); return [n.getScale(), p.x, p.y]; }"""
+    before = [round(v, 6) for v in design.root.evaluate(view)]
+    design.click("pool_3")
+    design.press("Delete")
+    assert "pool_3" not in design.graph().ids
+    assert [round(v, 6) for v in design.root.evaluate(view)] == before

@@ -1,0 +1,134 @@
+"""Charts: what they show of plain data, and that no text of a person becomes markup."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fgdesign.views import figures, theme
+from fgdesign.views.canvas import HUES
+
+EVIL = "<a href='x'>b</a>"
+
+
+def events(validations: int = 3) -> list[dict[str, Any]]:
+    made: list[dict[str, Any]] = [{"kind": "note", "message": "begun", "time": 100.0}]
+    for i in range(validations):
+        made.append({"kind": "step", "stage": "warm" if i == 0 else "tune", "epoch": i, "step": i + 1, "loss": 2.0 - i / 2,
+                     "lr": 1e-3, "time": 101.0 + 2 * i})
+        made.append({"kind": "valid", "stage": "tune", "epoch": i, "step": i + 1, "time": 102.0 + 2 * i,
+                     "metrics": {"macro_f1": (0.5, 0.8, 0.7)[i], "log_loss": (1.0, 0.4, 0.6)[i], "roc_auc": None},
+                     "routers": {"r": {"load": [0.25, 0.75], "agreement": 0.9}, "bare": {"agreement": 0.9}},
+                     "exits": [{"node": "exit_1", "depth": 1, "share": 0.4, "accuracy": 0.9},
+                               {"node": "answer", "depth": 6, "share": 0.6, "accuracy": None}]})
+    return made
+
+
+@pytest.mark.parametrize(("metric", "best"), [("macro_f1", (4.0, 0.8)), ("log_loss", (4.0, 0.4))])
+def test_metric_curve_marks_the_best_validation(metric: str, best: tuple[float, float]) -> None:
+    line, mark = figures.metric_curve(events(), metric).data
+    assert list(line.x) == [2.0, 4.0, 6.0]
+    assert (mark.x[0], mark.y[0]) == best
+
+
+def test_charts_of_a_run_share_their_time_axis() -> None:
+    charts = [figures.metric_curve(events(), "macro_f1"), figures.loss_curve(events()),
+              figures.router_load(events(), "r"), figures.exit_load(events())]
+    assert {chart.layout.xaxis.range for chart in charts} == {figures.time_span(events())}
+    assert figures.time_span(events()) == (0.0, pytest.approx(6.12))
+
+
+def test_loss_curve_has_one_line_for_each_stage() -> None:
+    assert [trace.name for trace in figures.loss_curve(events()).data] == ["warm", "tune"]
+
+
+def test_router_load_stacks_branches_to_one() -> None:
+    first, second = figures.router_load(events(), "r").data
+    assert first.name == "branch_1" and first.stackgroup == second.stackgroup
+    assert [a + b for a, b in zip(first.y, second.y, strict=True)] == [1.0, 1.0, 1.0]
+
+
+def test_router_load_takes_names_from_the_report_form() -> None:
+    told = [{"kind": "valid", "time": 1.0, "metrics": {}, "routers": {"r": {"load": {"short": 0.2, "long": 0.8}}}}]
+    assert [trace.name for trace in figures.router_load(told, "r").data] == ["short", "long"]
+
+
+@pytest.mark.parametrize("chart", [
+    figures.metric_curve([], "macro_f1"), figures.metric_curve(events(), "roc_auc"), figures.loss_curve([]),
+    figures.router_load(events(), "bare"), figures.exit_load([]), figures.exit_depth([]), figures.class_bars({}),
+    figures.per_class({}), figures.histogram([], "Lengths", "words"),
+], ids=range(9))
+def test_a_chart_without_data_says_why(chart: Any) -> None:
+    assert not chart.data
+    assert chart.layout.annotations[0].text.endswith(".")
+
+
+def test_exit_depth_shows_share_and_known_accuracy() -> None:
+    shares, accuracy = figures.exit_depth(events()[2]["exits"]).data
+    assert list(shares.y) == [0.4, 0.6]
+    assert list(accuracy.y) == [0.9]
+    assert shares.x[0] == "exit_1<br>1 layer"
+
+
+def test_gate_bars_mark_what_was_chosen() -> None:
+    (bars,) = figures.gate_bars({"branch_1": 0.7, "branch_2": 0.3}, ["branch_1"]).data
+    assert list(bars.y) == ["● branch_1", "○ branch_2"]
+    assert bars.marker.color[0] == HUES["select"]
+
+
+def test_class_bars_show_the_likeliest_first() -> None:
+    (bars,) = figures.class_bars({"a": 0.1, "b": 0.6, "c": 0.3}, most=2).data
+    assert list(bars.y) == ["b", "c"]
+    assert bars.marker.color[0] == HUES["answer"]
+
+
+def test_confusion_colours_shares_and_writes_counts() -> None:
+    (cells,) = figures.confusion([[3, 1], [0, 0]], ["no", "yes"]).data
+    assert [list(row) for row in cells.z] == [[0.75, 0.25], [0.0, 0.0]]
+    assert cells.text[0][0] == "3"
+
+
+def test_per_class_puts_the_weakest_first() -> None:
+    table = {"good": {"precision": 1.0, "recall": 1.0, "f1": 1.0}, "bad": {"precision": 0.2, "recall": 0.2, "f1": 0.2}}
+    assert list(figures.per_class(table).data[0].y) == ["bad", "good"]
+
+
+def test_class_balance_counts_and_keeps_alike_names_apart() -> None:
+    (bars,) = figures.class_balance(["x" * 40 + "1"] * 2 + ["x" * 40 + "2"]).data
+    assert list(bars.x) == [2, 1]
+    assert len(set(bars.y)) == 2
+
+
+def test_histogram_counts_every_row() -> None:
+    (bars,) = figures.histogram([1, 2, 2, 3, 500], "Lengths", "words").data
+    assert sum(bars.y) == 5
+
+
+@pytest.mark.parametrize("chart", [
+    figures.class_balance([EVIL]), figures.class_bars({EVIL: 1.0}), figures.confusion([[1]], [EVIL]),
+    figures.per_class({EVIL: {"precision": 1.0, "recall": 1.0, "f1": 1.0}}), figures.gate_bars({EVIL: 1.0}, [EVIL]),
+    figures.router_load(events(), EVIL), figures.exit_depth([{"node": EVIL, "depth": 1, "share": 1.0}]),
+    figures.histogram([1.0], "Lengths", EVIL),
+], ids=range(8))
+def test_texts_of_a_person_are_escaped(chart: Any) -> None:
+    import json
+
+    assert "<a href" not in json.loads(chart.to_json()).__repr__()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_template_is_readable_on_its_page(dark: bool) -> None:
+    assert contrast(theme.INK[dark], theme.PAPER[dark]) > 7
+    assert contrast(theme.FAINT[dark], theme.PAPER[dark]) > 4.5
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast ratio of two colours (WCAG 2.1)."""
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+        r, g, b = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)

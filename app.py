@@ -25,5 +25,5 @@ async def healthz(request: Request) -> Response:
 
 app = st.App(str(Path(__file__).resolve()), routes=[Route("/healthz", healthz)], middleware=[Middleware(Gate)])
 
-if get_script_run_ctx() is not None:
+if get_script_run_ctx(suppress_warning=True) is not None:
     show_page(Path(__file__).resolve().parent / "pages")

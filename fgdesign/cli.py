@@ -7,32 +7,39 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
+import signal
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fgdesign.errors import FgdesignError, InputError
+from fgdesign.errors import FgdesignError, InputError, RunError
 
+NEW_LINE = "\n"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a trainer and a server may share the cores
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
     command: Callable[[argparse.Namespace], int] = options.run
     try:
         return command(options)
     except FgdesignError as error:
         return _fail(options, str(error), error.exit_code)
     except KeyboardInterrupt:
-        return _fail(options, "Stopped.", 1)
+        return _fail(options, "Interrupted.", 1)
     except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more
         return 0
+    except OSError as error:
+        place = f"'{error.filename}': " if error.filename else ""
+        return _fail(options, f"{place}{error.strerror or error}. Check the path, the rights and the free space.", 1)
     except Exception as error:
-        traceback.print_exc()
+        logging.getLogger("fgdesign").exception("Unexpected error")
         return _fail(options, f"This is a defect of fgdesign: {type(error).__name__}: {error}", 3)
 
 
@@ -45,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
         made = commands.add_parser(name, help=text, description=text)
         for positional in names:
             made.add_argument(positional)
-        made.set_defaults(run=run)
+        made.set_defaults(run=run, wrong_usage=made.error)
         return made
 
     app = command("app", _app, "open the web app")
@@ -57,8 +64,10 @@ def parser() -> argparse.ArgumentParser:
     _train_options(command("train", _train, "train a graph on a labelled file", "graph", "data"))
     _json_option(command("evaluate", _evaluate, "measure a run on a labelled file", "run_name", "data"))
     predict = _json_option(command("predict", _predict, "answer a text or a file", "run_name"))
-    predict.add_argument("data", nargs="?")
-    predict.add_argument("--text")
+    what = predict.add_mutually_exclusive_group(required=True)
+    what.add_argument("data", nargs="?")
+    what.add_argument("--text")
+    predict.add_argument("--text-b", help="the second text, where a run reads two")
     predict.add_argument("--out", help="where the answered file goes")
     trace = _json_option(command("trace", _trace, "tell what one text did in the graph", "run_name"))
     trace.add_argument("--text", required=True)
@@ -95,7 +104,8 @@ def _app(options: argparse.Namespace) -> int:
     from fgdesign.ui.launch import run_app
 
     workspace = Path(options.workspace).absolute() if options.workspace else None
-    return int(run_app(port=options.port, workspace=workspace) or 0)
+    run_app(port=options.port, workspace=workspace)
+    return 0
 
 
 def _starters(options: argparse.Namespace) -> int:
@@ -144,7 +154,7 @@ def _train(options: argparse.Namespace) -> int:
     chosen |= dict(_setting(item) for item in options.set)
     choice = DataChoice(options.data, options.valid, options.test, options.text, options.text_b, options.label,
                         options.task)
-    folder = train(options.graph, choice, settings_from(chosen), out=options.out, start=options.start, say=_say(options))
+    folder = train(options.graph, choice, settings_from(chosen), out=options.out, start=options.start, say=_say)
     return _finish(options, folder)
 
 
@@ -157,9 +167,12 @@ def _setting(item: str) -> tuple[str, Any]:
 
 
 def _finish(options: argparse.Namespace, folder: Any) -> int:
-    report = folder.report()
+    report = folder.report() or {"run": str(folder.path), **folder.status()}
     if options.json:
         return _print(report)
+    if "seconds" not in report:  # stopped before anything was learned
+        print(report["message"])
+        return 0
     part = "test" if "test" in report else "valid"
     shown = ", ".join(f"{name} {value:.4f}" for name, value in report[part].items() if isinstance(value, float))
     print(f"{part}: {shown}")
@@ -191,23 +204,28 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from fgdesign.runs.trained import load_run
 
-    if (options.text is None) == (options.data is None):
-        raise InputError("predict takes either --text \"...\" or a file with --out; one of the two.")
+    if options.data is not None and options.out is None:
+        options.wrong_usage("a file is answered into a file: name it with --out")
     run = load_run(options.run_name)
     if options.text is not None:
-        answer = run.predict([options.text])[0]
+        answer = run.predict([options.text], None if options.text_b is None else [options.text_b])[0]
         if options.json:
             return _print(answer)
-        print(f"{answer['prediction']} ({answer['confidence']:.3f})" if answer["confidence"] else answer["prediction"])
+        print(_answered(answer))
         return 0
-    if options.out is None:
-        raise InputError("Name the file to write with --out.")
     data = run.load(options.data, require_label=False)
+    for message in data.notes:
+        _say(message)
     rows = run.rows(run.answer(data))
     frame = data.frame.assign(**{name: [row[name] for row in rows] for name in
                                  ("prediction", "confidence", "route", "exit")})
     frame.to_csv(options.out, index=False)
     return _print({"rows": len(frame), "out": str(options.out)}) if options.json else 0
+
+
+def _answered(answer: dict[str, Any]) -> str:
+    sure = answer["confidence"]
+    return f"{answer['prediction']:.4f}" if sure is None else f"{answer['prediction']} ({sure:.3f})"
 
 
 def _trace(options: argparse.Namespace) -> int:
@@ -216,14 +234,15 @@ def _trace(options: argparse.Namespace) -> int:
     told = load_run(options.run_name).trace(options.text, options.text_b)
     if options.json:
         return _print(told)
-    print(f"{told['prediction']}" + (f" ({told['confidence']:.3f})" if told["confidence"] else ""))
+    print(_answered(told))
     print(f"{'node':20} {'state':12} {'gate':>6} {'ms':>8} {'share':>7}")
     for node in told["nodes"]:
         gate = "" if node["gate"] is None else f"{node['gate']:.2f}"
         print(f"{node['id']:20} {node['state']:12} {gate:>6} {node['ms']:8.2f} {node['share']:7.1%}")
     for name, router in told["routers"].items():
         scores = ", ".join(f"{branch} {score:.2f}" for branch, score in router["scores"].items())
-        print(f"{name}: {scores} -> {'+'.join(router['chosen'])}" + (f" ({router['reason']})" if router["reason"] else ""))
+        reason = f" ({router['reason']})" if router["reason"] else ""
+        print(f"{name}: {scores} -> {'+'.join(router['chosen'])}{reason}")
     return 0
 
 
@@ -234,14 +253,16 @@ def _runs(options: argparse.Namespace) -> int:
     if options.json:
         return _print({"runs": rows})
     for row in rows:
-        print(f"{row['run']:45} {row['state']:10} {row['progress']:5.0%}  {row['message'].splitlines()[0][:80]}")
+        print(f"{row['run']:45} {row['state']:10} {row['progress']:5.0%}  {row['message'].partition(NEW_LINE)[0][:80]}")
     return 0
 
 
 def _stop(options: argparse.Namespace) -> int:
-    from fgdesign.runs.folder import find_run
+    from fgdesign.runs.folder import FINAL_STATES, find_run
 
     run = find_run(options.run_name)
+    if run.status()["state"] in FINAL_STATES:
+        raise RunError(f"Run '{run.name}' is not at work: its state is '{run.status()['state']}'.")
     run.stop()
     print(f"Asked '{run.name}' to stop.", file=sys.stderr)
     return 0
@@ -251,7 +272,7 @@ def _resume(options: argparse.Namespace) -> int:
     from fgdesign.runs.folder import find_run
     from fgdesign.runs.job import resume
 
-    return _finish(options, resume(find_run(options.run_name), _say(options)))
+    return _finish(options, resume(find_run(options.run_name), _say))
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -261,18 +282,24 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
-def _say(options: argparse.Namespace) -> Callable[[str], None]:
-    return lambda message: print(message, file=sys.stderr, flush=True)
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
 
 
 def _print(data: Any) -> int:
-    json.dump(data, sys.stdout, ensure_ascii=False)
-    sys.stdout.write("\n")
+    from fgdesign.runs.folder import finite
+
+    print(json.dumps(finite(data)), flush=True)
     return 0
 
 
+def _interrupt(number: int, frame: object) -> None:
+    """What ends the process also has to leave its run in order."""
+    raise KeyboardInterrupt
+
+
 def _fail(options: argparse.Namespace, message: str, code: int) -> int:
-    print(f"fgdesign: {message}", file=sys.stderr)
+    _say(f"fgdesign: {message}")
     if getattr(options, "json", False):
         _print({"error": message, "exit_code": code})
     return code

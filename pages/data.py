@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from fgdesign.ui import data_view, library, parts, start, state
+from fgdesign.ui import data_view, parts, start, state
+from fgdesign.ui.words import label
 
 st.title("Data", anchor=False)
 choose, shown = st.columns([1, 3], gap="large")
@@ -13,7 +14,7 @@ with shown:
     if file is None:
         st.text("No data set is chosen. Upload a table, or take a sample on the left.")
         st.stop()
-    st.subheader(data_view.label(file.title.capitalize()), anchor=False)
+    st.subheader(label(file.title.capitalize()), anchor=False)
     dataset = data_view.read(file)
     if dataset is None:
         st.stop()

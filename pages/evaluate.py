@@ -16,7 +16,9 @@ if report is None:
 if st.query_params.get("run") != run.name:
     st.query_params["run"] = run.name
 names = report_view.parts_of(report)
-part = st.segmented_control("Rows", names, default=names[0], required=True, key="part", format_func=report_view.PARTS.__getitem__)
+part = st.segmented_control(
+    "Rows", names, default=names[0], required=True, key="part", format_func=report_view.PARTS.__getitem__
+)
 metrics = report[part]
 report_view.verdict(report, metrics, part)
 report_view.numbers(metrics)
@@ -24,4 +26,6 @@ report_view.pictures(metrics, report)
 if part != "train":
     report_view.routing(report)
 report_view.details(run, report)
-parts.show_command("evaluate", run.path, "DATA.csv", "--json", note="Measure this run on another file from the command line")
+parts.show_command(
+    "evaluate", run.path, "DATA.csv", "--json", note="Measure this run on another file from the command line"
+)

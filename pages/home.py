@@ -12,8 +12,10 @@ st.title("Draw a graph of functions. See which ones each text calls.", anchor=Fa
 left, right = st.columns([2, 3], gap="large", vertical_alignment="center")
 graph = state.current_graph()
 with left:
-    st.text("Take layers of a pretrained BERT, add functions, routers and early exits, train on your own table, "
-            "and follow every text along the path it took.")
+    st.text(
+        "Take layers of a pretrained BERT, add functions, routers and early exits, train on your own table, "
+        "and follow every text along the path it took."
+    )
     if st.button("Try it", type="primary", icon=":material/arrow_forward:", key="try_it"):
         st.switch_page("pages/design.py")
     st.text(f"Opens {graph.name}, ready to train on {(state.current_data() or library.samples()[0]).title}.")
@@ -21,8 +23,12 @@ with right:
     canvas.show(canvas_data(graph), key="home_canvas", height=400)
 
 for run in start.running():
-    st.page_link("pages/train.py", label=f"Running now: {label(run.name)}", icon=":material/play_circle:",
-                 query_params={"run": run.name})
+    st.page_link(
+        "pages/train.py",
+        label=f"Running now: {label(run.name)}",
+        icon=":material/play_circle:",
+        query_params={"run": run.name},
+    )
 
 st.subheader("Samples", anchor=False)
 for column, file in zip(st.columns(3), library.samples(), strict=False):

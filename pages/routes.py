@@ -8,7 +8,9 @@ from fgdesign.ui import models, parts, route_view, shell, state
 st.title("Routes", anchor=False)
 run = state.current_run()
 if run is None:
-    parts.next_step("No run yet. Train this graph, then every text shows the way it took.", "train", "Train this graph")
+    parts.next_step(
+        "No run yet. Train this graph, then every text shows the way it took.", "train", "Train this graph"
+    )
     st.stop()
 if not (run.model / "config.json").is_file():
     parts.next_step(f"Run {run.name} has no model yet: it is {run.status()['state']}.", "train", "See how it goes")

@@ -42,23 +42,36 @@ def ask(kind: str, **headers: str) -> list[dict[str, Any]]:
     return sent
 
 
-@pytest.mark.parametrize(("host", "status"), [
-    ("127.0.0.1:8501", 200), ("localhost:8501", 200), ("LOCALHOST", 200), ("[::1]:8501", 200), ("evil.example", 403),
-    ("127.0.0.1.evil.example:8501", 403), ("evil.example@127.0.0.1.evil", 403), ("", 403), ("[", 403),
-])
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8501", 200),
+        ("localhost:8501", 200),
+        ("LOCALHOST", 200),
+        ("[::1]:8501", 200),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example:8501", 403),
+        ("evil.example@127.0.0.1.evil", 403),
+        ("", 403),
+        ("[", 403),
+    ],
+)
 def test_only_known_hosts_are_answered(host: str, status: int) -> None:
     assert ask("http", host=host)[0]["status"] == status
 
 
-@pytest.mark.parametrize(("host", "origin", "answer"), [
-    ("127.0.0.1:8501", "http://127.0.0.1:8501", "websocket.accept"),
-    ("localhost:8501", "http://localhost:8501", "websocket.accept"),
-    ("127.0.0.1:8501", None, "websocket.close"),
-    ("127.0.0.1:8501", "null", "websocket.close"),
-    ("127.0.0.1:8501", "http://evil.example", "websocket.close"),
-    ("127.0.0.1:8501", "http://127.0.0.1:9999", "websocket.close"),
-    ("evil.example:8501", "http://evil.example:8501", "websocket.close"),
-])
+@pytest.mark.parametrize(
+    ("host", "origin", "answer"),
+    [
+        ("127.0.0.1:8501", "http://127.0.0.1:8501", "websocket.accept"),
+        ("localhost:8501", "http://localhost:8501", "websocket.accept"),
+        ("127.0.0.1:8501", None, "websocket.close"),
+        ("127.0.0.1:8501", "null", "websocket.close"),
+        ("127.0.0.1:8501", "http://evil.example", "websocket.close"),
+        ("127.0.0.1:8501", "http://127.0.0.1:9999", "websocket.close"),
+        ("evil.example:8501", "http://evil.example:8501", "websocket.close"),
+    ],
+)
 def test_sockets_open_only_for_pages_of_this_server(host: str, origin: str | None, answer: str) -> None:
     headers = {"host": host} | ({} if origin is None else {"origin": origin})
     assert ask("websocket", **headers)[0]["type"] == answer
@@ -78,7 +91,9 @@ def test_answers_carry_the_headers_that_browsers_heed() -> None:
 
 def test_the_app_is_an_asgi_application_and_a_script() -> None:
     code = "import app; print(type(app.app).__name__, [r.path for r in app.app._user_routes])"
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
     assert told.stdout.strip() == "App ['/healthz']"
 
 
@@ -91,9 +106,13 @@ def test_settings_keep_the_app_local_and_silent() -> None:
 
 
 def test_pages_and_their_parts_do_not_import_torch() -> None:
-    code = ("import sys, fgdesign.ui.shell, fgdesign.ui.live, fgdesign.ui.route_view, fgdesign.ui.report_view, "
-            "fgdesign.ui.data_view, fgdesign.ui.settings_form; print('torch' in sys.modules)")
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    code = (
+        "import sys, fgdesign.ui.shell, fgdesign.ui.live, fgdesign.ui.route_view, fgdesign.ui.report_view, "
+        "fgdesign.ui.data_view, fgdesign.ui.settings_form; print('torch' in sys.modules)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
     assert told.stdout.strip() == "False"
 
 
@@ -119,15 +138,24 @@ def test_launch_refuses_what_is_no_port() -> None:
         launch.run_app(99999)
 
 
-@pytest.mark.parametrize(("text", "shown"), [
-    ("plain", "plain"), ("*b* [x](y)", r"\*b\* \[x\]\(y\)"), (":material/home:", r"\:material/home\:"),
-    ("a\nb", "a b"), ("<img>", r"\<img\>"), ("x" * 60, "x" * 47 + "…"),
-])
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("*b* [x](y)", r"\*b\* \[x\]\(y\)"),
+        (":material/home:", r"\:material/home\:"),
+        ("a\nb", "a b"),
+        ("<img>", r"\<img\>"),
+        ("x" * 60, "x" * 47 + "…"),
+    ],
+)
 def test_labels_show_a_text_and_nothing_else(text: str, shown: str) -> None:
     assert words.label(text) == shown
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(0, "0 s"), (59.4, "59 s"), (75, "1 min 15 s"), (120, "2 min"), (3720, "1 h 2 min")])
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0 s"), (59.4, "59 s"), (75, "1 min 15 s"), (120, "2 min"), (3720, "1 h 2 min")]
+)
 def test_durations(seconds: float, said: str) -> None:
     assert words.duration(seconds) == said
 

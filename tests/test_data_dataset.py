@@ -68,6 +68,13 @@ def test_columns_are_guessed_by_cells() -> None:
     )
 
 
+def test_numbers_with_decimals_are_a_label() -> None:
+    numbers = ["1,25", "3,5", "0,75", "2"]
+    chosen = choose_columns(table(id=["1", "2", "3", "4"], said=SENTENCES, mark=numbers))
+    assert chosen.label == "mark"
+    assert choose_columns(table(id=["1", "2", "3", "4"], said=SENTENCES)).label is None
+
+
 def test_an_empty_column_is_not_taken_for_its_name() -> None:
     chosen = choose_columns(table(text=[""] * 4, said=SENTENCES, label=[""] * 4, kind=WORDS))
     assert (chosen.text, chosen.label) == ("said", "kind")

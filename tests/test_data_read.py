@@ -138,6 +138,17 @@ def test_quotes_in_tab_separated_text_are_characters() -> None:
     assert cells(table) == [['"Never" was said', "a"], ['"No', "b"], ['I paid 5"', "a"]]
 
 
+@pytest.mark.parametrize("delimiter", ["\t", ",", ""])
+def test_where_quotes_do_not_enclose_cells_they_are_characters(delimiter: str) -> None:
+    texts = [f'"Line {row}' if row % 5 else f'"Line {row}" he said' for row in range(30)]
+    end = f"{delimiter}ham" if delimiter else ""
+    table = read(
+        "\n".join(["text" + (f"{delimiter}label" if delimiter else ""), *(text + end for text in texts)])
+    )
+    assert table.frame["text"].tolist() == texts
+    assert said(table, "Most quotes do not enclose cells here")
+
+
 def test_rows_are_counted_as_a_spreadsheet_does() -> None:
     table = read('\ntext,label\n\n"two\nlines",a\n , \nlast,b\n')
     assert table.row_numbers.tolist() == [4, 6]
@@ -177,6 +188,8 @@ def test_text_with_delimiters_and_no_quotes_at_all() -> None:
         ("1,2,3\n4,5,6\n", ["column_1", "column_2", "column_3"]),
         ("2011-01-01,a\n2012-01-01,b\n", ["column_1", "column_2"]),
         ("what,how much\nfish,3\nmeat,4\n", ["what", "how much"]),
+        ("a,b\na,b\n", ["column_1", "column_2"]),
+        ('..",x\nfine,y\n', ["column_1", "column_2"]),
         ("Who wrote this long and winding book?\nWhat is it?\n", ["column_1"]),
         ("a,,a,a_2\n1,2,3,4\n", ["a", "column_2", "a_3", "a_2"]),
         (' text ,"la\nbel"\n1,2\n', ["text", "la bel"]),
@@ -314,7 +327,10 @@ def tar_file() -> bytes:
         (b'{"text": "a"}\n{"text": \n', "Line 2 of data.csv is broken JSON"),
         (b'{"text": "a"}\n[1]\n', "Record 2 of data.csv is no object"),
         (b'[{"a":' * 100_000, "JSON that cannot be read"),
-        (b"text,label\n" + b"x" * 1_500_000 + b",a\n", "Row 2 has a cell of more than 1,000,000 characters"),
+        (
+            b"text,label\n" + b"x" * 1_500_000 + b",a\n",
+            "Row 2 has a cell of more than 1\u2009000\u2009000 characters",
+        ),
         (b'text,label\n"' + b"x" * 1_500_000 + b'",a\n', "Row 2 has a cell of more than"),
         (b",".join([b"name"] * 600) + b"\n", "has 600 columns; at most 512"),
         (b"a," * 200_000, "columns; at most 512"),

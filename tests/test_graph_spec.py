@@ -14,7 +14,19 @@ import pytest
 from fgdesign.errors import GraphError
 from fgdesign.graph.infer import infer
 from fgdesign.graph.spec import (
-    FORMAT, MAX_EDGES, MAX_NODES, Edge, Graph, Node, canonical, from_dict, from_json, load_file, shown, to_dict, to_json,
+    FORMAT,
+    MAX_EDGES,
+    MAX_NODES,
+    Edge,
+    Graph,
+    Node,
+    canonical,
+    from_dict,
+    from_json,
+    load_file,
+    shown,
+    to_dict,
+    to_json,
 )
 from fgdesign.graph.starters import STARTERS, Sketch
 from fgdesign.graph.validate import validate
@@ -204,7 +216,7 @@ def test_look_ups() -> None:
     assert SMALL.into("rule", "by") == SMALL.into("nobody") == SMALL.out_of("text", "other") == ()
     assert [e.target_node for e in SMALL.out_of("text")] == ["layer", "rule"]
     assert (SMALL.edges[0].target_node, SMALL.edges[0].target_port) == ("layer", "in")
-    with pytest.raises(GraphError, match="No node 'layers' in graph 'small'. Did you mean layer?"):
+    with pytest.raises(GraphError, match=r"No node 'layers' in graph 'small'. Did you mean layer\?"):
         SMALL.node("layers")
 
 

@@ -399,7 +399,9 @@ WRONG: list[tuple[Draw, str, str, str, str]] = [
 
 
 @pytest.mark.parametrize(("draw", "code", "node", "message", "fix"), WRONG, ids=lambda v: getattr(v, "__name__", ""))
-def test_a_wrong_graph_is_told_where_why_and_what_to_do(draw: Draw, code: str, node: str, message: str, fix: str) -> None:
+def test_a_wrong_graph_is_told_where_why_and_how_to_mend(
+    draw: Draw, code: str, node: str, message: str, fix: str
+) -> None:
     problems = [p for p in validate(drawn(draw), 3) if p.code == code]
     assert [p.node or "" for p in problems] == [node]
     assert message in problems[0].message and fix in problems[0].fix
@@ -423,7 +425,8 @@ NAMES: list[tuple[Graph, str, str | None, str, str]] = [
      "Choices: column, max_length"),
     (with_node(params={"max_length": 3}), "bad-parameter", "text", "max_length: 3 is outside 4 to 8192",
      "remove it for the default 64"),
-    (with_node(params={"max_length": [[{}]]}), "bad-parameter", "text", "max_length: [[{}]] is not a number", "default 64"),
+    (with_node(params={"max_length": [[{}]]}), "bad-parameter", "text", "max_length: [[{}]] is not a number",
+     "default 64"),
     (with_node(tuning="full"), "bad-tuning", "text", "(Text) cannot be tuned as 'full'", "nothing to train"),
     (BASE.with_nodes(replace(n, tuning="lora") if n.id == "head" else n for n in BASE.nodes), "bad-tuning", "head",
      "(Classifier) cannot be tuned as 'lora'", "Choices: frozen, full"),
@@ -550,8 +553,10 @@ def test_an_edge_is_judged_before_it_is_drawn(graph: Graph, edge: Edge, message:
     assert problem is None or (message or "") in problem.message
 
 
-MALFORMED = [None, True, -1, 0, 3, 2.5, 1e308, float("nan"), float("inf"), 10**400, "", "x", "sum", "1-2", "x" * 5000,
-             [], [[]], [None], [{"when": []}], [{"when": "length", "at_most": None, "to": "1"}], {}, {"a": {"b": []}}]
+MALFORMED: list[Any] = [
+    None, True, -1, 0, 3, 2.5, 1e308, float("nan"), float("inf"), 10**400, "", "x", "sum", "1-2", "x" * 5000, [], [[]],
+    [None], [{"when": []}], [{"when": "length", "at_most": None, "to": "1"}], {}, {"a": {"b": []}},
+]
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -575,8 +580,8 @@ def test_nothing_malformed_makes_validation_fall_over(seed: int) -> None:
             case 3:
                 nodes[i] = replace(nodes[i], tuning=rng.choice(["full", "lora", "", "x"]))
             case 4:
-                ends = [f"{rng.choice([*graph.ids, 'nobody'])}.{rng.choice(ports)}" for _ in range(2)]
-                edges[j] = Edge(*ends, rng.choice([None, 1.0, float("nan")]))
+                source, target = (f"{rng.choice([*graph.ids, 'nobody'])}.{rng.choice(ports)}" for _ in range(2))
+                edges[j] = Edge(source, target, rng.choice([None, 1.0, float("nan")]))
     broken = Graph("broken", tuple(nodes), tuple(edges))
     problems = validate(broken, 3)
     assert problems and all(len(str(p)) < 1500 and p.fix for p in problems)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fgdesign.data.table import Table, count
+from fgdesign.data.task import numbers
 from fgdesign.errors import DataError, choices
 
 TEXT_NAMES = (
@@ -109,12 +110,13 @@ def _guess_text(frame: pd.DataFrame, free: list[str], *, pair: bool) -> tuple[st
         if first in names and second in names:
             found = names[first], names[second]
             return *found, f"'{found[0]}' and '{found[1]}' are read as a pair of texts, by their names."
-    known = _known(free, TEXT_NAMES)
-    if known is not None and _mean_length(frame[known]) > 0:
-        return known, None, f"'{known}' is read as the text, by its name."
     lengths = {name: _mean_length(frame[name]) for name in free if not _numeric(frame[name])}
+    lengths = {name: length for name, length in lengths.items() if length > 0}
+    known = _known(lengths, TEXT_NAMES)
+    if known is not None:
+        return known, None, f"'{known}' is read as the text, by its name."
     longest = max(lengths, key=lambda name: lengths[name], default=None)
-    if longest is None or lengths[longest] == 0:
+    if longest is None:
         raise DataError(
             "No column seems to hold text: all are empty or numbers, or have another use. "
             f"Name the text column. {choices(map(str, frame.columns))}"
@@ -135,7 +137,8 @@ def _guess_label(frame: pd.DataFrame, free: list[str]) -> tuple[str | None, str]
     rows = min(len(frame), LOOK_AT)
     few = {name: number for name, number in kinds.items() if 2 <= number <= max(2, rows // 2)}
     if not few:
-        return None, ""
+        decimal = next((name for name in filled if _numeric(frame[name], decimals=True)), None)
+        return decimal, f"'{decimal}' is read as the label: it has numbers with decimals." if decimal else ""
     label = min(few, key=lambda name: few[name])
     return label, f"'{label}' is read as the label: it has the fewest values ({count(few[label], 'value')})."
 
@@ -169,7 +172,7 @@ def _mean_length(column: pd.Series) -> float:
     return float(_sample(column).str.strip().str.len().mean())
 
 
-def _numeric(column: pd.Series) -> bool:
-    cells = _sample(column).str.strip()
-    cells = cells[cells != ""]
-    return bool(len(cells)) and bool(pd.to_numeric(cells, errors="coerce").notna().all())
+def _numeric(column: pd.Series, *, decimals: bool = False) -> bool:
+    """Whether all cells are numbers, and some with decimals if that is asked."""
+    values = numbers([cell for cell in _sample(column).str.strip().tolist() if cell])
+    return values is not None and not (decimals and (values % 1 == 0).all())

@@ -11,9 +11,10 @@ import io
 import re
 from collections import Counter, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
+from fgdesign.data.table import count
 from fgdesign.errors import DataError
 
 DELIMITERS = ("\t", ";", ",", "|")  # on a tie the first one wins
@@ -30,6 +31,22 @@ MANY_CELLS = 4  # more than these in every other line are no accident
 MOSTLY, OFTEN = 0.9, 0.5  # shares of records of one width that make a delimiter
 
 Record = tuple[int, list[str]]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How cells are written.
+
+    Attributes:
+        delimiter: one character, or "" for one column.
+        width: usual cells per record, by which a doubtful reading is judged; 0 when not known.
+        quotes: whether quotes enclose cells; otherwise they are characters like any other. They do unless
+            at least half as many stay open as enclose something that needs it.
+    """
+
+    delimiter: str
+    width: int
+    quotes: bool = True
 
 
 @dataclass
@@ -56,27 +73,35 @@ def _units(data: bytes, text: str, encoding: str) -> int:
     return data.count(text.encode(encoding))
 
 
-def find_delimiter(text: str, said: str, *, complete: bool) -> tuple[str, int]:
-    """(delimiter, cells per record) of the beginning of a file; ("", 1) when it has one column.
+def find_dialect(text: str, said: str, *, complete: bool) -> Dialect:
+    """How the cells of a file are written, from its beginning.
 
     Args:
         text: the beginning.
         said: the delimiter that the file itself names, or "".
         complete: whether it is the whole file; otherwise its last record is not looked at.
     """
-    best = ("", 1)
+    best = Dialect("", 1)
     best_share = 0.0
     for delimiter in said or DELIMITERS:
-        found = read_records(iter(io.StringIO(text, newline="")), delimiter, 0, Repairs())
-        sample = [cells for _, cells in islice(found, SAMPLE_RECORDS) if cells]
-        if not complete and 1 < len(sample) < SAMPLE_RECORDS:
-            sample.pop()
+        sample, _ = _sample(text, Dialect(delimiter, 0), complete=complete)
         width, share = _agreement(sample)
-        if said:
-            return said, width
-        if share > best_share:
-            best, best_share = (delimiter, width), share
-    return best
+        if said or share > best_share:
+            best, best_share = Dialect(delimiter, width), share
+    sample, repairs = _sample(text, best, complete=True)
+    special = best.delimiter or NOWHERE
+    needed = sum(any(special in cell or "\n" in cell for cell in cells) for cells in sample)
+    return replace(best, quotes=2 * len(repairs.unclosed) < max(6, needed))
+
+
+def _sample(text: str, dialect: Dialect, *, complete: bool) -> tuple[list[list[str]], Repairs]:
+    """Records that are not blank lines, and what had to be repaired."""
+    repairs = Repairs()
+    found = read_records(iter(io.StringIO(text, newline="")), dialect, repairs)
+    sample = [cells for _, cells in islice(found, SAMPLE_RECORDS) if cells]
+    if not complete and 1 < len(sample) < SAMPLE_RECORDS:
+        sample.pop()
+    return sample, repairs
 
 
 def _agreement(sample: list[list[str]]) -> tuple[int, float]:
@@ -102,13 +127,12 @@ def _like_names(cells: list[str]) -> bool:
     return all(len(cell) <= 60 and len(cell.split()) <= 6 for cell in cells)
 
 
-def read_records(lines: Iterator[str], delimiter: str, width: int, repairs: Repairs) -> Iterator[Record]:
+def read_records(lines: Iterator[str], dialect: Dialect, repairs: Repairs) -> Iterator[Record]:
     """(row, cells) of every record, blank ones too; rows are counted from 1.
 
     Args:
         lines: with their line ends.
-        delimiter: one character, or "" for one column.
-        width: usual cells per record, by which a doubtful reading is judged; 0 when not known.
+        dialect: how cells are written.
         repairs: is filled on the way.
 
     Raises:
@@ -116,7 +140,11 @@ def read_records(lines: Iterator[str], delimiter: str, width: int, repairs: Repa
     """
     source = _Lines(lines)
     csv.field_size_limit(max(csv.field_size_limit(), CELL_LIMIT))
-    reader = csv.reader(source, delimiter=delimiter or NOWHERE, strict=True)
+    delimiter = dialect.delimiter or NOWHERE
+    if dialect.quotes:
+        reader = csv.reader(source, delimiter=delimiter, strict=True)
+    else:
+        reader = csv.reader(source, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     row = 0
     while True:
         row += 1
@@ -127,28 +155,27 @@ def read_records(lines: Iterator[str], delimiter: str, width: int, repairs: Repa
             break
         except csv.Error:
             _check_size(source.read, row)
-            cells = _repair(source, row, delimiter, width, repairs)
+            cells = _repair(source, row, dialect, repairs)
         else:
             if len(source.read[0]) > CELL_LIMIT:
                 _check_size(cells, row)
-            if len(source.read) > 1 or (len(cells) != width and '"' in source.read[0]):
-                cells = _check(cells, source, row, delimiter, width, repairs)
+            if len(source.read) > 1 or (len(cells) != dialect.width and '"' in source.read[0]):
+                cells = _check(cells, source, row, dialect, repairs)
         yield row, cells
     repairs.zero_bytes = source.zero_bytes
 
 
-def _check(
-    cells: list[str], source: _Lines, row: int, delimiter: str, width: int, repairs: Repairs
-) -> list[str]:
+def _check(cells: list[str], source: _Lines, row: int, dialect: Dialect, repairs: Repairs) -> list[str]:
     """Repair a record that only seems well-formed: of another width, or of lines that are records alone.
 
     The latter counts with tabs only: a text of several lines may well have another delimiter in the first.
     """
+    width = dialect.width
     swallowed = False
-    if len(source.read) > 1 and delimiter == "\t":
-        swallowed = len(source.read[0].split(delimiter)) == width > 1
-    if width and cells and (len(cells) != width or swallowed):
-        cells = _repair(source, row, delimiter, width, repairs)
+    if len(source.read) > 1 and dialect.delimiter == "\t":
+        swallowed = len(source.read[0].split("\t")) == width > 1
+    if dialect.quotes and width and cells and (len(cells) != width or swallowed):
+        cells = _repair(source, row, dialect, repairs)
     if len(source.read) > LONG_CELL:
         repairs.many_lines.append(row)
     return cells
@@ -157,8 +184,8 @@ def _check(
 def _check_size(cells: list[str], row: int) -> None:
     if max(map(len, cells)) > CELL_LIMIT:
         raise DataError(
-            f"Row {row} has a cell of more than {CELL_LIMIT:,} characters, which is too long for a text to "
-            "learn from. Shorten the cell, or check the quotes in that row."
+            f"Row {row} has a cell of more than {count(CELL_LIMIT, 'character')}, the most that is read. "
+            "Shorten the cell, or check the quotes in that row."
         )
 
 
@@ -190,12 +217,13 @@ class _Lines:
         del self.read[lines:]
 
 
-def _repair(source: _Lines, row: int, delimiter: str, width: int, repairs: Repairs) -> list[str]:
+def _repair(source: _Lines, row: int, dialect: Dialect, repairs: Repairs) -> list[str]:
     """Read a record again: the fewest lines that close its quotes and give the usual width.
 
     Where no reading gives the usual width the first that closes its quotes counts; where none closes
     them, the first line alone does, with its open quote as a plain character.
     """
+    delimiter, width = dialect.delimiter, dialect.width
     alone, is_open = split_loosely(source.read[0], delimiter, PAIRS)
     if is_open and len(alone) == width:
         source.keep(1)
@@ -235,8 +263,8 @@ def split_loosely(record: str, delimiter: str, rule: str) -> tuple[list[str], bo
     Args:
         record: with or without its line end.
         delimiter: one character, or "" for one column.
-        rule: PAIRS, two quotes are always a plain one; LOOSE, only where the second does not close;
-            BACKSLASH, one after a backslash is a plain one.
+        rule: what keeps a quote from closing. PAIRS: another quote after it; BACKSLASH: a backslash
+            before it; LOOSE: nothing else.
     """
     record = record.rstrip("\r\n")
     delimiter = delimiter or NOWHERE

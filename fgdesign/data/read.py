@@ -18,7 +18,7 @@ from fgdesign.data.delimited import (
     SAMPLE_CHARACTERS,
     SEPARATOR_LINE,
     Repairs,
-    find_delimiter,
+    find_dialect,
     open_text,
     read_records,
 )
@@ -93,19 +93,21 @@ def _read_text(
         names, records = json_records(sample + text.read(), name)
         return *named_frame(names, records, name, notes), ""
     text = open_text(data, skip, encoding)
+    complete = len(sample) < SAMPLE_CHARACTERS
     said = SEPARATOR_LINE.fullmatch(sample.splitlines(keepends=True)[0]) if sample else None
     if said:
         text.readline()
         sample = sample[said.end() :]
-    delimiter, width = find_delimiter(
-        sample, said[1] if said else "", complete=len(sample) < SAMPLE_CHARACTERS - 9
-    )
-    check_width(width, name)
+    dialect = find_dialect(sample, said[1] if said else "", complete=complete)
+    delimiter = dialect.delimiter
+    check_width(dialect.width, name)
     notes.append(f"Read as {encoding}, separated by {SPOKEN.get(delimiter, repr(delimiter))}.")
+    if not dialect.quotes:
+        notes.append("Most quotes do not enclose cells here, so all are read as plain characters.")
     if not encoding.startswith("utf"):
         notes.append(f"{encoding} is a guess: if letters look wrong, save the file as UTF-8.")
     repairs = Repairs()
-    frame, rows = make_frame(read_records(text, delimiter, width, repairs), delimiter, name, notes)
+    frame, rows = make_frame(read_records(text, dialect, repairs), delimiter, name, notes)
     _note_repairs(repairs, notes)
     _note_bad_bytes(frame, rows, data, encoding, notes)
     return frame, rows, delimiter

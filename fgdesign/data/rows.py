@@ -172,7 +172,7 @@ def _take_header(rows: Rows, notes: list[str]) -> list[str]:
     """Remove and return the header; when the first row is data, names made up for it."""
     first = rows[0][1]
     sample = [cells for _, cells in rows[1 : LOOK_AT + 1] if cells != first or len(cells) == 1]
-    if not _is_data(first, sample):
+    if (sample or len(rows) == 1) and not _is_data(first, sample):
         return rows.pop(0)[1]
     names = [f"column_{place}" for place in range(1, len(first) + 1)]
     notes.append(f"The first row looks like data, so the columns are called {_first_names(names)}.")
@@ -193,7 +193,7 @@ def _is_data(first: list[str], sample: list[list[str]]) -> bool:
         elif (numbers and below) or (plain in KNOWN_NAMES and plain not in below):
             return False
         else:
-            data |= plain in below or _is_sentence(plain)
+            data |= plain in below or _is_sentence(plain) or not any(map(str.isalnum, plain))
     return data
 
 

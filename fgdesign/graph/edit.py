@@ -96,7 +96,8 @@ def set_params(graph: Graph, node_id: str, **params: Any) -> Graph:
     for name, value in params.items():
         param = entry.param(name)
         if param is None:
-            raise GraphError(f"{entry.title} has no parameter '{name}'. {choices((p.name for p in entry.params), name)}")
+            known = (p.name for p in entry.params)
+            raise GraphError(f"{entry.title} has no parameter '{name}'. {choices(known, name)}")
         reason = None if value is None else param.problem(value)
         if reason:
             raise GraphError(f"{node_id}.{name}: {reason}. {param.help}")

@@ -33,10 +33,10 @@ class Fault:
 class Inference:
     """All that follows from a graph. Ports are named `"node.port"`.
 
-    order: node ids, sources first; without those in or behind a cycle. values: what each output carries. node_rows / rows: which rows a node
-    runs on / a port holds. gates: learned routers whose gate weight still rides on a port. static: ports
-    that are the same for a text every time. frontier: static ports that other nodes read. answer: the port
-    that is the graph's result.
+    order: node ids, sources first; without those in or behind a cycle. values: what each output carries.
+    node_rows / rows: which rows a node runs on / a port holds. gates: learned routers whose gate weight still
+    rides on a port. static: ports that are the same for a text every time. frontier: static ports that other
+    nodes read. answer: the port that is the graph's result.
     """
 
     order: tuple[str, ...] = ()
@@ -118,7 +118,8 @@ def wiring(graph: Graph) -> nx.MultiDiGraph:
 
 def in_order(graph: Graph) -> Iterator[str]:
     """Node ids, sources first, otherwise as drawn; without those in or behind a cycle."""
-    open_edges = {node_id: sum(edge.source_node in graph.by_id for edge in graph.into(node_id)) for node_id in graph.by_id}
+    by_id = graph.by_id
+    open_edges = {node_id: sum(edge.source_node in by_id for edge in graph.into(node_id)) for node_id in by_id}
     ready = deque(node_id for node_id, count in open_edges.items() if not count)
     while ready:
         node_id = ready.popleft()
@@ -130,14 +131,13 @@ def in_order(graph: Graph) -> Iterator[str]:
                     ready.append(edge.target_node)
 
 
-def infer(graph: Graph, classes: int = 0) -> Inference:
+def infer(graph: Graph, classes: int = 0, backbone: BackboneInfo | None = None) -> Inference:
     """Infer everything about a graph.
 
-    Args: classes: number of classes or targets; 0 while unknown.
+    Args: classes: number of classes or targets; 0 while unknown. backbone: its facts, where they are at hand.
     Raises: BackboneError when the graph's backbone cannot be described.
     """
-    backbone = describe_backbone(graph.backbone)
-    return _Pass(graph, backbone, classes).run()
+    return _Pass(graph, backbone or describe_backbone(graph.backbone), classes).run()
 
 
 class _Pass:
@@ -226,8 +226,9 @@ class _Pass:
         return len(through) == 1 and len(next(iter(through))) == 1
 
     def _mark_static(self, node: Node, entry: NodeType, cost: Cost) -> None:
-        if entry.role == "exit":  # in training every row goes on, so the value that passes is unchanged
-            if any(edge.source in self.static for edge in self.graph.into(node.id, "in")):
+        if entry.role == "exit":  # in training every row that has logits goes on, so the value passes unchanged
+            one_choice = len({self.rows[source] for source in self._sources(node, entry)}) == 1
+            if one_choice and any(edge.source in self.static for edge in self.graph.into(node.id, "in")):
                 self.static.add(f"{node.id}.next")
             return
         if entry.role in ("router", "answer", "head", "lexical") or not entry.deterministic:
@@ -241,9 +242,10 @@ class _Pass:
         """Static ports, tokens aside, that something not static reads."""
         read: dict[str, None] = {}
         for edge in self.graph.edges:
-            if edge.source in self.static and self.values[edge.source].type not in (TOKENS, LOGITS):
-                if not all(f"{edge.target_node}.{port}" in self.static for port in self._reader_ports(edge)):
-                    read[edge.source] = None
+            if edge.source not in self.static or self.values[edge.source].type in (TOKENS, LOGITS):
+                continue
+            if not all(f"{edge.target_node}.{port}" in self.static for port in self._reader_ports(edge)):
+                read[edge.source] = None
         return tuple(read)
 
     def _reader_ports(self, edge: Edge) -> tuple[str, ...]:

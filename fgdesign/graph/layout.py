@@ -23,6 +23,7 @@ GAP = 28.0
 LINE_GAP = 44.0
 VIEW = (1080.0, 660.0)
 SWEEPS = 8
+WIDEST = 24
 BREAK_PENALTY = 0.02
 
 Place = dict[str, tuple[float, float]]
@@ -55,8 +56,11 @@ def layout(graph: Graph) -> Graph:
     layers = {node.id for node in graph.nodes if node.type.startswith("encoder_layer/")}
     columns = [list(layer) for layer in nx.topological_generations(net)]
     costs = [_break_cost(net, columns, i, layers) for i in range(len(columns))]
-    tries = {tuple(_breaks(costs, width)) for width in range(4, max(5, len(columns) + 1))}
-    plans = [(_place(net, _lines(columns, breaks), size), sum(costs[b] for b in breaks)) for breaks in sorted(tries)]
+    tries = {tuple(_breaks(costs, width)) for width in {*range(4, WIDEST), len(columns) or 1}}
+    plans = [
+        (_place(net, _lines(columns, breaks), size), sum(costs[b] for b in breaks))
+        for breaks in sorted(tries)
+    ]
     best, _ = max(plans, key=lambda plan: _legibility(plan[0], size) - BREAK_PENALTY * plan[1])
     return graph.with_nodes(replace(node, position=best[node.id]) for node in graph.nodes)
 
@@ -124,14 +128,17 @@ def _order(net: nx.DiGraph, columns: list[list[str]], size: dict[str, float]) ->
         neighbours: Callable[[str], list[str]] = net.predecessors if forward else net.successors
         for column in columns if forward else reversed(columns):
             wished = {
-                node: _mean([height[n] for n in neighbours(node) if n in height], height[node]) for node in column
+                node: _mean([height[n] for n in neighbours(node) if n in height], height[node])
+                for node in column
             }
             column.sort(key=lambda node: (wished[node], height[node]))
             _spread(column, wished, height, size)
     return height
 
 
-def _spread(column: list[str], wished: dict[str, float], height: dict[str, float], size: dict[str, float]) -> None:
+def _spread(
+    column: list[str], wished: dict[str, float], height: dict[str, float], size: dict[str, float]
+) -> None:
     """Nodes as near to their wish as their sizes allow, the column kept centred."""
     lowest = float("-inf")
     for node in column:
@@ -146,7 +153,9 @@ def _mean(values: list[float], otherwise: float) -> float:
     return sum(values) / len(values) if values else otherwise
 
 
-def free_place(graph: Graph, wished: tuple[float, float], height: float = CARD_HEAD + PORT_ROW) -> tuple[float, float]:
+def free_place(
+    graph: Graph, wished: tuple[float, float], height: float = CARD_HEAD + PORT_ROW
+) -> tuple[float, float]:
     """The wished position, or the nearest one below it where a card of this height covers no other."""
     x, y = wished
     near = [node for node in graph.nodes if node.position and abs(node.position[0] - x) < CARD_WIDTH + 8]

@@ -50,7 +50,7 @@ def repairs(graph: Graph, problem: Problem, found: Inference | None = None) -> l
 
 
 def bridge(graph: Graph, source: str, target: str) -> Repair | None:
-    """Connect two ports whose types differ, with the nodes in between that make them fit; None where none do."""
+    """Connect two ports of different types through nodes that make them fit; None where none do."""
     edge = Edge(source, target)
     value = infer(graph).values.get(source)
     entry = known_type(graph.node(edge.target_node))
@@ -62,7 +62,7 @@ def bridge(graph: Graph, source: str, target: str) -> Repair | None:
 
 
 def _insert(graph: Graph, source: str, target: str, kinds: Sequence[str], **params: Any) -> Graph:
-    """Nodes in a chain from `source` to `target`, which are not connected yet. `params` go to the last of them."""
+    """New nodes in a chain from `source` to `target`. `params` go to the last of them."""
     for i, kind in enumerate(kinds):
         extra = params if i == len(kinds) - 1 else {}
         graph, new = _after(graph, source, kind, **extra)
@@ -111,7 +111,10 @@ def _missing_input(graph: Graph, problem: Problem, found: Inference) -> Iterator
         at = node.position
         new = fresh_id(graph, "text")
         place = free_place(graph, (at[0] - COLUMN, at[1])) if at else None
-        yield ("Add a text", connect(add_node(graph, "text/1", node_id=new, position=place), f"{new}.out", target))
+        yield (
+            "Add a text",
+            connect(add_node(graph, "text/1", node_id=new, position=place), f"{new}.out", target),
+        )
 
 
 def _feeders(graph: Graph, node_id: str, found: Inference) -> list[str]:
@@ -137,7 +140,10 @@ def _shape(graph: Graph, problem: Problem, found: Inference) -> Iterator[Repair]
     if node.type == "encoder_layer/1":
         yield from _project(graph, feeding, values, describe_backbone(graph.backbone).width)
         yield from _index(graph, node.id)
-    elif len({(value.type, value.length) for value in values}) > 1 and {v.type for v in values} <= {SEQUENCE, VECTOR}:
+    elif len({(value.type, value.length) for value in values}) > 1 and {v.type for v in values} <= {
+        SEQUENCE,
+        VECTOR,
+    }:
         sequences = [edge for edge, value in zip(feeding, values, strict=True) if value.type == SEQUENCE]
         yield ("Pool the sequences", _reroute(graph, sequences, "pool"))
     elif len({value.width for value in values}) > 1 and values[0].type in (SEQUENCE, VECTOR):
@@ -170,7 +176,10 @@ def _unmerged(graph: Graph, problem: Problem, found: Inference) -> Iterator[Repa
     node = graph.node(problem.node or "")
     feeding = graph.into(node.id, "in")
     cut = graph.with_edges(edge for edge in graph.edges if edge not in feeding)
-    yield ("Insert merge", connect(_united(cut, feeding, "merge"), f"{fresh_id(cut, 'merge')}.out", f"{node.id}.in"))
+    yield (
+        "Insert merge",
+        connect(_united(cut, feeding, "merge"), f"{fresh_id(cut, 'merge')}.out", f"{node.id}.in"),
+    )
 
 
 def _united(graph: Graph, edges: Sequence[Edge], kind: str, **params: Any) -> Graph:
@@ -190,7 +199,9 @@ def _lost_rows(graph: Graph, problem: Problem, found: Inference) -> Iterator[Rep
         return
     source = f"{problem.node}.{problem.port}"
     below = nx.descendants(wiring(graph), problem.node)
-    places = [node for node in graph.nodes if (entry := known_type(node)) and entry.role in ("merge", "answer")]
+    places = [
+        node for node in graph.nodes if (entry := known_type(node)) and entry.role in ("merge", "answer")
+    ]
     for node in sorted(places, key=lambda node: node.id not in below)[:MOST_FEEDERS]:
         try:
             yield (f"Connect to {node.id}", connect(graph, source, f"{node.id}.in"))
@@ -204,7 +215,11 @@ def _no_effect(graph: Graph, problem: Problem, found: Inference) -> Iterator[Rep
 
 def _no_answer(graph: Graph, problem: Problem, found: Inference) -> Iterator[Repair]:
     read = {edge.source for edge in graph.edges}
-    for kind, chain in ((VECTOR, ("classifier",)), (SEQUENCE, ("pool", "classifier")), (TOKENS, ("lexical",))):
+    for kind, chain in (
+        (VECTOR, ("classifier",)),
+        (SEQUENCE, ("pool", "classifier")),
+        (TOKENS, ("lexical",)),
+    ):
         loose = [port for port, value in found.values.items() if value.type == kind and port not in read]
         for source in loose[-1:]:
             for step in chain:
@@ -217,7 +232,9 @@ def _no_answer(graph: Graph, problem: Problem, found: Inference) -> Iterator[Rep
 def _many_answers(graph: Graph, problem: Problem, found: Inference) -> Iterator[Repair]:
     """One answer node where the answers are of different rows, else a merge of opinions."""
     read = {edge.source for edge in graph.edges}
-    loose = [Edge(port, port) for port, value in found.values.items() if value.type == LOGITS and port not in read]
+    loose = [
+        Edge(port, port) for port, value in found.values.items() if value.type == LOGITS and port not in read
+    ]
     collected = _united(graph, loose, "answer")
     if any(item.code == "answered-twice" for item in validate(collected)):
         yield ("Insert merge", _united(graph, loose, "merge", rows="shared"))
@@ -263,8 +280,11 @@ def _fed_twice(graph: Graph, problem: Problem, found: Inference) -> Iterator[Rep
 def _bad_parameter(graph: Graph, problem: Problem, found: Inference) -> Iterator[Repair]:
     node = graph.node(problem.node or "")
     entry = CATALOGUE[node.type]
-    good = {name: value for name, value in node.params.items()
-            if (param := entry.param(name)) and param.problem(value) is None}
+    good = {
+        name: value
+        for name, value in node.params.items()
+        if (param := entry.param(name)) and param.problem(value) is None
+    }
     nodes = (replace(other, params=good) if other.id == node.id else other for other in graph.nodes)
     yield ("Take the default", graph.with_nodes(nodes))
 
@@ -290,9 +310,22 @@ def _shared_tuning(graph: Graph, problem: Problem, found: Inference) -> Iterator
 
 
 _REPAIRS: dict[str, Callable[[Graph, Problem, Inference], Iterator[Repair]]] = {
-    "type": _type, "missing-input": _missing_input, "shape": _shape, "unmerged": _unmerged, "lost-rows": _lost_rows,
-    "no-effect": _no_effect, "unknown-type": _no_effect, "no-answer": _no_answer, "many-answers": _many_answers,
-    "answered-twice": _answered_twice, "unknown-node": _bad_edges, "unknown-port": _bad_edges, "fed-twice": _fed_twice,
-    "bad-parameter": _bad_parameter, "unknown-parameter": _bad_parameter, "bad-tuning": _bad_tuning, "cycle": _cycle,
+    "type": _type,
+    "missing-input": _missing_input,
+    "shape": _shape,
+    "unmerged": _unmerged,
+    "lost-rows": _lost_rows,
+    "no-effect": _no_effect,
+    "unknown-type": _no_effect,
+    "no-answer": _no_answer,
+    "many-answers": _many_answers,
+    "answered-twice": _answered_twice,
+    "unknown-node": _bad_edges,
+    "unknown-port": _bad_edges,
+    "fed-twice": _fed_twice,
+    "bad-parameter": _bad_parameter,
+    "unknown-parameter": _bad_parameter,
+    "bad-tuning": _bad_tuning,
+    "cycle": _cycle,
     "shared-tuning": _shared_tuning,
 }

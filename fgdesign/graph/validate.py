@@ -17,10 +17,18 @@ from fgdesign.graph import rows as r
 from fgdesign.graph.catalogue import CATALOGUE
 from fgdesign.graph.catalogue.answers import HEAD_TYPES
 from fgdesign.graph.infer import (
-    Fault, Inference, infer, known_type, params_of, training_ways, tuning_of, weight_key, wiring,
+    Fault,
+    Inference,
+    infer,
+    known_type,
+    params_of,
+    training_ways,
+    tuning_of,
+    weight_key,
+    wiring,
 )
 from fgdesign.graph.spec import ID_RULE, Edge, Graph, Node, shown
-from fgdesign.graph.types import LOGITS, NodeType, Port, Value
+from fgdesign.graph.types import LOGITS, Port, Value
 
 MOST_OF_A_KIND = 100
 SAME_WIRING = {"bad-parameter", "unknown-parameter", "bad-tuning", "shared-tuning", "shared-settings", "edge-weight"}
@@ -389,12 +397,3 @@ def _exits(graph: Graph, found: Inference) -> Iterator[Problem]:
 
 def _reads(graph: Graph, node_id: str, port: str, sources: set[str]) -> bool:
     return any(edge.source in sources for edge in graph.into(node_id, port))
-
-
-def describe(entry: NodeType) -> str:
-    """The catalogue entry in a few plain lines: ports, parameters with ranges and help."""
-    lines = [f"{entry.title} ({entry.name}): {entry.summary}"]
-    for param in entry.params:
-        span = f" {param.low:g} to {param.high:g}" if param.low is not None and param.high is not None else ""
-        lines.append(f"  {param.name} = {param.default!r}{span}: {param.help}")
-    return "\n".join(lines)

@@ -7,24 +7,25 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from fgdesign.graph.catalogue import CATALOGUE
 from fgdesign.graph.infer import params_of
 from fgdesign.graph.rows import Rows
 from fgdesign.graph.types import TOKENS
+from fgdesign.model.choosing import Exit
 from fgdesign.model.device import fast_dtype, precision
 from fgdesign.model.inputs import Inputs
 from fgdesign.model.network import FunctionGraph
-from fgdesign.model.steps import Exit, Record
+from fgdesign.model.steps import Record
 
 IDLE_GATE = 0.05
 
 
-def trace(network: FunctionGraph, inputs: Inputs, row: int, device: torch.device) -> tuple[dict[str, Any], torch.Tensor]:
+def trace(network: FunctionGraph, inputs: Inputs, row: int, device: torch.device) -> tuple[dict[str, Any], Tensor]:
     """Run one row and tell what happened. Returns plain data (`trace --json`, answers aside) and logits (1, C)."""
-    import numpy as np
-
     network.eval()
     batch = inputs.batch(np.array([row]), device)
     with torch.inference_mode(), precision(device, fast_dtype(device)):
@@ -66,13 +67,14 @@ def _leaves(network: FunctionGraph, record: Record, node: str) -> bool:
 
 
 def _state(rows: Rows, taken: dict[str, set[str]], exits: set[str]) -> str:
-    """called; not reached, where only exits stood in the way; skipped otherwise."""
+    """called; not reached, where only an exit that answered stood in the way; skipped otherwise."""
     verdicts = []
     for alternative in rows:
-        missed = {router for router, branch in alternative if branch not in taken.get(router, set())}
+        missed = {(router, branch) for router, branch in alternative if branch not in taken.get(router, set())}
         if not missed:
             return "called"
-        chosen_otherwise = any(router in taken and router not in exits for router in missed)
+        chosen_otherwise = any(router in taken and (router not in exits or branch == "answer")
+                               for router, branch in missed)
         verdicts.append("skipped" if chosen_otherwise else "not reached")
     return "not reached" if "not reached" in verdicts else "skipped"
 

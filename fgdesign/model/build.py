@@ -18,9 +18,11 @@ from fgdesign.graph.backbones import BackboneInfo, describe_backbone
 from fgdesign.graph.catalogue import CATALOGUE
 from fgdesign.graph.infer import Inference, infer, params_of, tuning_of, unites, weight_key, wiring
 from fgdesign.graph.spec import Edge, Graph, Node
+from fgdesign.model import choosing as c
 from fgdesign.model import steps as s
-from fgdesign.model.backbone import Backbone, random_backbone
+from fgdesign.model.backbone import Backbone, EncoderLayer, random_backbone
 from fgdesign.model.blocks import BLOCKS, Place
+from fgdesign.model.lexical import Lexical
 from fgdesign.model.lora import TUNINGS, tune_layer
 
 
@@ -43,12 +45,22 @@ class Plan:
         entry = CATALOGUE[node.type]
         return [edge for port in entry.inputs for edge in self.graph.into(node.id, port.name)]
 
+    def text_column(self, node_id: str) -> str:
+        """Which raw text a node reads: that of the text nodes above it, "all" where they differ."""
+        above = (self.graph.node(n) for n in nx.ancestors(wiring(self.graph), node_id))
+        columns = {str(params_of(node)["column"]) for node in above if node.type == "text/1"}
+        return columns.pop() if len(columns) == 1 else "all"
+
+    def needs_tokens(self, text_node: str) -> bool:
+        """False for a text node that only word functions read."""
+        return any(self.graph.node(edge.target_node).type != "lexical/1" for edge in self.graph.out_of(text_node))
+
 
 def plan(graph: Graph, *, task: str, classes: int, backbone: BackboneInfo | None = None,
          sizes: Mapping[str, Mapping[str, int]] | None = None) -> Plan:
     """Infer what is needed to build a valid graph. classes: C, or 1 for a regression."""
-    return Plan(graph, task, classes, backbone or describe_backbone(graph.backbone), infer(graph, classes),
-                sizes or {})
+    backbone = backbone or describe_backbone(graph.backbone)
+    return Plan(graph, task, classes, backbone, infer(graph, classes, backbone), sizes or {})
 
 
 def build_modules(what: Plan, seed: int, pretrained: Backbone | None = None) -> tuple[nn.ModuleDict, dict[str, str]]:
@@ -78,12 +90,14 @@ def _module(what: Plan, node: Node, backbone: Backbone) -> nn.Module | None:
         return backbone.embeddings.requires_grad_(tuning == "full")
     if node.type == "encoder_layer/1":
         layer = backbone.layers[int(str(params["index"])) - 1]
+        assert isinstance(layer, EncoderLayer)
         if params["weights"] == "copy":
             layer = copy.deepcopy(layer)
         chosen = next(name for name in TUNINGS if name == tuning)
-        return tune_layer(layer, tuning=chosen, **{k: params[k] for k in ("rank", "alpha", "bottleneck")})
+        return tune_layer(layer, tuning=chosen, rank=int(str(params["rank"])), alpha=float(str(params["alpha"])),
+                          bottleneck=int(str(params["bottleneck"])))
     if node.type == "exit/1":
-        return s.Exit(measure=str(params["measure"]), threshold=float(str(params["threshold"])),
+        return c.Exit(measure=str(params["measure"]), threshold=float(str(params["threshold"])),
                       several=what.task == "multi")
     if node.type not in BLOCKS:
         return None
@@ -112,7 +126,8 @@ class Program:
     def needed(self, wanted: Sequence[str], known: Sequence[str] = (), open_exits: bool = False) -> Needed:
         """The steps that compute some ports, and which of the known ports they read.
 
-        With exits open a value passes an exit whatever its logits say, so these need not be computed.
+        With exits open a value passes an exit whatever its logits say, so these need not be computed, unless
+        they say which rows are the exit's.
         """
         held = {self.slots[port]: port for port in known}
         slots = {self.slots[port] for port in wanted}
@@ -120,7 +135,7 @@ class Program:
         for step in reversed(self.steps):
             if (slots - held.keys()).intersection(step.outputs):
                 chosen.append(step)
-                passes = open_exits and isinstance(step, s.Leave)
+                passes = open_exits and isinstance(step, c.Leave) and step.aligned
                 slots.update(step.inputs[:1] if passes else step.inputs)
         return Needed(tuple(reversed(chosen)), tuple(port for slot, port in held.items() if slot in slots))
 
@@ -136,6 +151,11 @@ class Needed:
     def reads_tokens(self) -> bool:
         """True where a step starts from token ids."""
         return any(isinstance(step, s.Source) for step in self.steps)
+
+    @property
+    def layers(self) -> int:
+        """How many of the steps are encoder layers."""
+        return sum(isinstance(step, s.Layer) for step in self.steps)
 
     @property
     def runs_backbone(self) -> bool:
@@ -171,12 +191,12 @@ def _step(what: Plan, node: Node, inputs: tuple[int, ...], outputs: tuple[int, .
     aligned = _aligned(what, node)
     match node.type:
         case "text/1":
-            return s.Source(*start)
+            return s.Source(*start, silent=not what.needs_tokens(node.id))
         case "answer/1":
             return s.Collect(*start, sources=[edge.source for edge in what.incoming(node)])
         case "rule_router/1":
-            return s.RuleRoute(*start, rules=list(_rules(params)), default=int(str(params["default"])),
-                               aligned=aligned, second=_reads_second(what, node))
+            return c.RuleRoute(*start, rules=list(_rules(params)), default=int(str(params["default"])), aligned=aligned,
+                               column=what.text_column(node.id), several=what.task == "multi")
     assert block is not None
     match node.type:
         case "embeddings/1":
@@ -184,14 +204,13 @@ def _step(what: Plan, node: Node, inputs: tuple[int, ...], outputs: tuple[int, .
         case "encoder_layer/1":
             return s.Layer(*start, block=block, drop=float(str(params["layer_drop"])))
         case "lexical/1":
-            assert isinstance(block, s.Lexical)
-            return s.Words(*start, block=block, second=_reads_second(what, node))
+            assert isinstance(block, Lexical)
+            return s.Words(*start, block=block, column=what.text_column(node.id))
         case "router/1":
-            return s.Route(*start, block=block, by=len(inputs) - 1, aligned=aligned,
-                           names=[port.partition(".")[2] for port in _ports(node)])
+            return c.Route(*start, block=block, by=len(inputs) - 1, aligned=aligned)
         case "exit/1":
-            assert isinstance(block, s.Exit)
-            return s.Leave(*start, block=block, aligned=aligned)
+            assert isinstance(block, c.Exit)
+            return c.Leave(*start, block=block, aligned=aligned)
     if role == "head":
         return s.HeadCall(*start, block=block)
     if role == "merge":
@@ -218,12 +237,3 @@ def _closing(what: Plan, node: Node) -> frozenset[str]:
     sources = [edge.source for edge in what.incoming(node)]
     gates = frozenset().union(*(what.found.gates[source] for source in sources))
     return gates - what.found.gates[f"{node.id}.out"]
-
-
-def _reads_second(what: Plan, node: Node) -> bool:
-    """True where the text above this node is the second one of a pair."""
-    above = nx.ancestors(wiring(what.graph), node.id)
-    texts = [what.graph.node(n) for n in above if what.graph.node(n).type == "text/1"]
-    return bool(texts) and all(params_of(text)["column"] == "second" for text in texts)
-
-

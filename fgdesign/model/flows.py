@@ -55,7 +55,14 @@ class Batch:
     texts: Sequence[str] = ()
     texts_b: Sequence[str] | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+
+def column_texts(column: str, texts: Sequence[str], texts_b: Sequence[str] | None) -> Sequence[str]:
+    """What a text node of that column reads of N rows: the text, the second one, or ("all") both in one."""
+    if texts_b is None or column == "text":
+        return texts
+    return texts_b if column == "second" else [f"{a} {b}" for a, b in zip(texts, texts_b, strict=True)]
 
 
 def places(rows: Tensor, size: int) -> Tensor:
@@ -66,10 +73,7 @@ def places(rows: Tensor, size: int) -> Tensor:
 
 
 def shared(flows: Sequence[Flow], size: int) -> list[Flow] | None:
-    """The same flows on the rows they all hold, or None where they share none.
-
-    Sequences that were shortened differently are cut to the shortest: the rows they share fit in it.
-    """
+    """The same flows on the rows they all hold, or None where they share none."""
     first = flows[0].rows
     if not all(flow.rows is first for flow in flows):
         held = torch.ones(size, dtype=torch.bool, device=flows[0].value.device)

@@ -58,10 +58,9 @@ class Inputs:
 
     @cached_property
     def hashes(self) -> list[bytes]:
-        """16 bytes per row that stand for its texts."""
-        seconds = self.texts_b or [""] * len(self)
-        return [hashlib.sha256(f"{a}\x00{b}".encode("utf-8", "surrogatepass")).digest()[:16]
-                for a, b in zip(self.texts, seconds, strict=True)]
+        """16 bytes per row that stand for its texts; no second text is not an empty one."""
+        rows = self.texts if self.texts_b is None else zip(self.texts, self.texts_b, strict=True)
+        return [hashlib.sha256(repr(row).encode()).digest()[:16] for row in rows]
 
     def batch(self, rows: np.ndarray, device: torch.device, *, given: Sequence[str] = (), tokens: bool = True) -> Batch:
         """Some rows as a batch; `given` ports come from what is known, `tokens` False leaves the ids out."""
@@ -94,7 +93,7 @@ def make_inputs(network: FunctionGraph, tokenizer: object, texts: Sequence[str],
     views: dict[tuple[str, int], Encoded] = {}
     tokens = {}
     for node_id in network.nodes_of_role("source"):
-        if not needs_tokens(network, node_id):
+        if not network.plan.needs_tokens(node_id):
             continue
         params = params_of(network.plan.graph.node(node_id))
         column, longest = str(params["column"]), int(str(params["max_length"]))
@@ -104,9 +103,3 @@ def make_inputs(network: FunctionGraph, tokenizer: object, texts: Sequence[str],
             views[column, longest] = encode(tokenizer, first, second, max_length=longest)
         tokens[node_id] = views[column, longest]
     return Inputs(texts, texts_b, tokens, columns or {})
-
-
-def needs_tokens(network: FunctionGraph, text_node: str) -> bool:
-    """False for a text node that only word functions read."""
-    graph = network.plan.graph
-    return any(graph.node(edge.target_node).type != "lexical/1" for edge in graph.out_of(text_node))

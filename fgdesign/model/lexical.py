@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,6 +63,7 @@ class Lexical(nn.Module):
         self.register_buffer("weight", torch.zeros(vocabulary, classes))
         self.register_buffer("bias", torch.zeros(classes))
         self.register_buffer("temperature", torch.ones(()))
+        self.register_load_state_dict_post_hook(lambda module, _: module.forget())
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -101,14 +103,11 @@ class Lexical(nn.Module):
                                      max_features=self.max_terms, dtype=np.float32)
         try:
             features = vectoriser.fit_transform(texts)
-        except ValueError:  # no term is frequent enough
-            features = None
-        classes = len(self.bias)
-        if features is None:
-            weight, bias, names, idf = np.zeros((0, classes)), np.zeros(classes), [], np.zeros(0)
-        else:
-            weight, bias = self._solve(features, targets, classes)
             names, idf = list(vectoriser.get_feature_names_out()), vectoriser.idf_
+        except ValueError:  # no term is frequent enough: what is left is how frequent the classes are
+            features, names, idf = np.zeros((len(texts), 1)), [], np.zeros(0)
+        weight, bias = self._solve(features, targets, len(self.bias))
+        weight = weight[:len(names)]
         self.terms = torch.from_numpy(np.frombuffer("\n".join(names).encode(), np.uint8).copy())
         self.idf, self.weight, self.bias = (torch.from_numpy(np.asarray(a, np.float32)) for a in (idf, weight, bias))
         self.temperature = torch.ones(())
@@ -117,7 +116,7 @@ class Lexical(nn.Module):
     def _analyse(self, text: str) -> list[str]:
         return terms_of(text, self.ngrams)
 
-    def _solve(self, features: object, targets: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    def _solve(self, features: Any, targets: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
         """Weights (V, C) and bias (C,) of a logistic or ridge regression."""
         from sklearn.linear_model import LogisticRegression, Ridge
 
@@ -125,11 +124,12 @@ class Lexical(nn.Module):
             ridge = Ridge(alpha=1.0 / self.strength).fit(features, targets)
             return np.atleast_2d(ridge.coef_).T, np.atleast_1d(ridge.intercept_)
         columns = targets.T if self.kind == "multi" else [targets]
-        weight, bias = np.zeros((features.shape[1], classes)), np.full(classes, -10.0)  # type: ignore[attr-defined]
+        weight, bias = np.zeros((features.shape[1], classes)), np.full(classes, -10.0)
         for label, column in enumerate(columns):
             present = np.unique(column)
             if len(present) < 2:
-                bias[label if self.kind == "multi" else int(present[0])] = 10.0 if present[0] else -10.0
+                only = int(present[0])
+                bias[label if self.kind == "multi" else only] = 10.0 if only or self.kind == "single" else -10.0
                 continue
             model = LogisticRegression(C=self.strength, max_iter=300, tol=1e-3).fit(features, column)
             if self.kind == "multi":

@@ -112,7 +112,7 @@ class FunctionGraphModel(PreTrainedModel):
 
     def _decoded(self, ids: Tensor) -> Sequence[str]:
         """Texts from ids, for graphs that read raw texts; nothing for the others."""
-        if not self.network.nodes_of_role("lexical") and not self.network.nodes_of_role("router"):
+        if not {node.type for node in self.network.plan.graph.nodes} & {"lexical/1", "rule_router/1"}:
             return ()
         if self.tokenizer is None:
             source = self.config._name_or_path
@@ -126,7 +126,7 @@ class FunctionGraphModel(PreTrainedModel):
 def _empty_network(config: FunctionGraphConfig) -> FunctionGraph:
     """The modules of a saved graph, without its weights."""
     backbone = replace(BackboneInfo(**config.backbone), dropout=0.0, attention_dropout=0.0)
-    classes = 1 if config.task == "regression" else len(config.id2label)
+    classes = 1 if config.task == "regression" else len(config.id2label or ())
     what = plan(from_dict(config.graph), task=config.task, classes=classes, backbone=backbone, sizes=config.lexical)
     return FunctionGraph(what)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fgdesign.graph.catalogue import CATALOGUE
 from fgdesign.graph.infer import tuning_of
+from fgdesign.graph.rows import ALL
 from fgdesign.model.backbone import Backbone
 from fgdesign.model.build import Needed, Plan, build_modules, compile_program
 from fgdesign.model.flows import Batch, Flow
@@ -69,13 +70,18 @@ class FunctionGraph(nn.Module):
     def train(self, mode: bool = True) -> FunctionGraph:
         super().train(mode)
         for module in self.modules_by_key.values():
-            if mode and not any(parameter.requires_grad for parameter in module.parameters()):
-                if any(True for _ in module.parameters()):
-                    module.eval()
+            learns = [parameter.requires_grad for parameter in module.parameters()]
+            if learns and not any(learns):
+                module.eval()
         return self
 
     def needed(self, wanted: Sequence[str] = (), known: Sequence[str] = (), open_exits: bool = False) -> Needed:
-        """What must run for some ports (the answer by default) when others are known; remembered."""
+        """What must run for some ports (the answer by default) when others are known; remembered.
+
+        A value is known for all rows, so with exits closed it is of no use behind an exit.
+        """
+        if not open_exits:
+            known = [port for port in known if self.plan.found.rows[port] == ALL]
         key = (tuple(wanted) or (self.answer,), tuple(sorted(known)), open_exits)
         if key not in self._needed:
             self._needed[key] = self.program.needed(*key)
@@ -89,18 +95,20 @@ class FunctionGraph(nn.Module):
             wanted: ports to compute; the graph's answer by default.
             open_exits: all rows go on at exits, as in training; the answer is then that of the last way.
             timed: note rows and seconds of every node.
-            count_layers: note how many encoder layers each row ran.
+            count_layers: note how many encoder layers each row ran, those behind given values included.
         """
         ports = tuple(wanted) or (self.answer,)
+        needed = self.needed(ports, tuple(batch.given), open_exits)
         slots: list[Flow | None] = [None] * len(self.program.slots)
-        for port, flow in batch.given.items():
-            slots[self.program.slots[port]] = flow
+        for port in needed.given:
+            slots[self.program.slots[port]] = batch.given[port]
         record = Record(timed=timed)
         if count_layers:
-            record.layers = torch.zeros(batch.size, dtype=torch.int64, device=batch.device)
-        run_steps(self.needed(ports, tuple(batch.given), open_exits).steps, State(slots, batch, record, open_exits))
-        flows = {port: flow for port in ports if (flow := slots[self.program.slots[port]]) is not None}
-        return Outcome(flows, record)
+            spared = self.needed(ports, (), open_exits).layers - needed.layers
+            record.layers = torch.full((batch.size,), spared, dtype=torch.int64, device=batch.device)
+        run_steps(needed.steps, State(slots, batch, record, open_exits, self.training))
+        found = {port: slots[self.program.slots[port]] for port in ports}
+        return Outcome({port: flow for port, flow in found.items() if flow is not None}, record)
 
     def logits(self, outcome: Outcome, size: int) -> Tensor:
         """(size, C) float32: the answer's logits in the batch's order. Every row must have been answered."""

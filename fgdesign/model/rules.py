@@ -6,17 +6,24 @@ Patterns run on RE2, so no pattern can hang a run. Knows nothing of graphs; rule
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+TEXT_RULES = ("length", "keyword", "pattern", "script")  # the kinds that look at the raw text
 SCRIPT_WORDS = {
     "LATIN": "latin", "CYRILLIC": "cyrillic", "GREEK": "greek", "ARABIC": "arabic", "HEBREW": "hebrew",
     "DEVANAGARI": "devanagari", "CJK": "han", "HIRAGANA": "kana", "KATAKANA": "kana", "HANGUL": "hangul",
     "THAI": "thai",
 }
+
+
+UNSPACED = (r"\x{0E00}-\x{0EFF}\x{1000}-\x{109F}\x{1780}-\x{17FF}\x{3040}-\x{30FF}\x{3400}-\x{9FFF}"
+            r"\x{AC00}-\x{D7AF}\x{20000}-\x{3FFFF}")  # Thai, Lao, Burmese, Khmer, kana, Han, hangul
+LONE = re.compile("[\ud800-\udfff]")  # halves of surrogate pairs, which are no characters
 
 
 @dataclass(frozen=True)
@@ -81,15 +88,27 @@ def _within(number: float, rule: Mapping[str, Any], unit: str) -> tuple[str, Non
 
 
 def _search(pattern: str, text: str, what: str) -> tuple[str, tuple[int, int]] | None:
-    found = _compiled(pattern).search(text)
-    return (f"{what} {found.group(0)!r}", found.span()) if found else None
+    """What matched and where: the group that did, or all of it where the pattern has none that counts."""
+    found = _compiled(pattern).search(LONE.sub("\ufffd", text))
+    if not found:
+        return None
+    group = found.lastindex if what == "keyword" else 0
+    return f"{what} {found.group(group)!r}", found.span(group)
 
 
 def _keyword_pattern(words: tuple[str, ...]) -> str:
+    return f"(?i){'|'.join(_whole_word(word.strip()) for word in words)}"
+
+
+def _whole_word(word: str) -> str:
+    """The word as a group, no letter or digit beside it, save where writing has no blanks between words."""
     import re2
 
-    ends = r"(?:^|[^\pL\pN_])", r"(?:$|[^\pL\pN_])"
-    return f"(?i){ends[0]}(?:{'|'.join(re2.escape(word.strip()) for word in words)}){ends[1]}"
+    before, after = ("" if re2.search(f"[{UNSPACED}]", end) else f"[^\\pL\\pM\\pN_]|[{UNSPACED}]"
+                     for end in (word[0], word[-1]))
+    start = f"(?:^|{before})" if before else ""
+    end = f"(?:$|{after})" if after else ""
+    return f"{start}({re2.escape(word)}){end}"
 
 
 @lru_cache(maxsize=256)

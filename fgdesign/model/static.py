@@ -1,7 +1,7 @@
 """The static part, computed once: values of the frontier kept on disk by content, ragged, memory-mapped.
 
 A value is found again by a hash of what computes it (pretrained weights, static nodes, tokeniser) and of the
-text. Each write is a segment: a folder made aside and renamed into place, so that readers see all of it or
+texts. Each write is a segment: a folder made aside and renamed into place, so that readers see all of it or
 nothing and two writers cannot harm each other. A segment that does not match its checksum is thrown away and
 its values are computed again. Knows nothing of data sets or training.
 """
@@ -12,16 +12,18 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fgdesign.errors import RunError
 from fgdesign.graph.infer import params_of
 from fgdesign.model.device import fast_dtype, precision
 from fgdesign.model.flows import Flow
@@ -30,6 +32,8 @@ from fgdesign.model.network import FunctionGraph
 
 LIMIT_BYTES = 8 << 30
 BATCH_ROWS = 32
+STALE_SECONDS = 3600  # a folder that was being written longer ago was left by a process that died
+ATTEMPTS = 3
 DTYPES = {"sequence": torch.bfloat16, "vector": torch.float32}
 Progress = Callable[[int, int], None]
 
@@ -37,7 +41,9 @@ Progress = Callable[[int, int], None]
 def default_folder() -> Path:
     """Where static values are kept: FGDESIGN_CACHE, or the user's cache folder."""
     base = os.environ.get("FGDESIGN_CACHE")
-    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fgdesign" / "static"
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fgdesign" / "static"
 
 
 @dataclass(frozen=True)
@@ -88,23 +94,27 @@ class StaticCache:
         """Make `inputs.static` hold these ports, computing what is not stored. Returns rows computed.
 
         Args: tokenizer: hash of the tokeniser.
+        Raises: RunError when what was just written cannot be read back.
         """
-        keys = {port: port_key(network, port, tokenizer) for port in ports}
-        known = {port: self._open(key) for port, key in keys.items()}
-        held = {port: {h for segment in segments for h in segment.hashes} for port, segments in known.items()}
-        first: dict[bytes, int] = {}
-        for row, digest in enumerate(inputs.hashes):
-            if any(digest not in held[port] for port in ports):
-                first.setdefault(digest, row)
-        missing = np.array(sorted(first.values(), key=lambda row: inputs.lengths[row]), dtype=np.int64)
-        if len(missing):
-            self._compute(network, inputs, keys, missing, device, progress)
+        memo: dict[str, str] = {}
+        keys = {port: port_key(network, port, tokenizer, memo) for port in ports}
+        self._sweep()
+        computed = 0
+        for _ in range(ATTEMPTS):  # another process may make room and take what was found
             known = {port: self._open(key) for port, key in keys.items()}
+            missing = _missing(known, inputs)
+            if not len(missing):
+                break
+            self._compute(network, inputs, keys, missing, device, progress)
+            computed += len(missing)
+        else:
+            raise RunError(f"Static values written to {self.folder} cannot be read back. Check that the disk is sound "
+                           "and has room, or set FGDESIGN_CACHE to another folder.")
         for port in ports:
             kind = network.plan.found.values[port].type
             inputs.static[port] = Stored(kind, known[port], _places(known[port], inputs.hashes))
         self._evict({segment.folder for segments in known.values() for segment in segments})
-        return len(missing)
+        return computed
 
     def _compute(self, network: FunctionGraph, inputs: Inputs, keys: dict[str, str], rows: np.ndarray,
                  device: torch.device, progress: Progress | None) -> None:
@@ -140,6 +150,16 @@ class StaticCache:
                 found.append(segment)
         return found
 
+    def _sweep(self) -> None:
+        """Remove folders that writers left when they died."""
+        for folder in self.folder.glob("*/writing-*"):
+            try:
+                touched = max(entry.stat().st_mtime for entry in (folder, *folder.iterdir()))
+            except OSError:
+                continue  # its writer has just finished
+            if touched < time.time() - STALE_SECONDS:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def _evict(self, in_use: set[Path]) -> None:
         """Remove segments used longest ago until the limit holds; those in use stay."""
         sized = []
@@ -167,12 +187,13 @@ class _Writer:
         self.aside = key_folder / f"writing-{self.name}"
         self.aside.mkdir(parents=True)
         self.file = (self.aside / "values.bin").open("wb")
-        self.starts, self.hashes, self.width, self.checksum = [0], [], 0, 0
+        self.starts, self.width, self.checksum = [0], 0, 0
+        self.hashes: list[bytes] = []
 
     def add(self, flow: Flow, hashes: list[bytes]) -> None:
         value = flow.value.detach().to("cpu", self.dtype)
         if value.dim() == 2:
-            value, lengths = value, [1] * len(value)
+            lengths = [1] * len(value)
         else:
             full = torch.ones(value.shape[:2], dtype=torch.bool) if flow.mask is None else flow.mask.cpu()
             value, lengths = value[full], full.sum(1).tolist()
@@ -191,8 +212,8 @@ class _Writer:
         os.fsync(self.file.fileno())
         self.file.close()
         sums = {name: zlib.crc32((self.aside / name).read_bytes()) for name in ("starts.npy", "hashes.bin")}
-        manifest = {"dtype": str(self.dtype).removeprefix("torch."), "width": self.width, "rows": len(self.hashes),
-                    "values_crc32": self.checksum, **sums}
+        manifest = {"dtype": str(self.dtype).removeprefix("torch."), "width": self.width,
+                    "values.bin": self.checksum, **sums}
         (self.aside / "manifest.json").write_text(json.dumps(manifest))
         self.aside.rename(self.key_folder / f"segment-{self.name}")
 
@@ -216,7 +237,7 @@ def _read(folder: Path) -> Segment | None:
         if (folder / "values.bin").stat().st_size != shape[0] * shape[1] * dtype.itemsize:
             return None
         raw = np.memmap(folder / "values.bin", np.uint8, "c")
-        if zlib.crc32(raw) != manifest["values_crc32"]:
+        if zlib.crc32(raw.data) != manifest["values.bin"]:
             return None
         values = torch.from_numpy(raw).view(dtype).view(shape)
         return Segment(folder, values, starts, [digests[i:i + 16] for i in range(0, len(digests), 16)])
@@ -224,25 +245,48 @@ def _read(folder: Path) -> Segment | None:
         return None
 
 
+def _missing(known: dict[str, list[Segment]], inputs: Inputs) -> np.ndarray:
+    """(n,) int64 rows, one of each text of which some port has no value, the shortest first."""
+    held = [{digest for segment in segments for digest in segment.hashes} for segments in known.values()]
+    first: dict[bytes, int] = {}
+    for row, digest in enumerate(inputs.hashes):
+        if any(digest not in mine for mine in held):
+            first.setdefault(digest, row)
+    return np.array(sorted(first.values(), key=lambda row: inputs.lengths[row]), dtype=np.int64)
+
+
 def _places(segments: Sequence[Segment], hashes: Sequence[bytes]) -> np.ndarray:
     index = {digest: (s, row) for s, segment in enumerate(segments) for row, digest in enumerate(segment.hashes)}
     return np.array([index[digest] for digest in hashes], dtype=np.int64).reshape(-1, 2)
 
 
-def port_key(network: FunctionGraph, port: str, tokenizer: str) -> str:
+def port_key(network: FunctionGraph, port: str, tokenizer: str, memo: dict[str, str] | None = None) -> str:
     """SHA-256 of what computes a static port: node types, parameters, weights, edges; not what nodes are called.
 
-    Args: tokenizer: a hash of the tokeniser.
+    Args: tokenizer: a hash of the tokeniser. memo: keys of the same network found before, filled here.
     """
+    memo = {} if memo is None else memo
+    if port not in memo:
+        memo[port] = _port_key(network, port, tokenizer, memo)
+    return memo[port]
+
+
+def _port_key(network: FunctionGraph, port: str, tokenizer: str, memo: dict[str, str]) -> str:
     graph = network.plan.graph
     node = graph.node(port.partition(".")[0])
     if node.type == "exit/1":  # in training a value passes an exit unchanged
-        return port_key(network, graph.into(node.id, "in")[0].source, tokenizer)
-    inputs = [[port_key(network, edge.source, tokenizer), edge.target_port, edge.weight]
+        return port_key(network, graph.into(node.id, "in")[0].source, tokenizer, memo)
+    inputs = [[port_key(network, edge.source, tokenizer, memo), edge.target_port, edge.weight]
               for edge in graph.into(node.id)]
     weights = _weights_hash(network.module_of(node.id)) if node.id in network.keys else ""
-    what = [node.type, params_of(node), weights, inputs, port.partition(".")[2], tokenizer]
+    what = [node.type, params_of(node), weights, inputs, port.partition(".")[2], tokenizer, _encoder_facts(network)]
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+
+
+def _encoder_facts(network: FunctionGraph) -> dict[str, object]:
+    """What the backbone computes beside its weights: heads, activation and the like; not where it lies."""
+    facts = asdict(network.plan.backbone)
+    return {name: facts[name] for name in ("heads", "activation", "eps", "position_offset", "type_vocab")}
 
 
 def _weights_hash(module: nn.Module) -> str:

@@ -6,29 +6,28 @@ step searches nothing. Knows nothing of how graphs are written.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fgdesign.errors import InputError
 from fgdesign.model.blocks.routers import Choice
-from fgdesign.model.flows import Batch, Flow, positions_in, shared, united_rows
+from fgdesign.model.flows import Batch, Flow, column_texts, positions_in, shared, united_rows
 from fgdesign.model.lexical import Lexical
-from fgdesign.model.rules import Decision, decide
+from fgdesign.model.rules import Decision
 
 
 @dataclass
 class Record:
-    """What happened in one run, for losses, metrics and traces.
+    """What happened in one run, for losses, metrics and traces. Rows are batch rows, None for all of them.
 
-    choices: per learned router its rows and choice. exits: per exit the rows and logits it saw, and the
-    certainty. answers: per answer port's input, the rows that came from it. calls: per node the rows it ran
-    on (None for all) and the seconds it took; filled only when `timed`. layers: (B,) encoder layers run per row.
+    choices: per learned router its rows and choice. decisions: per rule router its rows and their decisions.
+    exits: per closed exit the logits it saw and how sure they are. branches: per answer node the rows that each
+    of its inputs brought. calls: per node that ran its rows, how many, and the seconds it took; filled only when
+    `timed`. layers: (B,) int64 encoder layers run per row, where they are counted.
     """
 
     timed: bool = False
@@ -42,12 +41,13 @@ class Record:
 
 @dataclass
 class State:
-    """Slots of one run, and what is recorded on the way."""
+    """Slots of one run, and what is recorded on the way. training: the network learns, frozen parts included."""
 
     slots: list[Flow | None]
     batch: Batch
     record: Record
     open_exits: bool
+    training: bool = False
 
 
 @dataclass
@@ -62,20 +62,23 @@ class Step:
         raise AssertionError("every kind of step runs in its own way")
 
     def _flows(self, state: State, aligned: bool) -> list[Flow] | None:
-        """All inputs on the rows they share; None where one has no rows."""
-        flows = [state.slots[i] for i in self.inputs]
-        if any(flow is None for flow in flows):
+        """All inputs on the rows they share; None where they share none."""
+        present = [flow for i in self.inputs if (flow := state.slots[i]) is not None]
+        if len(present) < len(self.inputs):
             return None
-        present = [flow for flow in flows if flow is not None]
         return present if aligned else shared(present, state.batch.size)
 
 
 @dataclass
 class Source(Step):
-    """A text node: its tokens come with the batch."""
+    """A text node: its tokens come with the batch. silent: only word functions read it, so it needs none."""
+
+    silent: bool = False
 
     def run(self, state: State) -> None:
         flow = state.batch.tokens.get(self.node)
+        if flow is None and self.silent:
+            flow = Flow(torch.empty((state.batch.size, 2, 0), dtype=torch.int64, device=state.batch.device))
         if flow is None:
             raise InputError(f"Text node '{self.node}' was given no tokens. Pass texts, or both texts of a pair.")
         state.slots[self.outputs[0]] = flow
@@ -123,12 +126,11 @@ class Layer(Call):
         flow = state.slots[self.inputs[0]]
         if flow is None:
             return
-        counts = state.record.layers
-        if counts is not None:
-            counts[... if flow.rows is None else flow.rows] += 1
-        if self.drop and self.block.training and torch.rand(()) < self.drop:
+        if self.drop and state.training and torch.rand(()) < self.drop:
             state.slots[self.outputs[0]] = flow
             return
+        if state.record.layers is not None:
+            state.record.layers[... if flow.rows is None else flow.rows] += 1
         mask = None if flow.mask is None else flow.mask[:, None, None, :]
         state.slots[self.outputs[0]] = Flow(self.block(flow.value, mask), flow.mask, flow.rows, flow.gates)
 
@@ -149,16 +151,16 @@ class HeadCall(Call):
 
 @dataclass
 class Words(Step):
-    """A word function: reads the raw texts of its rows."""
+    """A word function: reads the raw texts of its rows. column: which ones, as the text node above says."""
 
     block: Lexical
-    second: bool
+    column: str
 
     def run(self, state: State) -> None:
         flow = state.slots[self.inputs[0]]
         if flow is None:
             return
-        texts = row_texts(state.batch, flow.rows, self.second)
+        texts = row_texts(state.batch, flow.rows, self.column)
         state.slots[self.outputs[0]] = Flow(self.block(texts), None, flow.rows)
 
 
@@ -193,97 +195,6 @@ class Join(Step):
 
 
 @dataclass
-class Route(Step):
-    """A learned router. `by` is the place among the inputs of what it scores."""
-
-    block: nn.Module
-    by: int
-    aligned: bool
-    names: Sequence[str]
-
-    def run(self, state: State) -> None:
-        flows = self._flows(state, self.aligned)
-        if flows is None:
-            return
-        flow, control = flows[0], flows[self.by]
-        choice: Choice = self.block(control.value, control.mask)
-        state.record.choices[self.node] = (flow.rows, choice)
-        for branch, slot in enumerate(self.outputs):
-            if slot < 0:
-                continue
-            part = _branch(flow, choice.called[:, branch])
-            if part is not None:
-                held, places = part
-                gate = choice.gates[:, branch] if places is None else choice.gates[places, branch]
-                state.slots[slot] = Flow(held.value, held.mask, held.rows, {**held.gates, self.node: gate})
-
-
-@dataclass
-class RuleRoute(Step):
-    """A rule router: decides by the raw row, and by the confidence of logits where a rule asks for it."""
-
-    rules: Sequence[Mapping[str, Any]]
-    default: int
-    aligned: bool
-    second: bool
-
-    def run(self, state: State) -> None:
-        flows = self._flows(state, self.aligned)
-        if flows is None:
-            return
-        flow = flows[0]
-        texts = row_texts(state.batch, flow.rows, self.second)
-        sure = certainty(flows[1].value, "confidence").tolist() if len(flows) > 1 else [None] * len(texts)
-        places = range(state.batch.size) if flow.rows is None else flow.rows.tolist()
-        columns = state.batch.columns
-        decided = [
-            decide(self.rules, self.default, text, {name: column[place] for name, column in columns.items()}, share)
-            for text, place, share in zip(texts, places, sure, strict=True)
-        ]
-        state.record.decisions[self.node] = (flow.rows, decided)
-        taken = torch.tensor([decision.branch - 1 for decision in decided], device=flow.value.device)
-        for branch, slot in enumerate(self.outputs):
-            part = _branch(flow, taken == branch) if slot >= 0 else None
-            if part is not None:
-                state.slots[slot] = part[0]
-
-
-@dataclass
-class Leave(Step):
-    """An exit: sure rows answer, the others go on. Open, as in training: all go on and none answers."""
-
-    block: Exit
-    aligned: bool
-
-    def run(self, state: State) -> None:
-        if state.open_exits:
-            state.slots[self.outputs[1]] = state.slots[self.inputs[0]]
-            return
-        flows = self._flows(state, self.aligned)
-        if flows is None:
-            return
-        flow, logits = flows
-        sure = certainty(logits.value, self.block.measure, several=self.block.several)
-        state.record.exits[self.node] = (logits, sure)
-        leaving = sure >= self.block.threshold
-        for slot, held, chosen in ((self.outputs[0], logits, leaving), (self.outputs[1], flow, ~leaving)):
-            part = _branch(held, chosen) if slot >= 0 else None
-            if part is not None:
-                state.slots[slot] = part[0]
-
-
-class Exit(nn.Module):
-    """The settings of an exit: how sureness is measured, and the threshold, fitted on validation."""
-
-    threshold: Tensor
-
-    def __init__(self, *, measure: str, threshold: float, several: bool) -> None:
-        super().__init__()
-        self.measure, self.several = measure, several
-        self.register_buffer("threshold", torch.tensor(float(threshold)))
-
-
-@dataclass
 class Collect(Step):
     """The answer node: logits of exits and branches, one for each row. Sources are named for the record."""
 
@@ -305,28 +216,9 @@ class Collect(Step):
             state.slots[self.outputs[0]] = Flow(out, None, rows)
 
 
-def certainty(logits: Tensor, measure: str, *, several: bool = False) -> Tensor:
-    """(n, C) logits -> (n,) sureness in 0..1: largest probability, 1 - normalised entropy, or lead.
-
-    Where a row may have several labels, each label is a yes or no of its own, and the mean over labels counts.
-    """
-    probabilities = logits.float().softmax(-1)
-    if several:
-        yes = logits.float().sigmoid()
-        probabilities = torch.stack([yes, 1 - yes], -1)
-    if measure == "entropy":
-        sure = 1 - torch.special.entr(probabilities).sum(-1) / math.log(max(2, probabilities.shape[-1]))
-    elif measure == "margin" and probabilities.shape[-1] > 1:
-        best = probabilities.topk(2, dim=-1).values
-        sure = best[..., 0] - best[..., 1]
-    else:
-        sure = probabilities.amax(-1)
-    return sure.mean(-1) if several else sure
-
-
-def row_texts(batch: Batch, rows: Tensor | None, second: bool) -> list[str]:
-    """The raw texts of these rows. Raises InputError where the batch has none."""
-    texts = batch.texts_b if second and batch.texts_b is not None else batch.texts
+def row_texts(batch: Batch, rows: Tensor | None, column: str) -> list[str]:
+    """The raw texts of these rows, as a text node of that column reads them. Raises InputError without any."""
+    texts = column_texts(column, batch.texts, batch.texts_b)
     if not texts:
         raise InputError("This graph reads raw texts (a word function or rules), but only token ids were given. "
                          "Pass texts=[...] too.")
@@ -334,7 +226,7 @@ def row_texts(batch: Batch, rows: Tensor | None, second: bool) -> list[str]:
 
 
 def run_steps(steps: Sequence[Step], state: State) -> None:
-    """Run the steps in order; when the record is timed, note rows and seconds of each."""
+    """Run the steps in order; when the record is timed, note rows and seconds of each that ran."""
     if not state.record.timed:
         for step in steps:
             step.run(state)
@@ -343,31 +235,16 @@ def run_steps(steps: Sequence[Step], state: State) -> None:
         start = _clock(state.batch.device)
         step.run(state)
         seconds = _clock(state.batch.device) - start
-        inputs = [state.slots[i] for i in step.inputs]
-        called = [flow for flow in inputs if flow is not None]
-        if called or not step.inputs:
-            out = next((state.slots[i] for i in step.outputs if i >= 0 and state.slots[i] is not None), None)
-            flow = out if out is not None and not isinstance(step, Route | RuleRoute | Leave) else \
-                min(called, key=len, default=out)
-            if flow is not None:
-                state.record.calls[step.node] = (flow.rows, len(flow), seconds)
+        made = [flow for i in step.outputs if i >= 0 and (flow := state.slots[i]) is not None]
+        if made:
+            rows = united_rows(made, state.batch.size)
+            state.record.calls[step.node] = (rows, state.batch.size if rows is None else len(rows), seconds)
 
 
 def _clock(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
-
-
-def _branch(flow: Flow, chosen: Tensor) -> tuple[Flow, Tensor | None] | None:
-    """The chosen rows (n,) bool of a flow and their places; places None where that is all, None for no rows."""
-    places = chosen.nonzero().squeeze(1)
-    if not len(places):
-        return None
-    if len(places) == len(flow):
-        return flow, None
-    rows = places if flow.rows is None else flow.rows.index_select(0, places)
-    return flow.at(places, rows), places
 
 
 def _joined_gates(flows: Sequence[Flow]) -> Mapping[str, Tensor]:

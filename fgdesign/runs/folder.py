@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,9 @@ from fgdesign.errors import RunError
 from fgdesign.graph.spec import Graph, load_file
 
 FINAL_STATES = ("succeeded", "failed", "stopped")
+NO_STATUS: dict[str, Any] = {"state": "preparing", "stage": "", "progress": 0.0, "seconds_left": None, "message": "",
+                             "pid": 0, "started": 0.0, "updated": 0.0}
+PLANNED = {"graph.json", "config.json", "status.json", "metrics.jsonl", "log.txt", "lock", "stop"}
 
 
 def workspace() -> Path:
@@ -40,12 +47,38 @@ class RunFolder:
 
     def status(self) -> dict[str, Any]:
         """state, stage, progress, seconds_left, message, pid, started, updated; a dead run reads as failed."""
-        status = self._read("status.json") or {"state": "preparing", "stage": "", "progress": 0.0, "message": "",
-                                               "seconds_left": None, "pid": 0, "started": 0.0, "updated": 0.0}
+        status = NO_STATUS | (self._read("status.json") or {})
         if status["state"] not in FINAL_STATES and status["pid"] and not _alive(status["pid"], status["started"]):
-            status |= {"state": "failed", "message": "The process that trained ended early. Go on with: "
-                       f"fgdesign resume {self.path}"}
+            status |= {"state": "failed", "message": self._last_words() or "The process that trained ended early. "
+                       f"Go on with: fgdesign resume {self.path}"}
         return status
+
+    @property
+    def is_used(self) -> bool:
+        """True where the folder holds more than a run leaves that has not learned anything yet."""
+        return self.path.exists() and any(item.name not in PLANNED for item in self.path.iterdir())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run while it is written; the system lets go at any death. Raises RunError if another holds it."""
+        with (self.path / "lock").open("w") as file:
+            if sys.platform != "win32":
+                import fcntl
+
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise RunError(f"Another process is training run '{self.path}'. Wait for it, or end it with: "
+                                   f"fgdesign stop {self.path}") from None
+            yield
+
+    def _last_words(self) -> str:
+        """What the command line said last before it gave up, if it did."""
+        try:
+            last = (self.path / "log.txt").read_text("utf-8", "replace").rstrip().rpartition("\n")[2]
+        except OSError:
+            return ""
+        return last.removeprefix("fgdesign: ") if last.startswith("fgdesign: ") else ""
 
     def write_status(self, **changes: Any) -> None:
         """Change some fields of status.json, all at once for readers."""
@@ -78,19 +111,18 @@ class RunFolder:
     def log(self, entry: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry | {"time": time.time()}) + "\n")
+            file.write(json.dumps(finite(entry | {"time": time.time()})) + "\n")
 
-    def forget_after(self, stage: str, step: int) -> None:
-        """Drop what was logged after a checkpoint, so that a resumed run logs nothing twice."""
-        kept, reached = [], False
-        for entry in self.metrics():
-            here = entry.get("stage") == stage
-            reached |= here
-            if entry["kind"] == "note" or (here and entry["step"] <= step) or (not here and not reached):
-                kept.append(json.dumps(entry) + "\n")
-        aside = self.path / "metrics.jsonl.new"
-        aside.write_text("".join(kept), "utf-8")
-        aside.replace(self.path / "metrics.jsonl")
+    def log_size(self) -> int:
+        """Bytes of metrics.jsonl."""
+        file = self.path / "metrics.jsonl"
+        return file.stat().st_size if file.exists() else 0
+
+    def cut_log(self, size: int) -> None:
+        """Drop what was logged after a checkpoint was made, so that a resumed run logs nothing twice."""
+        file = self.path / "metrics.jsonl"
+        if self.log_size() > size:
+            os.truncate(file, size)
 
     def stop(self) -> None:
         """Ask the run to end after its present step."""
@@ -102,8 +134,8 @@ class RunFolder:
 
     def write(self, name: str, data: Any) -> None:
         """Write a JSON file so that readers see the old or the new one, whole."""
-        aside = self.path / f"{name}.new"
-        aside.write_text(json.dumps(data, indent=1, ensure_ascii=False), "utf-8")
+        aside = self.path / f"{name}.{os.getpid()}.new"
+        aside.write_text(json.dumps(finite(data), indent=1), "utf-8")
         aside.replace(self.path / name)
 
     def _read(self, name: str) -> dict[str, Any] | None:
@@ -112,6 +144,15 @@ class RunFolder:
         except (OSError, ValueError):
             return None
         return data if isinstance(data, dict) else None
+
+
+def finite(data: Any) -> Any:
+    """The same plain data, with None for every number that JSON cannot hold."""
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, dict):
+        return {key: finite(value) for key, value in data.items()}
+    return [finite(value) for value in data] if isinstance(data, list | tuple) else data
 
 
 def list_runs(root: Path | None = None) -> list[RunFolder]:
@@ -144,6 +185,6 @@ def _alive(pid: int, started: float) -> bool:
 
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= started + 1
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= started + 1)
     except psutil.Error:
         return False

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -16,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils import logging
 
-from fgdesign.errors import FgdesignError, RunError
+from fgdesign.errors import DeviceError, FgdesignError, RunError
 from fgdesign.graph.infer import summarise
 from fgdesign.graph.spec import Graph, to_json
 from fgdesign.graph.starters import load_graph
-from fgdesign.model.device import pick_device
+from fgdesign.model.device import out_of_memory_advice, pick_device
 from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.static import StaticCache, default_folder
-from fgdesign.runs.folder import RunFolder, new_run_path
-from fgdesign.runs.prepare import DataChoice, Prepared, data_path, prepare, read_data
+from fgdesign.runs.folder import RunFolder, find_run, new_run_path
+from fgdesign.runs.prepare import DataChoice, Prepared, data_path, labels_of, prepare, read_data
 from fgdesign.training import checkpoint
 from fgdesign.training.calibrate import pick_thresholds
 from fgdesign.training.evaluate import answer_rows, as_outputs, report
@@ -34,10 +35,14 @@ from fgdesign.training.loop import Run, Stage, Stopped, fit, validation_opinions
 from fgdesign.training.metrics import evaluate as measure
 from fgdesign.training.rows import collect
 from fgdesign.training.settings import Settings, settings_from
-from fgdesign.training.stages import plan_stages
+from fgdesign.training.stages import plan_stages, work_per_row
 
 Say = Callable[[str], None]
 PACKAGES = ("torch", "transformers", "scikit-learn")
+STATUS_SECONDS = 0.3
+SHOWN = ("accuracy", "macro_f1", "micro_f1", "log_loss", "pearson", "mae")
+MESSAGES = {("succeeded", True): "Finished.", ("stopped", True): "Stopped; the best so far is kept.",
+            ("stopped", False): "Stopped before anything was learned; there is no model."}
 
 
 @dataclass
@@ -48,7 +53,7 @@ class Clock:
     began: float = field(default_factory=time.perf_counter)
 
     @contextmanager
-    def phase(self, name: str) -> Any:
+    def phase(self, name: str) -> Iterator[None]:
         start = time.perf_counter()
         try:
             yield
@@ -64,15 +69,28 @@ def train(source: str | Path | Graph, choice: DataChoice, settings: Settings, *,
     """Train a graph on files and write the run folder. Raises FgdesignError; the folder then says why."""
     graph = load_graph(source)
     folder = RunFolder(Path(out) if out else new_run_path(graph.name))
-    if folder.path.exists() and any(folder.path.iterdir()) and not _only_plans(folder.path):
+    pick_device(settings.device)
+    if start is not None and not (find_run(start).model / "config.json").is_file():
+        raise RunError(f"Run '{start}' has no model to start from. Go on with it: fgdesign resume {start}")
+    if folder.is_used:
         raise RunError(f"The run folder '{folder.path}' is not empty. Choose another --out, or go on with: "
                        f"fgdesign resume {folder.path}")
     folder.path.mkdir(parents=True, exist_ok=True)
+    with folder.locked():
+        return _begin(folder, graph, choice, settings, start, say)
+
+
+def _begin(folder: RunFolder, graph: Graph, choice: DataChoice, settings: Settings, start: str | None,
+           say: Say) -> RunFolder:
+    """Write down what is to be trained, and train it."""
+    for name in ("metrics.jsonl", "stop"):  # of a run that failed before it kept anything
+        (folder.path / name).unlink(missing_ok=True)
     absolute = DataChoice(**{key: data_path(value) if key in ("train", "valid", "test") and value else value
                              for key, value in asdict(choice).items()})
     (folder.path / "graph.json").write_text(to_json(graph), "utf-8")
     folder.write("config.json", {"data": asdict(absolute), "settings": settings.as_dict(),
-                                 "start": data_path(start) if start else None, "versions": versions()})
+                                 "start": data_path(str(find_run(start).path)) if start else None,
+                                 "versions": versions()})
     return _carry_out(folder, say, None)
 
 
@@ -80,20 +98,13 @@ def resume(folder: RunFolder, say: Say = print) -> RunFolder:
     """Go on with a run from its last whole checkpoint, or from its start. Raises FgdesignError."""
     if folder.status()["state"] == "succeeded":
         raise RunError(f"Run '{folder.path}' is finished. Train again with: fgdesign train")
-    snapshot = checkpoint.latest(folder.checkpoints)
-    (folder.path / "stop").unlink(missing_ok=True)
-    if snapshot is None:
-        folder.write_status(message="No whole checkpoint; starting from the beginning.")
-        (folder.path / "metrics.jsonl").unlink(missing_ok=True)
-    else:
-        position = snapshot.state["position"]
-        folder.forget_after(position["name"], position["step"])
-    return _carry_out(folder, say, snapshot)
-
-
-def _only_plans(path: Path) -> bool:
-    """True for a folder that holds nothing but what starting a run puts there."""
-    return {item.name for item in path.iterdir()} <= {"graph.json", "log.txt", "status.json", "stop"}
+    with folder.locked():
+        snapshot = checkpoint.latest(folder.checkpoints)
+        (folder.path / "stop").unlink(missing_ok=True)
+        if snapshot is None:
+            say("There is no whole checkpoint; starting from the beginning.")
+        folder.cut_log(snapshot.state["log_size"] if snapshot else 0)
+        return _carry_out(folder, say, snapshot)
 
 
 def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) -> RunFolder:
@@ -104,11 +115,14 @@ def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None
     except FgdesignError as error:
         folder.write_status(state="failed", message=str(error))
         raise
+    except KeyboardInterrupt:
+        folder.write_status(state="failed", message=f"Interrupted. Go on with: fgdesign resume {folder.path}")
+        raise
     except BaseException as error:
         folder.write_status(state="failed", message=f"{type(error).__name__}: {error}")
         raise
     folder.write_status(state=state, progress=1.0, seconds_left=0.0, stage="done",
-                        message="Finished." if state == "succeeded" else "Stopped; the best so far is kept.")
+                        message=MESSAGES[state, (folder.model / "config.json").is_file()])
     return folder
 
 
@@ -116,6 +130,23 @@ def _train(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) ->
     config, clock = folder.config(), Clock()
     settings = settings_from(config["settings"])
     device = pick_device(settings.device)
+    with _out_of_memory(settings, device):
+        return _learn(folder, config, settings, device, clock, say, snapshot)
+
+
+@contextmanager
+def _out_of_memory(settings: Settings, device: torch.device) -> Iterator[None]:
+    """Turn what any device says when its memory is full into advice."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "out of memory" not in str(error).lower() and "can't allocate memory" not in str(error):
+            raise
+        raise DeviceError(out_of_memory_advice(settings.batch_size, device)) from None
+
+
+def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device: torch.device, clock: Clock, say: Say,
+           snapshot: checkpoint.Snapshot | None) -> str:
     note = _noter(folder, say)
     with clock.phase("data"):
         data, splits = read_data(DataChoice(**config["data"]))
@@ -124,19 +155,24 @@ def _train(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) ->
         _check_same_data(config, data.sha256)
     with clock.phase("build"):
         model = FunctionGraphModel.from_pretrained(Path(config["start"]) / "model") if config.get("start") else None
-        old = [model.config.id2label[i] for i in range(len(model.config.id2label))] if model else ()
+        old = labels_of(model) if model else ()
         ready = prepare(folder.graph(), data, splits, settings, device=device, note=note,
                         start=model.network if model else None, start_labels=old)
-        stages = plan_stages(ready.network, ready.goal, settings, len(splits.train))
+        lengths = ready.parts["train"].inputs.lengths
+        stages = plan_stages(ready.network, ready.goal, settings, len(lengths), float(lengths.mean()))
     config |= {"labels": list(data.labels), "task": data.task.kind, "data_sha256": data.sha256,
                "columns": asdict(data.columns), "graph_sha256": ready.graph.identity,
                "rows": {name: len(rows) for name, rows in ready.parts.items()}, "threads": torch.get_num_threads(),
                "device": str(device), "name": Path(config["data"]["train"]).name}
     folder.write("config.json", config)
-    with clock.phase("static"):
-        _fill(folder, ready, stages, snapshot, device, note)
+    share = _static_share(ready, stages)
+    try:
+        with clock.phase("static"):
+            _fill(folder, ready, stages, snapshot, device, note, share)
+    except Stopped:
+        return "stopped"
     run = Run(ready.network, ready.goal, ready.parts["train"], ready.parts["valid"], data.labels, settings, device,
-              _logger(folder, say), lambda: folder.asked_to_stop, folder.checkpoints)
+              _logger(folder, say, share), lambda: folder.asked_to_stop, folder.checkpoints, folder.log_size)
     state = "succeeded"
     with clock.phase("training"):
         try:
@@ -159,28 +195,49 @@ def _train(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) ->
 
 
 def _fill(folder: RunFolder, ready: Prepared, stages: list[Stage], snapshot: checkpoint.Snapshot | None,
-          device: torch.device, note: Say) -> None:
-    """Compute and keep the static values that the stages read; stages behind a checkpoint need none."""
+          device: torch.device, note: Say, share: float) -> None:
+    """Compute and keep the static values that the stages read; stages behind a checkpoint need none.
+
+    share: of all the work of the run. Raises Stopped when asked to.
+    """
     first = snapshot.state["position"]["stage"] if snapshot else 0
-    cache = StaticCache(default_folder())
+    cache, network = StaticCache(default_folder()), ready.network
     ports = {port: None for stage in stages[first:] for port in stage.known}
     if not ports:
         return
+    rows_before, all_rows = 0, len(ready.parts["train"]) + len(ready.parts["valid"])
     for name in ("train", "valid"):
-        def shown(done: int, rows: int, name: str = name) -> None:
-            folder.write_status(stage="static", progress=0.0,
+        def shown(done: int, rows: int, name: str = name, before: int = rows_before) -> None:
+            folder.write_status(stage="static", progress=share * (before + done) / all_rows,
                                 message=f"Computing the static part of the {name} rows: {done:,} of {rows:,}.")
+            if folder.asked_to_stop:
+                raise Stopped
 
-        computed = cache.fill(ready.network, ready.parts[name].inputs, tuple(ports), ready.tokenizer_hash, device, shown)
-        note(f"Static part of {len(ready.parts[name]):,} {name} rows: {computed:,} computed, the rest was known.")
+        rows_before += len(ready.parts[name])
+        inputs = ready.parts[name].inputs
+        computed = cache.fill(network, inputs, tuple(ports), ready.tokenizer_hash, device, shown)
+        note(f"Static part of {len(inputs):,} {name} rows: {computed:,} computed, the rest was known.")
+
+
+def _static_share(ready: Prepared, stages: list[Stage]) -> float:
+    """Which share of the run's work the static part is."""
+    ports = tuple({port: None for stage in stages for port in stage.known})
+    tokens = float(ready.parts["train"].inputs.lengths.mean())
+    rows = len(ready.parts["train"]) + len(ready.parts["valid"])
+    static = rows * work_per_row(ready.network, ports, (), tokens) if ports else 0.0
+    return static / max(1.0, static + sum(stage.work for stage in stages))
 
 
 def save_model(ready: Prepared, folder: RunFolder) -> None:
-    """model/: safetensors, configuration and tokeniser, as transformers reads them."""
-    disable_progress_bar()
-    model = FunctionGraphModel.around(ready.network, ready.data.labels)
-    model.save_pretrained(folder.model)
-    ready.tokenizer.save_pretrained(folder.model)
+    """model/: safetensors, configuration and tokeniser, as transformers reads them; whole or not at all."""
+    bars: Any = logging
+    bars.disable_progress_bar()
+    aside = folder.path / "model.new"
+    shutil.rmtree(aside, ignore_errors=True)
+    FunctionGraphModel.around(ready.network, ready.data.labels).save_pretrained(aside)
+    ready.tokenizer.save_pretrained(aside)
+    shutil.rmtree(folder.model, ignore_errors=True)
+    aside.rename(folder.model)
 
 
 def _report(folder: RunFolder, ready: Prepared, run: Run, known: tuple[str, ...],
@@ -192,15 +249,15 @@ def _report(folder: RunFolder, ready: Prepared, run: Run, known: tuple[str, ...]
         "run": str(folder.path), "name": folder.name, "graph": ready.graph.name, "task": task, "labels": list(labels),
         "parameters": sum(p.numel() for p in network.parameters()),
         "trained_parameters": sum(p.numel() for p in network.parameters() if p.requires_grad),
-        "macs_per_token": totals.macs_per_token, "epochs": run.best_at.get("epoch", 0), "best_at": run.best_at,
-        "notes": list(ready.notes), "versions": versions(), "hashes": {
+        "macs_per_token": totals.macs_per_token, "epochs": sum(run.epochs.values()), "best_at": run.best_at,
+        "notes": [*ready.data.notes, *ready.splits.notes, *ready.notes], "versions": versions(), "hashes": {
             "graph": ready.graph.identity, "data": ready.data.sha256, "tokenizer": ready.tokenizer_hash},
     }
     result["trained_share"] = result["trained_parameters"] / max(1, result["parameters"])
     for name, rows in ready.parts.items():
         if not len(rows):
             continue
-        shown = answer_rows(network, rows.inputs, device, known=known if name == "train" else ())
+        shown = answer_rows(network, rows.inputs, device, known=known if name != "test" else ())
         told = report(shown, rows.targets, task, labels, run.agreement)
         result[name] = {**told["metrics"], "mean_layers": told["mean_layers"]}
         if name != "train":
@@ -234,29 +291,37 @@ def _check_same_data(config: dict[str, Any], sha256: str) -> None:
 
 
 def _noter(folder: RunFolder, say: Say) -> Say:
+    known = {entry["message"] for entry in folder.metrics() if entry["kind"] == "note"}  # before a resumption
+
     def note(message: str) -> None:
-        folder.log({"kind": "note", "message": message})
+        if message not in known:
+            folder.log({"kind": "note", "message": message})
         say(message)
 
     return note
 
 
-def _logger(folder: RunFolder, say: Say) -> Callable[[dict[str, Any]], None]:
-    """Log entries to the folder, the status file and the person."""
-    started: dict[str, float] = {}
+def _logger(folder: RunFolder, say: Say, static: float) -> Callable[[dict[str, Any]], None]:
+    """Log entries to the folder, the status file and the person. static: share of the work before the first stage."""
+    started: dict[str, tuple[float, float]] = {}
+    written = 0.0
 
     def log(entry: dict[str, Any]) -> None:
+        nonlocal written
         folder.log(entry)
+        now = time.monotonic()
         if entry["kind"] == "note":
             say(entry["message"])
         elif entry["kind"] == "valid":
-            shown = ", ".join(f"{key} {value:.4f}" for key, value in entry["metrics"].items()
-                              if key in ("accuracy", "macro_f1", "micro_f1", "log_loss", "pearson", "mae") and value)
+            shown = ", ".join(f"{key} {value:.4f}" for key, value in entry["metrics"].items() if key in SHOWN)
             say(f"{entry['stage']} epoch {entry['epoch'] + 1} step {entry['step']}: {shown}")
         else:
-            begun = started.setdefault(entry["stage"], time.monotonic())
-            left = (time.monotonic() - begun) / max(1, entry["step"]) * (entry["of"] - entry["step"])
-            folder.write_status(state="running", stage=entry["stage"], progress=entry["progress"], seconds_left=left,
-                                message=f"Stage {entry['stage']}, step {entry['step']} of {entry['of']}.")
+            since, first = started.setdefault(entry["stage"], (now, entry["progress"]))
+            gained, missing = entry["progress"] - first, 1 - entry["progress"]
+            if now - written >= STATUS_SECONDS or not missing:
+                folder.write_status(state="running", stage=entry["stage"], progress=1 - (1 - static) * missing,
+                                    seconds_left=(now - since) / gained * missing if gained else None,
+                                    message=f"Stage {entry['stage']}, step {entry['step']} of {entry['of']}.")
+                written = now
 
     return log

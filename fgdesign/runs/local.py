@@ -5,6 +5,7 @@ Knows nothing of torch or Streamlit: the child process does the work.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def command(graph: str, data: Path, out: Path, **settings: Any) -> list[str]:
     line = ["train", graph, str(data), "--out", str(out)]
     for name, value in settings.items():
         if value is not None:
-            line += [FLAGS[name], str(value)] if name in FLAGS else ["--set", f"{name}={value}"]
+            line += [FLAGS[name], str(value)] if name in FLAGS else ["--set", f"{name}={json.dumps(value)}"]
     return line
 
 

@@ -13,18 +13,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from fgdesign.data import Dataset, Splits, given_splits, load_dataset
+from fgdesign.errors import DataError, choices
 from fgdesign.graph.backbones import describe_backbone
 from fgdesign.graph.edit import fit_task
 from fgdesign.graph.infer import known_type, params_of
 from fgdesign.graph.spec import Graph
 from fgdesign.graph.validate import require_valid
-from fgdesign.model.backbone import Backbone, load_backbone, load_tokenizer
+from fgdesign.model.backbone import Backbone, EncoderLayer, load_backbone, load_tokenizer
 from fgdesign.model.build import plan
 from fgdesign.model.inputs import Inputs, make_inputs
+from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.network import PRETRAINED, FunctionGraph
 from fgdesign.training.losses import Objective, objective
 from fgdesign.training.rows import Rows
@@ -99,6 +102,12 @@ def prepare(graph: Graph, data: Dataset, splits: Splits, settings: Settings, *, 
     classes = max(1, len(data.labels))
     graph, notes = fitted_graph(graph, data, has_start=start is not None)
     require_valid(graph, classes)
+    columns = _columns_read(graph, data)
+    subsets = {"train": data.subset(splits.train), "valid": data.subset(splits.valid), "test": data.subset(splits.test)}
+    if not len(splits.valid):
+        subsets["valid"] = subsets["train"]
+        notes.append("There are no validation rows; the training rows stand in for them.")
+    branches = teacher_branches(graph, subsets["train"], start_labels, notes)
     info = describe_backbone(graph.backbone)
     tokenizer, backbone = load_tokenizer(info), without_dropout(load_backbone(info))
     network = FunctionGraph(plan(graph, task=data.task.kind, classes=classes), seed=settings.seed, pretrained=backbone)
@@ -107,12 +116,7 @@ def prepare(graph: Graph, data: Dataset, splits: Splits, settings: Settings, *, 
     network.to(device)
     for message in notes:
         note(message)
-    columns = _columns_read(graph, data)
-    positions = {"train": splits.train, "valid": splits.valid, "test": splits.test}
-    if not len(splits.valid):
-        positions["valid"] = splits.train
-        note("There are no validation rows; the training rows stand in for them.")
-    parts = {name: _rows(network, tokenizer, data.subset(rows), columns) for name, rows in positions.items()}
+    parts = {name: _rows(network, tokenizer, part, columns, branches) for name, part in subsets.items()}
     goal = objective(network.plan, class_weights=_class_weights(parts["train"].targets, classes, settings, device),
                      smoothing=settings.label_smoothing, spread=_spread(parts["train"].targets))
     return Prepared(graph, data, splits, network, tokenizer, tokenizer_hash(tokenizer), parts, goal, tuple(notes))
@@ -123,8 +127,8 @@ def without_dropout(backbone: Backbone) -> Backbone:
     for module in backbone.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    for layer in backbone.layers:
-        layer.attention_dropout = 0.0
+        elif isinstance(module, EncoderLayer):
+            module.attention_dropout = 0.0
     return backbone
 
 
@@ -134,26 +138,64 @@ def inputs_of(network: FunctionGraph, tokenizer: Any, data: Dataset, columns: Se
     return make_inputs(network, tokenizer, data.texts, data.texts_b, extra)
 
 
-def _rows(network: FunctionGraph, tokenizer: Any, data: Dataset, columns: Sequence[str]) -> Rows:
+def _rows(network: FunctionGraph, tokenizer: Any, data: Dataset, columns: Sequence[str],
+          branches: dict[str, dict[str, int]]) -> Rows:
     assert data.targets is not None
-    taught = {}
-    for node in network.plan.graph.nodes:
-        if node.type == "router/1" and (column := str(params_of(node)["teacher"])) in data.frame:
-            values = sorted(set(data.frame[column].astype(str)))
-            places = {value: i for i, value in enumerate(values[:int(str(params_of(node)["branches"]))])}
-            taught[node.id] = torch.tensor([places.get(str(value), -1) for value in data.frame[column]])
+    graph, taught = network.plan.graph, {}
+    for router, places in branches.items():
+        cells = data.frame[str(params_of(graph.node(router))["teacher"])].astype(str).str.strip()
+        taught[router] = torch.tensor([places.get(cell, -1) for cell in cells])
     return Rows(inputs_of(network, tokenizer, data, columns), torch.from_numpy(np.asarray(data.targets)), taught)
 
 
+def teacher_branches(graph: Graph, train: Dataset, known: Sequence[str], notes: list[str]) -> dict[str, dict[str, int]]:
+    """Per router with a teacher column, the branch (from 0) of each value: values whose labels are `known` first.
+
+    So the first branch, where an earlier run's head is, gets the rows that run was trained for. Adds notes.
+    """
+    found = {}
+    for node in graph.nodes:
+        column = str(params_of(node)["teacher"]) if node.type == "router/1" else ""
+        if not column:
+            continue
+        if column not in train.frame:
+            notes.append(f"There is no column '{column}' to teach router '{node.id}'; it learns from the answers.")
+            continue
+        familiar = pd.Series(_has_label(train, known)).groupby(train.frame[column].astype(str).str.strip()).mean()
+        values = sorted((value for value in familiar.index if value), key=lambda value: (-familiar[value], value))
+        taken = values[:int(str(params_of(node)["branches"]))]
+        found[node.id] = {value: place for place, value in enumerate(taken)}
+        shown = ", ".join(f"'{value}' to branch_{place}" for place, value in enumerate(taken, 1))
+        rest = f"; {len(values) - len(taken)} other values teach nothing" if len(values) > len(taken) else ""
+        notes.append(f"Column '{column}' teaches router '{node.id}': {shown or 'it is empty'}{rest}.")
+    return found
+
+
+def _has_label(data: Dataset, names: Sequence[str]) -> np.ndarray:
+    """(N,) bool: rows whose label, or one of whose labels, is among `names`."""
+    mine = np.array([label in names for label in data.labels], bool)
+    targets = np.asarray(data.targets)
+    has = np.zeros(len(targets), bool)
+    if data.task.kind == "single":
+        has |= mine[targets]
+    elif data.task.kind == "multi":
+        has |= (targets > 0) @ mine
+    return has
+
+
 def _columns_read(graph: Graph, data: Dataset) -> list[str]:
-    """Data columns that rules of this graph look at."""
+    """Data columns that rules of this graph look at. Raises DataError where one is missing."""
     names = []
     for node in graph.nodes:
         if node.type == "rule_router/1":
             rules = params_of(node)["rules"]
             assert isinstance(rules, list)
             names += [rule["column"] for rule in rules if rule["when"] == "column"]
-    return [name for name in dict.fromkeys(names) if name in data.frame]
+            for name in names:
+                if name not in data.frame:
+                    raise DataError(f"Rule router '{node.id}' reads column '{name}', which the data does not have. "
+                                    f"{choices(map(str, data.frame.columns), name)}")
+    return list(dict.fromkeys(names))
 
 
 def _class_weights(targets: Tensor, classes: int, settings: Settings, device: torch.device) -> Tensor | None:
@@ -180,15 +222,16 @@ def tokenizer_hash(tokenizer: Any) -> str:
 def take_over(network: FunctionGraph, start: FunctionGraph, labels: Sequence[str], old: Sequence[str]) -> str:
     """Copy every tensor of the same name that fits from another network; rows of heads go by label."""
     mine, theirs = network.state_dict(), start.state_dict()
+    heads = tuple(f"modules_by_key.{network.keys[node]}.out." for node in network.nodes_of_role("head"))
     rows = [(labels.index(name), old.index(name)) for name in old if name in labels]
     taken = 0
     for name, tensor in theirs.items():
-        target = mine.get(name)
+        target, is_head = mine.get(name), name.startswith(heads)
         if target is None or name.endswith("temperature"):
             continue
-        if target.shape == tensor.shape and (labels == tuple(old) or not _by_label(name, tensor, old)):
+        if target.shape == tensor.shape and (tuple(labels) == tuple(old) or not is_head):
             mine[name] = tensor
-        elif target.shape[1:] == tensor.shape[1:] and len(target) == len(labels) and len(tensor) == len(old):
+        elif is_head and target.shape[1:] == tensor.shape[1:] and len(target) == len(labels) and len(tensor) == len(old):
             fresh = torch.zeros_like(target) if name.endswith("weight") else torch.full_like(target, -10.0)
             for to, source in rows:
                 fresh[to] = tensor[source]
@@ -200,8 +243,10 @@ def take_over(network: FunctionGraph, start: FunctionGraph, labels: Sequence[str
     return f"Started from an earlier run: {taken} of {len(mine)} tensors were taken over."
 
 
-def _by_label(name: str, tensor: Tensor, old: Sequence[str]) -> bool:
-    return ".out." in name and len(tensor) == len(old)
+def labels_of(model: FunctionGraphModel) -> list[str]:
+    """Names of a model's classes in their order."""
+    names = {int(place): str(name) for place, name in (model.config.id2label or {}).items()}
+    return [names[place] for place in range(len(names))]
 
 
 def data_path(path: str) -> str:

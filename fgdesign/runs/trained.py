@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from fgdesign.data import Dataset, load_dataset
 from fgdesign.errors import DataError, RunError
@@ -15,7 +16,7 @@ from fgdesign.model.device import pick_device
 from fgdesign.model.inputs import make_inputs
 from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.runs.folder import RunFolder, find_run
-from fgdesign.runs.prepare import inputs_of
+from fgdesign.runs.prepare import inputs_of, labels_of
 from fgdesign.training.evaluate import Answers, answer_rows, as_outputs, report
 
 
@@ -32,12 +33,15 @@ class TrainedRun:
             raise RunError(f"Run '{folder.path}' has no model yet: its state is '{folder.status()['state']}'. "
                            f"Go on with: fgdesign resume {folder.path}")
         self.folder, self.device = folder, pick_device(device)
-        model = FunctionGraphModel.from_pretrained(folder.model)
-        self.tokenizer = AutoTokenizer.from_pretrained(folder.model, local_files_only=True)
+        try:
+            model = FunctionGraphModel.from_pretrained(folder.model)
+            self.tokenizer = AutoTokenizer.from_pretrained(folder.model, local_files_only=True)
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise RunError(f"The model in '{folder.model}' is damaged: {error}. Train it again.") from error
         self.network = model.network.to(self.device).eval()
         self.task = self.network.plan.task
-        names = model.config.id2label
-        self.labels = [] if self.task == "regression" else [names[i] for i in range(len(names))]
+        self.labels = [] if self.task == "regression" else labels_of(model)
+        self.reads_pairs = bool(folder.config().get("columns", {}).get("text_b"))
 
     @property
     def graph(self) -> Any:
@@ -49,9 +53,7 @@ class TrainedRun:
         """Answers with confidence, probabilities, route and exit, one for each text. Raises DataError."""
         if not texts:
             return []
-        for place, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise DataError(f"Text {place + 1} is {type(text).__name__}; texts are strings.")
+        self._check(texts, texts_b)
         answers = answer_rows(self.network, make_inputs(self.network, self.tokenizer, texts, texts_b, columns),
                               self.device)
         return self.rows(answers)
@@ -79,12 +81,25 @@ class TrainedRun:
 
     def trace(self, text: str, text_b: str | None = None, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
         """What one text did in the graph, as `fgdesign trace --json` prints it."""
-        if not text.strip():
-            raise DataError("The text is empty. Type a text to trace.")
-        inputs = make_inputs(self.network, self.tokenizer, [text], None if text_b is None else [text_b],
-                             {name: [value] for name, value in (columns or {}).items()})
+        texts_b = None if text_b is None else [text_b]
+        self._check([text], texts_b)
+        cells = {name: [value] for name, value in (columns or {}).items()}
+        inputs = make_inputs(self.network, self.tokenizer, [text], texts_b, cells)
         told, logits = trace_row(self.network, inputs, 0, self.device)
         return {"text": text, **self._answer(as_outputs(logits, self.task)[0]), **told}
+
+    def _check(self, texts: Sequence[str], texts_b: Sequence[str] | None) -> None:
+        """Raises DataError for what this run cannot answer."""
+        for place, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DataError(f"Text {place + 1} is {type(text).__name__}; texts are strings.")
+            if not text.strip():
+                raise DataError(f"Text {place + 1} is empty. Give a text to answer.")
+        if self.reads_pairs != (texts_b is not None):
+            wants = "two texts a row: give the second one" if self.reads_pairs else "one text a row: leave out the other"
+            raise DataError(f"This run was trained on {wants} (text_b, --text-b).")
+        if texts_b is not None and len(texts_b) != len(texts):
+            raise DataError(f"There are {len(texts)} texts but {len(texts_b)} second texts. Give one for each.")
 
     def load(self, path: str | Path, *, require_label: bool = True) -> Dataset:
         """A file read with this run's columns and labels. Raises DataError."""

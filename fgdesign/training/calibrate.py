@@ -6,17 +6,19 @@ Works on logits computed once with exits open; knows how logits nodes combine, n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+import networkx as nx
 import torch
 from torch import Tensor
 
 from fgdesign.graph.catalogue import CATALOGUE
-from fgdesign.graph.infer import params_of
+from fgdesign.graph.infer import params_of, wiring
 from fgdesign.model.blocks.heads import Head
 from fgdesign.model.blocks.merges import LogitMerge
+from fgdesign.model.choosing import Exit, certainty
 from fgdesign.model.lexical import Lexical
 from fgdesign.model.network import FunctionGraph
-from fgdesign.model.steps import Exit, certainty
 from fgdesign.training.fit import RowLoss, fit_temperature, fit_weights, pick_threshold
 
 FEWEST_ROWS = 30
@@ -63,27 +65,62 @@ def pick_thresholds(network: FunctionGraph, opinions: Opinions, targets: Tensor)
 
     Returns the threshold, or None where no exit is automatic.
     """
-    graph, task = network.plan.graph, network.plan.task
-    exits = [n for n in network.nodes_of_role("exit") if params_of(graph.node(n))["automatic"]]
-    ports = {n: graph.into(n, "logits")[0].source for n in exits}
-    exits = [n for n in exits if ports[n] in opinions.values]
+    params = {n: params_of(network.plan.graph.node(n)) for n in network.nodes_of_role("exit")}
+    exits = [view for view in exit_views(network, opinions, targets) if params[view.node]["automatic"]]
     if not exits or len(targets) < FEWEST_ROWS:
         return None
-    sure, right = [], []
-    for n in exits:
-        logits = opinions.values[ports[n]]
-        module = network.module_of(n)
-        assert isinstance(module, Exit)
-        here = ~logits.isnan().any(1)
-        sure.append(torch.where(here, certainty(logits.nan_to_num(), module.measure, several=module.several), -1.0))
-        right.append(is_right(task, logits, targets))
-    tolerance = min(float(str(params_of(graph.node(n))["tolerance"])) for n in exits)
-    best = pick_threshold(torch.stack(sure), torch.stack(right), is_right(task, opinions.answer, targets), tolerance)
-    for n in exits:
-        module = network.module_of(n)
-        assert isinstance(module, Exit)
-        module.threshold.fill_(best)
+    tolerance = min(float(str(params[view.node]["tolerance"])) for view in exits)
+    best = pick_threshold(torch.stack([view.sure for view in exits]), torch.stack([view.right for view in exits]),
+                          is_right(network.plan.task, opinions.answer, targets), tolerance)
+    for view in exits:
+        view.module.threshold.fill_(best)
     return best
+
+
+@dataclass(frozen=True)
+class ExitView:
+    """What an exit makes of N rows, all shown to it. sure: (N,), -1 where it has no logits. right: (N,) bool."""
+
+    node: str
+    module: Exit
+    sure: Tensor
+    right: Tensor
+
+
+def exit_views(network: FunctionGraph, opinions: Opinions, targets: Tensor) -> list[ExitView]:
+    """The exits whose logits are known, in running order."""
+    views = []
+    for node in network.nodes_of_role("exit"):
+        module, port = network.module_of(node), network.plan.graph.into(node, "logits")[0].source
+        assert isinstance(module, Exit)
+        if port in opinions.values:
+            logits = opinions.values[port]
+            sure = certainty(logits.nan_to_num(), module.measure, several=module.several)
+            views.append(ExitView(node, module, torch.where(logits.isnan().any(1), -1.0, sure),
+                                  is_right(network.plan.task, logits, targets)))
+    return views
+
+
+def exit_shares(network: FunctionGraph, opinions: Opinions, targets: Tensor) -> list[dict[str, Any]]:
+    """Where the rows would leave with the present thresholds: node, depth in layers, share, accuracy."""
+    views = exit_views(network, opinions, targets)
+    if not views:
+        return []
+    left = torch.zeros(len(targets), dtype=torch.bool)
+    found = []
+    for view in views:
+        mine = ~left & (view.sure >= view.module.threshold.cpu())
+        left |= mine
+        found.append(_share(network, view.node, mine, view.right))
+    return [*found, _share(network, "answer", ~left, is_right(network.plan.task, opinions.answer, targets))]
+
+
+def _share(network: FunctionGraph, node: str, mine: Tensor, right: Tensor) -> dict[str, Any]:
+    graph = network.plan.graph
+    above = nx.ancestors(wiring(graph), node if node != "answer" else network.answer.partition(".")[0])
+    depth = sum(graph.node(n).type == "encoder_layer/1" for n in above)
+    return {"node": node, "depth": float(depth), "share": float(mine.float().mean()) if len(mine) else 0.0,
+            "accuracy": float(right[mine].float().mean()) if bool(mine.any()) else None}
 
 
 def is_right(task: str, logits: Tensor, targets: Tensor) -> Tensor:

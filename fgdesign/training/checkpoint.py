@@ -41,7 +41,7 @@ def save(folder: Path, number: int, snapshot: Snapshot) -> Path:
     """Write checkpoint `number`; the last two are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     target, aside = folder / f"step-{number:09d}", folder / f"writing-{number:09d}"
-    for stale in (aside, target):
+    for stale in (*folder.glob("writing-*"), target):
         shutil.rmtree(stale, ignore_errors=True)
     aside.mkdir()
     save_file(snapshot.tensors, aside / "tensors.safetensors")

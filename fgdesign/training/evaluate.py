@@ -12,10 +12,13 @@ from torch import Tensor
 
 from fgdesign.graph.catalogue import CATALOGUE
 from fgdesign.graph.infer import params_of
+from fgdesign.graph.rows import ALL
 from fgdesign.model.inputs import Inputs
 from fgdesign.model.network import FunctionGraph, Outcome
 from fgdesign.training.metrics import evaluate as measure
 from fgdesign.training.rows import outcomes
+
+DEAD_SHARE = 0.01
 
 
 @dataclass
@@ -51,21 +54,32 @@ def answer_rows(network: FunctionGraph, inputs: Inputs, device: torch.device, *,
                 batch_rows: int = 64) -> Answers:
     """Run rows as they would be answered in use: exits closed, branches chosen."""
     size, task = len(inputs), network.plan.task
+    made = no_answers(network, size)
+    logits: Tensor | None = None
+    for rows, outcome in outcomes(network, inputs, device, known=ahead_of_exits(network, known), count_layers=True,
+                                  batch_rows=batch_rows):
+        part = network.logits(outcome, len(rows)).float().cpu()
+        logits = torch.zeros(size, part.shape[1]) if logits is None else logits
+        logits[torch.from_numpy(rows)] = part
+        note_routes(made, outcome, rows)
+    made.outputs = as_outputs(logits if logits is not None else torch.zeros(0, network.plan.classes), task)
+    return made
+
+
+def ahead_of_exits(network: FunctionGraph, known: Sequence[str]) -> tuple[str, ...]:
+    """Known ports that hold every row even when exits are closed; the others would bring back rows that left."""
+    return tuple(port for port in known if network.plan.found.rows[port] == ALL)
+
+
+def no_answers(network: FunctionGraph, size: int) -> Answers:
+    """Answers of N rows before any is known, for `note_routes` to fill."""
     graph = network.plan.graph
-    exits = tuple(network.nodes_of_role("exit"))
-    made = Answers(np.zeros(0), np.full(size, -1), np.zeros(size, np.int64), exits)
+    made = Answers(np.zeros(0), np.full(size, -1), np.zeros(size, np.int64), tuple(network.nodes_of_role("exit")))
     for router in network.nodes_of_role("router"):
         made.branches[router] = CATALOGUE[graph.node(router).type].output_names(params_of(graph.node(router)))
         made.called[router] = np.zeros((size, len(made.branches[router])), bool)
         if graph.node(router).type == "router/1":
             made.probabilities[router] = np.full(made.called[router].shape, np.nan, np.float32)
-    logits: Tensor | None = None
-    for rows, outcome in outcomes(network, inputs, device, known=known, count_layers=True, batch_rows=batch_rows):
-        part = network.logits(outcome, len(rows)).float().cpu()
-        logits = torch.zeros(size, part.shape[1]) if logits is None else logits
-        logits[torch.from_numpy(rows)] = part
-        _note_routes(made, outcome, rows)
-    made.outputs = as_outputs(logits if logits is not None else torch.zeros(0, network.plan.classes), task)
     return made
 
 
@@ -89,13 +103,17 @@ def report(answers: Answers, targets: Tensor, task: str, labels: Sequence[str],
 
 
 def router_report(answers: Answers, router: str, agreement: float | None = None) -> dict[str, Any]:
-    """load: share of the reached rows per branch. entropy: mean of a row's choice, 0..1. dead: branches under 1 %."""
+    """load: share of the reached rows per branch. entropy: mean of a row's choice, 0..1. dead: branches under 1 %.
+
+    agreement: share of training rows whose noisy route is the one without noise.
+    """
     called = answers.called[router]
     reached = called.any(1)
     load = called[reached].mean(0) if reached.any() else np.zeros(called.shape[1])
     result: dict[str, Any] = {
         "load": {name: float(share) for name, share in zip(answers.branches[router], load, strict=True)},
         "rows": int(reached.sum()), "agreement": agreement, "entropy": None,
+        "dead": [name for name, share in zip(answers.branches[router], load, strict=True) if share < DEAD_SHARE],
     }
     if router in answers.probabilities and reached.any():
         p = answers.probabilities[router][reached].astype(np.float64)
@@ -106,7 +124,7 @@ def router_report(answers: Answers, router: str, agreement: float | None = None)
 
 def exit_report(answers: Answers, right: np.ndarray | None) -> list[dict[str, Any]]:
     """Per exit that answered, and the last answer: layers run, share of rows, accuracy there."""
-    found = []
+    found: list[dict[str, Any]] = []
     if not answers.exit_names or not len(answers.exits):
         return found
     for place, name in [*enumerate(answers.exit_names), (-1, "answer")]:
@@ -121,14 +139,14 @@ def exit_report(answers: Answers, right: np.ndarray | None) -> list[dict[str, An
 
 def _right(outputs: np.ndarray, targets: Tensor, task: str) -> np.ndarray | None:
     truth = targets.numpy()
-    if task == "single":
-        return outputs.argmax(1) == truth
-    if task == "multi":
-        return ((outputs >= 0.5) == (truth > 0.5)).all(1)
-    return None
+    if task == "regression":
+        return None
+    right: np.ndarray = outputs.argmax(1) == truth if task == "single" else ((outputs >= 0.5) == (truth > 0.5)).all(1)
+    return right
 
 
-def _note_routes(made: Answers, outcome: Outcome, rows: np.ndarray) -> None:
+def note_routes(made: Answers, outcome: Outcome, rows: np.ndarray) -> None:
+    """Write down what one batch did: layers, branches, probabilities, exits."""
     record = outcome.record
     if record.layers is not None:
         made.layers[rows] = record.layers.cpu().numpy()

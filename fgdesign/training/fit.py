@@ -5,7 +5,9 @@ All work on values computed once; no pass through a graph is made here. Knows no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,13 +46,13 @@ def fit_linear(features: Tensor, targets: Tensor, outputs: int, loss: RowLoss, v
 
 def minimise(total: Callable[[], Tensor], parameters: Sequence[Tensor], steps: int = 60) -> None:
     """Full-batch L-BFGS with a strong Wolfe line search, in place."""
-    solver = torch.optim.LBFGS(parameters, max_iter=steps, history_size=10, line_search_fn="strong_wolfe",
+    solver: Any = torch.optim.LBFGS(parameters, max_iter=steps, history_size=10, line_search_fn="strong_wolfe",
                                tolerance_grad=1e-5, tolerance_change=1e-7)
 
     def closure() -> Tensor:
         solver.zero_grad()
         value = total()
-        value.backward()
+        torch.autograd.backward(value)
         return value
 
     solver.step(closure)
@@ -61,7 +63,7 @@ def fit_temperature(logits: Tensor, targets: Tensor, loss: RowLoss) -> float:
     log_t = torch.zeros((), requires_grad=True)
     minimise(lambda: loss(logits / log_t.exp(), targets).mean() + 1e-4 * log_t.square(), [log_t])
     value = float(log_t.detach().exp())
-    return min(max(value, 0.05), 20.0) if value == value else 1.0
+    return min(max(value, 0.05), 20.0) if math.isfinite(value) else 1.0
 
 
 def fit_weights(opinions: Sequence[Tensor], targets: Tensor, loss: RowLoss, start: Tensor) -> Tensor:
@@ -74,8 +76,9 @@ def fit_weights(opinions: Sequence[Tensor], targets: Tensor, loss: RowLoss, star
         return loss(mixed, targets).mean() + 1e-4 * raw.square().sum()
 
     minimise(total, [raw])
-    fitted = raw.detach().exp()
-    return fitted.clamp(max=20.0) if bool(torch.isfinite(fitted).all()) else start
+    fitted = raw.detach().exp().clamp(max=20.0)
+    before, after = (float(loss(torch.einsum("i,inc->nc", w, stack), targets).mean()) for w in (start, fitted))
+    return fitted if after < before else start
 
 
 def pick_threshold(sure: Tensor, right: Tensor, last_right: Tensor, tolerance: float) -> float:

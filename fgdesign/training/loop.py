@@ -13,9 +13,10 @@ the same bits. Knows nothing of files but for the checkpoint folder it is given.
 from __future__ import annotations
 
 import math
+import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,13 @@ import torch
 from torch import Tensor, nn
 
 from fgdesign.data.encode import buckets
-from fgdesign.errors import DeviceError
 from fgdesign.model.blocks.heads import Head
-from fgdesign.model.device import fast_dtype, out_of_memory_advice, precision
-from fgdesign.model.network import FunctionGraph
+from fgdesign.model.device import fast_dtype, precision
+from fgdesign.model.flows import column_texts
+from fgdesign.model.network import FunctionGraph, Outcome
 from fgdesign.training import checkpoint
-from fgdesign.training.calibrate import Opinions, calibrate, logit_ports
-from fgdesign.training.evaluate import as_outputs
+from fgdesign.training.calibrate import Opinions, calibrate, exit_shares, logit_ports, pick_thresholds
+from fgdesign.training.evaluate import Answers, as_outputs, no_answers, note_routes, router_report
 from fgdesign.training.fit import fit_linear
 from fgdesign.training.losses import Objective
 from fgdesign.training.metrics import evaluate as measure
@@ -39,7 +40,8 @@ from fgdesign.training.rows import Rows, collect
 from fgdesign.training.settings import Settings
 
 MOST_FIT_ROWS = 100_000
-LOG_SECONDS = 0.3
+LOGGED_STEPS = 400  # lines per stage at most
+UNDEFINED = -2.0  # the score of an undefined metric: below every other
 Log = Callable[[dict[str, Any]], None]
 
 
@@ -49,18 +51,26 @@ class Stopped(Exception):
 
 @dataclass
 class Stage:
-    """One part of training. known: static ports held by the rows. names: parameters that learn."""
+    """One part of training. known: static ports held by the rows. names: parameters that learn.
+
+    work: of all its steps, in any unit that stages share.
+    """
 
     name: str
     known: tuple[str, ...]
     names: tuple[str, ...]
     epochs: int
     batch_size: int
+    work: float = 1.0
 
 
 @dataclass
 class Run:
-    """All that the loop moves. best: the winner's tensors and its score; agreement: of routers, in training."""
+    """All that the loop moves.
+
+    log_size: how long the log is, kept with each checkpoint. best: the winner's tensors; best_score: its main
+    metric, ties decided by its loss. agreement: of routers, in training. epochs: begun, by stage.
+    """
 
     network: FunctionGraph
     objective: Objective
@@ -72,19 +82,18 @@ class Run:
     log: Log
     should_stop: Callable[[], bool] = lambda: False
     folder: Path | None = None
+    log_size: Callable[[], int] = lambda: 0
     best: dict[str, Tensor] = field(default_factory=dict)
-    best_score: float = -math.inf
+    best_score: tuple[float, float] = (UNDEFINED, 0.0)
     best_at: dict[str, Any] = field(default_factory=dict)
     agreement: dict[str, float] = field(default_factory=dict)
-    done_steps: int = 0
-    all_steps: int = 0
+    epochs: dict[str, int] = field(default_factory=dict)
     saved: float = field(default_factory=time.monotonic)
 
 
 def fit(run: Run, stages: list[Stage], resumed: checkpoint.Snapshot | None = None) -> None:
     """Run the stages and leave the best tensors in the network. Raises Stopped when asked to, best kept."""
-    run.all_steps = sum(stage.epochs * steps_per_epoch(len(run.train), stage.batch_size) for stage in stages)
-    position = resumed.state["position"] if resumed else None
+    first = resumed.state["position"]["stage"] if resumed else 0
     try:
         if resumed:
             _restore(run, resumed)
@@ -92,11 +101,10 @@ def fit(run: Run, stages: list[Stage], resumed: checkpoint.Snapshot | None = Non
             fit_words(run)
             fit_heads(run, stages[0].known if stages else ())
             validate(run, stages[0].known if stages else (), {"stage": "probe", "epoch": 0, "step": 0})
-        for number, stage in enumerate(stages):
-            if position and number < position["stage"]:
-                continue
-            here = position if position and number == position["stage"] else None
-            run_stage(run, number, stage, here, resumed if here else None)
+            if run.should_stop():
+                raise Stopped
+        for number in range(first, len(stages)):
+            run_stage(run, stages, number, resumed if number == first else None)
     finally:
         if run.best:
             run.network.load_state_dict(run.best, strict=False)
@@ -106,38 +114,46 @@ def fit_words(run: Run) -> None:
     """Fit each word function on the training rows it will see."""
     for node, module in run.network.lexicals().items():
         run.log({"kind": "note", "message": f"Fitting the word function '{node}'."})
-        second = run.train.inputs.texts_b
-        texts = run.train.inputs.texts if second is None else [
-            f"{a} {b}" for a, b in zip(run.train.inputs.texts, second, strict=True)]
+        column = run.network.plan.text_column(node)
+        texts = column_texts(column, run.train.inputs.texts, run.train.inputs.texts_b)
         module.fit(texts, run.train.targets.numpy())
         module.to(run.device)
 
 
 def fit_heads(run: Run, known: tuple[str, ...]) -> list[str]:
     """Fit linear heads by L-BFGS on what they read at the start. Returns the nodes that were fitted."""
-    network, found = run.network, run.network.plan.found
-    nodes = []
-    for node in network.nodes_of_role("head"):
-        module, source = network.module_of(node), network.plan.graph.into(node, "in")[0].source
-        if isinstance(module, Head) and isinstance(module.hidden, nn.Identity) and module.out.weight.requires_grad:
-            if not found.gates[source] and (not network.needed((source,), known, True).runs_backbone):
-                nodes.append((node, module, source))
+    network = run.network
+    nodes = closed_form_heads(network, known)
     if not nodes:
         return []
     run.log({"kind": "note", "message": "Fitting the heads in closed form."})
-    ports = tuple(dict.fromkeys(source for _, _, source in nodes))
-    train = collect(network, run.train.inputs, run.device, ports, known=known)
+    sources = {node: network.plan.graph.into(node, "in")[0].source for node in nodes}
+    ports = tuple(dict.fromkeys(sources.values()))
+    some = np.random.default_rng(run.settings.seed).permutation(len(run.train))[:MOST_FIT_ROWS]
+    train = collect(network, run.train.inputs, run.device, ports, known=known, only=np.sort(some))
     valid = collect(network, run.valid.inputs, run.device, ports, known=known)
-    for _, module, source in nodes:
-        _fit_head(run, module, train[source], valid[source])
-    return [node for node, _, _ in nodes]
+    for node, source in sources.items():
+        module = network.module_of(node)
+        if isinstance(module, Head) and source in train:
+            _fit_head(run, module, train[source], valid.get(source, train[source][:0]))
+    return nodes
+
+
+def closed_form_heads(network: FunctionGraph, known: Sequence[str]) -> list[str]:
+    """Linear heads that learn, whose input is no open branch of a learned router and needs no pretrained layer."""
+    found = []
+    for node in network.nodes_of_role("head"):
+        module, source = network.module_of(node), network.plan.graph.into(node, "in")[0].source
+        if not isinstance(module, Head) or not isinstance(module.hidden, nn.Identity):
+            continue
+        open_gates, learns = network.plan.found.gates[source], module.out.weight.requires_grad
+        if learns and not open_gates and not network.needed((source,), known, True).runs_backbone:
+            found.append(node)
+    return found
 
 
 def _fit_head(run: Run, module: Head, train: Tensor, valid: Tensor) -> None:
     rows, others = (~t.isnan().any(1) for t in (train, valid))
-    if len(rows) > MOST_FIT_ROWS:
-        rows &= torch.rand(len(rows), generator=torch.Generator().manual_seed(run.settings.seed)) < \
-            MOST_FIT_ROWS / len(rows)
     if int(rows.sum()) < 2:
         return
     if not bool(others.any()):
@@ -154,48 +170,52 @@ def _fit_head(run: Run, module: Head, train: Tensor, valid: Tensor) -> None:
         module.out.bias.copy_(bias)
 
 
-def run_stage(run: Run, number: int, stage: Stage, position: dict[str, Any] | None,
-              resumed: checkpoint.Snapshot | None) -> None:
-    """Train the stage's parameters for its epochs; stop early when validation no longer improves."""
-    if not stage.epochs:
-        return
-    network, settings = run.network, run.settings
-    parameters = dict(network.named_parameters())
-    groups = _groups(run, stage, parameters)
-    optimiser = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=run.device.type == "cuda")
-    if resumed:
-        checkpoint.restore_optimiser(optimiser, resumed.group("optimiser"))
+def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoint.Snapshot | None) -> None:
+    """Train one stage's parameters for its epochs; stop early when validation no longer improves."""
+    stage, settings = stages[number], run.settings
     per_epoch = steps_per_epoch(len(run.train), stage.batch_size)
     total = stage.epochs * per_epoch
-    step = position["step"] if position else 0
-    stale = position["stale"] if position else 0
-    run.done_steps = position["done_steps"] if position else run.done_steps
+    if not total:
+        return
+    optimiser = torch.optim.AdamW(_groups(run, stage, dict(run.network.named_parameters())),
+                                  weight_decay=settings.weight_decay, fused=run.device.type == "cuda")
     scaler = torch.amp.GradScaler(run.device.type, enabled=fast_dtype(run.device) == torch.float16)
-    logged, losses = time.monotonic(), []
-    every = max(1, math.ceil(per_epoch / settings.validations))
-    network.train()
-    for step, epoch, rows in _batches(run, stage, number, step, total, per_epoch):
+    at: dict[str, Any] = {"step": 0, "stale": 0, "losses": []}
+    if resumed:
+        at = resumed.state["position"]
+        checkpoint.restore_optimiser(optimiser, resumed.group("optimiser"))
+        scaler.load_state_dict(resumed.state["scaler"])
+    stale, losses = at["stale"], list(at["losses"])
+    log_every, check_every = max(1, total // LOGGED_STEPS), math.ceil(per_epoch / settings.validations)
+    earlier = sum(other.epochs * steps_per_epoch(len(run.train), other.batch_size) for other in stages[:number])
+    run.network.train()
+    for step, epoch, rows in _batches(run, stage, number, at["step"], total, per_epoch):
+        if stale >= settings.patience:
+            run.log({"kind": "note", "message": f"Stage {stage.name} ended early: no gain in {stale} validations."})
+            break
         torch.manual_seed(hash((settings.seed, number, step)) & 0x7FFFFFFF)
         for group in optimiser.param_groups:
             group["lr"] = group["base"] * rate_factor(step / total, settings.warm_up)
         losses.append(_step(run, stage, rows, optimiser, scaler))
-        run.done_steps += 1
-        if time.monotonic() - logged > LOG_SECONDS or step + 1 == total:
-            where = {"stage": stage.name, "epoch": epoch, "step": step + 1, "of": total}
-            run.log({"kind": "step", **where, "loss": float(np.mean([float(x) for x in losses])),
-                     "lr": optimiser.param_groups[0]["lr"], "progress": run.done_steps / max(1, run.all_steps)})
-            logged, losses = time.monotonic(), []
-        if (step + 1) % every == 0 or step + 1 == total:
-            where = {"stage": stage.name, "epoch": epoch, "step": step + 1}
+        run.epochs[stage.name] = epoch + 1
+        where, last = {"stage": stage.name, "epoch": epoch, "step": step + 1}, step + 1 == total
+        if (step + 1) % log_every == 0 or last:
+            run.log({"kind": "step", **where, "of": total, "loss": float(np.mean([float(x) for x in losses])),
+                     "lr": optimiser.param_groups[0]["lr"], "progress": _progress(stages, number, (step + 1) / total)})
+            losses = []
+        if (step + 1) % check_every == 0 or last:
             stale = 0 if validate(run, stage.known, where) else stale + 1
-        here = {"stage": number, "name": stage.name, "step": step + 1, "stale": stale, "done_steps": run.done_steps}
-        _maybe_save(run, optimiser, here)
-        if run.should_stop():
+        stopping = run.should_stop()
+        position = {"stage": number, "step": step + 1, "stale": stale, "losses": [float(x) for x in losses]}
+        _maybe_save(run, optimiser, scaler, position, earlier + step + 1, now=stopping)
+        if stopping:
             raise Stopped
-        if stale >= settings.patience:
-            run.log({"kind": "note", "message": f"Stage {stage.name} ended early: no gain in {stale} validations."})
-            break
-    run.all_steps -= max(0, total - step - 1)
+
+
+def _progress(stages: Sequence[Stage], number: int, share: float) -> float:
+    """How much of the work of all stages is done, 0..1, when `share` of this one is."""
+    done = sum(stage.work for stage in stages[:number]) + share * stages[number].work
+    return done / max(1e-9, sum(stage.work for stage in stages))
 
 
 def _batches(run: Run, stage: Stage, number: int, first: int, total: int,
@@ -216,24 +236,21 @@ def _step(run: Run, stage: Stage, rows: np.ndarray, optimiser: torch.optim.Optim
     """One forward, backward and update. Returns the loss."""
     network, ports = run.network, run.objective.ports
     needed = network.needed(ports, stage.known, open_exits=True)
-    try:
-        batch = run.train.inputs.batch(rows, run.device, given=needed.given, tokens=needed.reads_tokens)
-        places = torch.from_numpy(rows)
-        targets = run.train.targets[places].to(run.device, non_blocking=True)
-        taught = {router: lesson[places].to(run.device) for router, lesson in run.train.taught.items()}
-        with precision(run.device, fast_dtype(run.device)):
-            outcome = network(batch, wanted=ports, open_exits=True)
-        loss = run.objective(outcome, targets, taught)
-        optimiser.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
-        if run.settings.clip:
-            scaler.unscale_(optimiser)
-            learned = [p for group in optimiser.param_groups for p in group["params"]]
-            torch.nn.utils.clip_grad_norm_(learned, run.settings.clip)
-        scaler.step(optimiser)
-        scaler.update()
-    except torch.OutOfMemoryError:
-        raise DeviceError(out_of_memory_advice(len(rows), run.device)) from None
+    batch = run.train.inputs.batch(rows, run.device, given=needed.given, tokens=needed.reads_tokens)
+    places = torch.from_numpy(rows)
+    targets = run.train.targets[places].to(run.device, non_blocking=True)
+    taught = {router: lesson[places].to(run.device) for router, lesson in run.train.taught.items()}
+    with precision(run.device, fast_dtype(run.device)):
+        outcome = network(batch, wanted=ports, open_exits=True)
+    loss = run.objective(outcome, targets, taught)
+    optimiser.zero_grad(set_to_none=True)
+    torch.autograd.backward(scaler.scale(loss))
+    if run.settings.clip:
+        scaler.unscale_(optimiser)
+        learned = [p for group in optimiser.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(learned, run.settings.clip)
+    scaler.step(optimiser)
+    scaler.update()
     for router, (_, choice) in outcome.record.choices.items():
         before = run.agreement.get(router, float(choice.agreement))
         run.agreement[router] = 0.95 * before + 0.05 * float(choice.agreement)
@@ -242,29 +259,45 @@ def _step(run: Run, stage: Stage, rows: np.ndarray, optimiser: torch.optim.Optim
 
 def validate(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
     """Measure on the validation rows, exits open; keep the tensors if it is the best so far. Returns whether it is."""
-    opinions = validation_opinions(run, known)
-    outputs = as_outputs(opinions.answer, run.network.plan.task)
-    metrics = measure(run.network.plan.task, outputs, run.valid.targets.numpy(), run.labels)
-    name, higher = main_metric(run.network.plan.task)
-    score = metrics[name] if metrics[name] is not None else -math.inf
-    score = score if higher or score == -math.inf else -score
-    better = score > run.best_score
+    network, targets = run.network, run.valid.targets
+    routes = no_answers(network, len(run.valid))
+    opinions = validation_opinions(run, known, routes)
+    pick_thresholds(network, opinions, targets)
+    task = network.plan.task
+    metrics = measure(task, as_outputs(opinions.answer, task), targets.numpy(), run.labels)
+    score = _score(task, metrics)
+    better = not run.best or score > run.best_score
     if better:
         run.best_score, run.best_at = score, where
-        run.best = {n: t.detach().cpu().clone() for n, t in learned_state(run.network).items()}
+        run.best = {n: t.detach().cpu().clone() for n, t in learned_state(network).items()}
     shown = {key: value for key, value in metrics.items() if isinstance(value, float | int)}
+    routers = {name: router_report(routes, name, run.agreement.get(name)) for name in routes.called}
     run.log({"kind": "valid", **where, "metrics": shown, "best": better,
-             "routers": {router: {"agreement": share} for router, share in run.agreement.items()}})
+             "routers": {name: told for name, told in routers.items() if told["rows"]},
+             "exits": exit_shares(network, opinions, targets)})
     return better
 
 
-def validation_opinions(run: Run, known: tuple[str, ...]) -> Opinions:
-    """Logits of the validation rows, freshly calibrated."""
-    values = collect(run.network, run.valid.inputs, run.device, logit_ports(run.network), known=known)
+def _score(task: str, metrics: dict[str, Any]) -> tuple[float, float]:
+    """The main metric, and what decides between equals: the loss. Higher is better."""
+    name, higher = main_metric(task)
+    value, loss = metrics[name], metrics["rmse" if task == "regression" else "log_loss"]
+    main = UNDEFINED if value is None else value if higher else -value
+    return main, -sys.float_info.max if loss is None else -loss
+
+
+def validation_opinions(run: Run, known: tuple[str, ...], routes: Answers | None = None) -> Opinions:
+    """Logits of the validation rows, freshly calibrated; routes taken on the way are noted in `routes`."""
+    plain = replace(run.objective, class_weights=None, smoothing=0.0)  # as likely as the rows are, not as weighted
+
+    def see(outcome: Outcome, rows: np.ndarray) -> None:
+        if routes:
+            note_routes(routes, outcome, rows)
 
     def loss(logits: Tensor, targets: Tensor) -> Tensor:
-        return run.objective.per_row(logits.to(run.device), targets.to(run.device)).cpu()
+        return plain.per_row(logits.to(run.device), targets.to(run.device)).cpu()
 
+    values = collect(run.network, run.valid.inputs, run.device, logit_ports(run.network), known=known, see=see)
     return calibrate(run.network, values, run.valid.targets, loss)
 
 
@@ -300,24 +333,29 @@ def _groups(run: Run, stage: Stage, parameters: dict[str, nn.Parameter]) -> list
     return [{"params": members, "lr": value, "base": value} for value, members in sorted(groups.items())]
 
 
-def _maybe_save(run: Run, optimiser: torch.optim.Optimizer, position: dict[str, Any]) -> None:
-    if run.folder is None or time.monotonic() - run.saved < run.settings.checkpoint_seconds:
+def _maybe_save(run: Run, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, position: dict[str, Any],
+                number: int, *, now: bool) -> None:
+    if run.folder is None or not (now or time.monotonic() - run.saved >= run.settings.checkpoint_seconds):
         return
     snapshot = checkpoint.Snapshot()
     snapshot.put("model", learned_state(run.network))
     snapshot.put("best", run.best)
     snapshot.put("optimiser", checkpoint.optimiser_tensors(optimiser))
-    snapshot.state = {"position": position, "best_score": run.best_score, "best_at": run.best_at,
-                      "agreement": run.agreement, "settings": run.settings.as_dict()}
-    checkpoint.save(run.folder, position["done_steps"], snapshot)
+    snapshot.state = {"position": position, "log_size": run.log_size(), "scaler": scaler.state_dict(),
+                      "best_score": run.best_score, "best_at": run.best_at, "agreement": run.agreement,
+                      "epochs": run.epochs}
+    checkpoint.save(run.folder, number, snapshot)
     run.saved = time.monotonic()
 
 
 def _restore(run: Run, snapshot: checkpoint.Snapshot) -> None:
-    fit_words(run)
-    run.network.load_state_dict(snapshot.group("model"), strict=False)
-    for module in run.network.lexicals().values():
+    model, network = snapshot.group("model"), run.network
+    for node, module in network.lexicals().items():  # fitted buffers have sizes of their own
+        for name, _ in module.named_buffers():
+            setattr(module, name, model[f"modules_by_key.{network.keys[node]}.{name}"].to(run.device))
         module.forget()
+    network.load_state_dict(model, strict=False)
     run.best = snapshot.group("best")
-    run.best_score, run.best_at = snapshot.state["best_score"], snapshot.state["best_at"]
-    run.agreement = snapshot.state["agreement"]
+    main, loss = snapshot.state["best_score"]
+    run.best_score, run.best_at = (main, loss), snapshot.state["best_at"]
+    run.agreement, run.epochs = snapshot.state["agreement"], snapshot.state["epochs"]

@@ -51,9 +51,13 @@ class Objective:
         return tuple(f"{head.node}.out" for head in self.heads)
 
     def __call__(self, outcome: Outcome, targets: Tensor, taught: dict[str, Tensor]) -> Tensor:
-        """The loss of a batch. targets: (B,) int64, (B, C) or (B,) float. taught: per router (B,) branch, -1 unknown."""
+        """The loss of a batch.
+
+        Args: targets: (B,) int64, (B, C) float or (B,) float. taught: per router (B,) branches, -1 unknown.
+        """
         size = len(targets)
-        final = [outcome.flows[f"{h.node}.out"] for h in self.heads if h.exit is None and f"{h.node}.out" in outcome.flows]
+        last = [f"{head.node}.out" for head in self.heads if head.exit is None]
+        final = [outcome.flows[port] for port in last if port in outcome.flows]
         total = targets.new_zeros((), dtype=torch.float32)
         for head in self.heads:
             flow = outcome.flows.get(f"{head.node}.out")

@@ -5,7 +5,7 @@ Knows nothing of files or optimisers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,28 +34,38 @@ class Rows:
 
 def outcomes(network: FunctionGraph, inputs: Inputs, device: torch.device, *, wanted: Sequence[str] = (),
              known: Sequence[str] = (), open_exits: bool = False, count_layers: bool = False,
-             batch_rows: int = EVALUATION_ROWS) -> Iterator[tuple[np.ndarray, Outcome]]:
+             batch_rows: int = EVALUATION_ROWS, only: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, Outcome]]:
     """Run all rows in evaluation mode, batches of like length; yields the rows (n,) and what came of them.
 
-    Args: known: static ports that `inputs` holds; those that are needed are read, not computed.
+    Args: known: static ports that `inputs` holds; those that are needed are read, not computed. only: the rows
+        to run, all where None.
     """
+    lengths = inputs.lengths if only is None else inputs.lengths[only]
     was_training = network.training
     network.eval()
     needed = network.needed(wanted, known, open_exits)
     try:
-        for rows in buckets(inputs.lengths, batch_rows, seed=0, epoch=0, shuffle=False):
+        for places in buckets(lengths, batch_rows, seed=0, epoch=0, shuffle=False):
+            rows = places if only is None else only[places]
             batch = inputs.batch(rows, device, given=needed.given, tokens=needed.reads_tokens)
             with torch.inference_mode(), precision(device, fast_dtype(device)):
-                yield rows, network(batch, wanted=wanted, open_exits=open_exits, count_layers=count_layers)
+                outcome = network(batch, wanted=wanted, open_exits=open_exits, count_layers=count_layers)
+            yield rows, outcome
     finally:
         network.train(was_training)
 
 
 def collect(network: FunctionGraph, inputs: Inputs, device: torch.device, ports: Sequence[str], *,
-            known: Sequence[str] = ()) -> dict[str, Tensor]:
-    """Values of some vector or logits ports for all rows, exits open: (N, D) float32, NaN where a row has none."""
+            known: Sequence[str] = (), only: np.ndarray | None = None,
+            see: Callable[[Outcome, np.ndarray], None] | None = None) -> dict[str, Tensor]:
+    """Values of some vector or logits ports, exits open: (N, D) float32, NaN where a row has none or was not run.
+
+    Args: only: as in `outcomes`. see: is shown every outcome and its rows.
+    """
     found: dict[str, Tensor] = {}
-    for rows, outcome in outcomes(network, inputs, device, wanted=ports, known=known, open_exits=True):
+    for rows, outcome in outcomes(network, inputs, device, wanted=ports, known=known, open_exits=True, only=only):
+        if see:
+            see(outcome, rows)
         for port, flow in outcome.flows.items():
             value = flow.value.float().cpu()
             if port not in found:

@@ -37,13 +37,19 @@ class Settings:
     def __post_init__(self) -> None:
         for name, low, high in RANGES:
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-                raise InputError(f"Setting {name} is {value!r}; it lies between {low:g} and {high:g}.")
+            kind, kinds = ("whole number", int) if name in WHOLE else ("number", int | float)
+            if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+                raise InputError(f"Setting {name} is {value!r}; it is a {kind} between {low:g} and {high:g}.")
+        if not isinstance(self.class_weights, bool):
+            raise InputError(f"Setting class_weights is {self.class_weights!r}; it is true or false.")
+        if not isinstance(self.device, str):
+            raise InputError(f"Setting device is {self.device!r}; it is auto, cpu, cuda or mps.")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
+WHOLE = ("epochs", "warm_epochs", "batch_size", "validations", "patience", "seed")
 RANGES = (
     ("epochs", -1, 1000), ("warm_epochs", 0, 1000), ("batch_size", 1, 4096), ("layer_rate", 0, 1), ("rate", 0, 1),
     ("warm_rate", 0, 1), ("weight_decay", 0, 1), ("warm_up", 0, 1), ("clip", 0, 1e6), ("label_smoothing", 0, 0.9),

@@ -6,19 +6,21 @@ Pure functions of a network and its settings.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fgdesign.graph.infer import infer
 from fgdesign.model.build import Plan
 from fgdesign.model.network import PRETRAINED, FunctionGraph
 from fgdesign.training.calibrate import logit_ports
-from fgdesign.training.loop import Stage, steps_per_epoch
+from fgdesign.training.loop import Stage, closed_form_heads, steps_per_epoch
 from fgdesign.training.losses import Objective
 from fgdesign.training.settings import Settings
 
 WARM_ROWS = 64
 WARM_STEPS = 400
 MOST_WARM_EPOCHS = 40
+STEP_WORK = 5e8  # multiply-adds that take as long as what every step costs whatever it computes
 
 
 def frontier_before_tuning(what: Plan) -> tuple[str, ...]:
@@ -27,8 +29,8 @@ def frontier_before_tuning(what: Plan) -> tuple[str, ...]:
     return infer(what.graph.with_nodes(nodes), what.classes).frontier
 
 
-def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, rows: int) -> list[Stage]:
-    """The stages in order; none for a graph of word functions alone."""
+def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, rows: int, tokens: float) -> list[Stage]:
+    """The stages in order; none for a graph of word functions alone. tokens: mean of a row."""
     learned = tuple(name for name, parameter in network.named_parameters() if parameter.requires_grad)
     if not goal.heads or not learned:
         return []
@@ -40,13 +42,24 @@ def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, row
     stages = []
     if upper and not early.runs_backbone:
         epochs = _warm_epochs(settings, rows, last=not tuned)
-        if not _beyond_heads(network, upper):
-            epochs = 0  # the heads are fitted in closed form; nothing else learns here
+        fitted = {network.keys[node] for node in closed_form_heads(network, early.given)}
+        if all(name.split(".")[1] in fitted for name in upper):
+            epochs = 0  # these heads are fitted in closed form; nothing else learns here
         stages.append(Stage("warm", early.given, upper, epochs, max(WARM_ROWS, settings.batch_size)))
     if tuned or not stages:
         epochs = settings.epochs if settings.epochs >= 0 else (3 if rows < 5000 else 2)
         stages.append(Stage("tune", drawn.given, learned, epochs, settings.batch_size))
+    for stage in stages:
+        steps = stage.epochs * steps_per_epoch(rows, stage.batch_size)
+        row = 3 * work_per_row(network, goal.ports, stage.known, tokens)  # forwards, and twice that backwards
+        stage.work = stage.epochs * rows * row + steps * STEP_WORK
     return stages
+
+
+def work_per_row(network: FunctionGraph, wanted: Sequence[str], known: Sequence[str], tokens: float) -> float:
+    """Multiply-adds that compute some ports for one row of so many tokens, when others are known."""
+    costs = [network.plan.found.costs[step.node] for step in network.needed(wanted, known, open_exits=True).steps]
+    return sum(cost.macs_per_token * tokens + cost.macs_per_text for cost in costs)
 
 
 def _warm_epochs(settings: Settings, rows: int, *, last: bool) -> int:
@@ -54,10 +67,3 @@ def _warm_epochs(settings: Settings, rows: int, *, last: bool) -> int:
         return settings.epochs
     enough = math.ceil(WARM_STEPS / steps_per_epoch(rows, WARM_ROWS))
     return min(MOST_WARM_EPOCHS, max(settings.warm_epochs, enough)) if settings.warm_epochs else 0
-
-
-def _beyond_heads(network: FunctionGraph, names: tuple[str, ...]) -> bool:
-    """True where something learns that the closed-form fit of linear heads does not reach."""
-    heads = {network.keys[node] for node in network.nodes_of_role("head")
-             if "hidden" not in network.plan.graph.node(node).params}
-    return any(name.split(".")[1] not in heads for name in names)

@@ -15,7 +15,7 @@ from typing import Any
 import pyvis
 import streamlit as st
 
-from fgdesign.views.canvas import palette
+from fgdesign.views.canvas import palette, slim
 
 PARTS = ("route", "paint", "edits", "chrome", "pointer", "keys", "view")
 READY = "dispatchEvent(new Event('fg-canvas'));\nexport default function () {}\n"
@@ -23,7 +23,7 @@ VIS = Path(pyvis.__file__).parent / "templates" / "lib" / "vis-9.1.2" / "vis-net
 
 
 def canvas_code() -> str:
-    """The drawing code: a script that leaves `globalThis.fgCanvas` = {Canvas, endPoint, css}. Needs vis-network before it."""
+    """The drawing code, which needs vis-network and leaves `fgCanvas` = {Canvas, endPoint, css}."""
     here = files("fgdesign.ui")
     parts = [here.joinpath(f"canvas_{part}.js").read_text("utf-8") for part in PARTS]
     catalogue = json.dumps(palette()).replace("<", "\\u003c")
@@ -43,12 +43,20 @@ def styles() -> str:
 
 _loader = st.components.v2.component("fg_canvas_library", js=library() + READY)
 _editor = st.components.v2.component(
-    "fg_canvas", html="<div class='fg-host'></div>\n", js=files("fgdesign.ui").joinpath("canvas.js").read_text("utf-8")
+    "fg_canvas",
+    html="<div class='fg-host'></div>\n",
+    js=files("fgdesign.ui").joinpath("canvas.js").read_text("utf-8"),
 )
 
 
-def show(data: dict[str, Any], *, key: str, height: int | str = 560, editable: bool = False,
-         on_ops: Callable[[dict[str, Any]], None] | None = None) -> list[str]:
+def show(
+    data: dict[str, Any],
+    *,
+    key: str,
+    height: int | str = 560,
+    editable: bool = False,
+    on_ops: Callable[[dict[str, Any]], None] | None = None,
+) -> list[str]:
     """Draw a graph.
 
     Args:
@@ -59,14 +67,18 @@ def show(data: dict[str, Any], *, key: str, height: int | str = 560, editable: b
         on_ops: called with each batch of edits, {"sid": text, "ops": [...]}, before the script runs again.
     Returns: the ids selected in a canvas that is not editable.
     """
+
     def received() -> None:
         batch = st.session_state[key].get("ops")
         if on_ops is not None and batch:
             on_ops(batch)
 
     result = _editor(
-        key=key, data={**data, "height": height, "editable": editable}, default={"selected": []},
-        on_ops_change=received, on_selected_change=_nothing,
+        key=key,
+        data={**slim(data), "height": height, "editable": editable},
+        default={"selected": []},
+        on_ops_change=received,
+        on_selected_change=_nothing,
     )
     _loader(key=f"{key}_library", height=1)
     return list(result.selected or [])

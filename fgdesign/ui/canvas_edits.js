@@ -28,6 +28,17 @@ class Outbox {
   }
 }
 
+// What the server leaves out because it follows from the rest: see `slim` in views/canvas.py.
+function fullNode(node) {
+  const entry = CATALOGUE.find((item) => item.type === node.type);
+  const port = (given) => ({ types: [], ...(entry && entry.inputs.find((item) => item.name === given.name)), ...given });
+  return { label: node.id, w: 140, hue: entry ? entry.hue : '#B00020', ...node, inputs: node.inputs.map(port) };
+}
+
+function fullEdge(edge) {
+  return { id: `${edge.start}>${edge.end}`, from: edge.start.split('.')[0], to: edge.end.split('.')[0], ...edge };
+}
+
 function ancestors(edges, id) {
   const found = new Set([id]), queue = [id];
   while (queue.length) {

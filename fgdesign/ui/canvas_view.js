@@ -101,8 +101,8 @@ class Canvas {
   adopt() {
     const data = this.latest, first = !this.data, other = this.data && this.data.title !== data.title;
     this.data = data;
-    this.nodes = new Map(data.nodes.map((node) => [node.id, { ...node }]));
-    this.edges = new Map(data.edges.map((edge) => [edge.id, edge]));
+    this.nodes = new Map(data.nodes.map((node) => [node.id, fullNode(node)]));
+    this.edges = new Map(data.edges.map(fullEdge).map((edge) => [edge.id, edge]));
     this.selectedEdges = new Set(data.selected.edges);
     this.syncVis();
     this.net.selectNodes(data.selected.nodes.filter((id) => this.nodes.has(id)), false);

@@ -1,4 +1,7 @@
-"""The parts of the Data page: choosing a file, its columns and task, its pictures and rows. Knows nothing of training."""
+"""The parts of the Data page: choosing a file, its columns and task, its pictures and rows.
+
+Knows nothing of training.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,13 @@ GUESS = ""  # the option that leaves the choice to the program
 
 def choose() -> None:
     """Upload a file, or take one that is there."""
-    upload = st.file_uploader("Upload a table", type=TYPES, max_upload_size=200, key="upload",
-                              help="CSV, TSV, JSON lines, Parquet or Excel with a column of texts and one of labels.")
+    upload = st.file_uploader(
+        "Upload a table",
+        type=TYPES,
+        max_upload_size=200,
+        key="upload",
+        help="CSV, TSV, JSON lines, Parquet or Excel with a column of texts and one of labels.",
+    )
     if upload is not None and st.session_state.get(state.UPLOADED) != upload.file_id:
         _take(cast(IO[bytes], upload), upload.name)
         st.session_state[state.UPLOADED] = upload.file_id
@@ -31,8 +39,14 @@ def choose() -> None:
     st.caption("Samples and uploads")
     for file in files:
         here = current is not None and file.id == current.id
-        st.button(label(file.title), key=f"pick_{file.id}", type="primary" if here else "secondary", width="stretch",
-                  on_click=state.set_data, args=(file.id,))
+        st.button(
+            label(file.title),
+            key=f"pick_{file.id}",
+            type="primary" if here else "secondary",
+            width="stretch",
+            on_click=state.set_data,
+            args=(file.id,),
+        )
 
 
 def _take(stream: IO[bytes], name: str) -> None:
@@ -66,11 +80,24 @@ def read(file: library.DataFile) -> Dataset | None:
     for place, (key, title) in enumerate((("text", "Text"), ("text_b", "Second text"), ("label", "Label"))):
         chosen = getattr(here, key)
         options = [GUESS, *names]
-        columns[place].selectbox(title, options, index=options.index(chosen) if chosen in names else 0,
-                                 format_func=_option(getattr(guess, key)), key=f"column_{key}_{file.id}",
-                                 on_change=_choose_column, args=(key, file.id))
-    columns[3].selectbox("Predict", list(TASKS), index=list(TASKS).index(here.task), format_func=TASKS.__getitem__,
-                         key=f"column_task_{file.id}", on_change=_choose_column, args=("task", file.id))
+        columns[place].selectbox(
+            title,
+            options,
+            index=options.index(chosen) if chosen in names else 0,
+            format_func=_option(getattr(guess, key)),
+            key=f"column_{key}_{file.id}",
+            on_change=_choose_column,
+            args=(key, file.id),
+        )
+    columns[3].selectbox(
+        "Predict",
+        list(TASKS),
+        index=list(TASKS).index(here.task),
+        format_func=TASKS.__getitem__,
+        key=f"column_task_{file.id}",
+        on_change=_choose_column,
+        args=("task", file.id),
+    )
     try:
         found = library.dataset(file, **state.reading())
     except FgdesignError as error:
@@ -95,11 +122,16 @@ def _choose_column(key: str, file_id: str) -> None:
 def numbers(file: library.DataFile, found: Dataset) -> None:
     """Rows, labels, what was left out."""
     total = len(library.table(file))
-    for column, (name, value) in zip(st.columns(4), (
-        ("Rows", f"{len(found):,}"), ("Left out", f"{total - len(found):,}"),
-        ("Labels", f"{len(found.labels):,}" if found.labels else "a number"),
-        ("Columns", f"{found.frame.shape[1]:,}"),
-    ), strict=True):
+    for column, (name, value) in zip(
+        st.columns(4),
+        (
+            ("Rows", f"{len(found):,}"),
+            ("Left out", f"{total - len(found):,}"),
+            ("Labels", f"{len(found.labels):,}" if found.labels else "a number"),
+            ("Columns", f"{found.frame.shape[1]:,}"),
+        ),
+        strict=True,
+    ):
         column.metric(name, value.replace(",", "\u2009"))
 
 
@@ -109,7 +141,9 @@ def pictures(found: Dataset) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         if found.task.kind == "regression" and found.targets is not None:
-            parts.chart(figures.histogram(found.targets.tolist(), "Spread of the label", "label", dark=dark), "labels")
+            parts.chart(
+                figures.histogram(found.targets.tolist(), "Spread of the label", "label", dark=dark), "labels"
+            )
         else:
             parts.chart(figures.class_balance(label_names(found), dark=dark), "labels")
     with right:

@@ -11,7 +11,7 @@ from typing import Any
 import streamlit as st
 
 from fgdesign.graph.catalogue import CATALOGUE
-from fgdesign.graph.infer import infer, known_type, params_of, tuning_of
+from fgdesign.graph.infer import known_type, params_of, tuning_of
 from fgdesign.graph.spec import TASKS, Graph, Node
 from fgdesign.graph.types import NodeType, Param
 from fgdesign.ui.design_rules import rules_form
@@ -21,7 +21,9 @@ from fgdesign.views.numbers import percent, short
 
 Do = Callable[[dict[str, Any]], None]
 TUNING_HELP = {
-    "frozen": "keeps its weights", "lora": "learns a low-rank update", "adapter": "learns a bottleneck adapter",
+    "frozen": "keeps its weights",
+    "lora": "learns a low-rank update",
+    "adapter": "learns a bottleneck adapter",
     "full": "learns all its weights",
 }
 
@@ -39,16 +41,37 @@ def inspector(session: DesignSession, do: Do) -> None:
 def _graph_form(session: DesignSession, do: Do) -> None:
     graph = session.graph
     st.markdown("**Graph**")
-    _widget(st.text_input, "Name", graph.name, lambda value: do({"op": "settings", "name": value}), "graph|name",
-            max_chars=200)
-    _widget(st.selectbox, "Task", TASKS.index(graph.task), lambda value: do({"op": "settings", "task": value}),
-            "graph|task", options=TASKS, help="auto: what the data ask for.")
-    _widget(st.text_input, "Backbone", graph.backbone, lambda value: do({"op": "settings", "backbone": value}),
-            "graph|backbone", help="The default works without a network; else a folder or a Hugging Face id.")
+    _widget(
+        st.text_input,
+        "Name",
+        graph.name,
+        lambda value: do({"op": "settings", "name": value}),
+        "graph|name",
+        max_chars=200,
+    )
+    _widget(
+        st.selectbox,
+        "Task",
+        TASKS.index(graph.task),
+        lambda value: do({"op": "settings", "task": value}),
+        "graph|task",
+        options=TASKS,
+        help="auto: what the data ask for.",
+    )
+    _widget(
+        st.text_input,
+        "Backbone",
+        graph.backbone,
+        lambda value: do({"op": "settings", "backbone": value}),
+        "graph|backbone",
+        help="The default works without a network; else a folder or a Hugging Face id.",
+    )
     found = session.findings()
     if found.static:
-        st.caption(f"Hatched cards ({found.static}) are static: computed once for each text. "
-                   f"Kept: {_listed(found.frontier) or 'nothing'}.")
+        st.caption(
+            f"Hatched cards ({found.static}) are static: computed once for each text. "
+            f"Kept: {_listed(found.inferred.frontier) or 'nothing'}."
+        )
     with st.expander("Connect by names"):
         connect_form(graph, do)
 
@@ -58,40 +81,75 @@ def connect_form(graph: Graph, do: Do) -> None:
     types = list(CATALOGUE)
     kind = st.selectbox("Node", types, format_func=lambda name: CATALOGUE[name].title, key="form|add")
     st.button("Add", key="form|add_button", on_click=do, args=({"op": "add", "type": kind},), width="stretch")
-    outputs = [f"{n.id}.{port}" for n in graph.nodes if (e := known_type(n))
-               for port in e.output_names(e.with_defaults(n.params))]
+    outputs = [
+        f"{n.id}.{port}"
+        for n in graph.nodes
+        if (e := known_type(n))
+        for port in e.output_names(e.with_defaults(n.params))
+    ]
     inputs = [f"{n.id}.{port.name}" for n in graph.nodes if (e := known_type(n)) for port in e.inputs]
     start = st.selectbox("From", outputs, key="form|from")
     end = st.selectbox("To", inputs, key="form|to")
     ready = bool(start and end)
-    st.button("Connect", key="form|connect", disabled=not ready, on_click=do, width="stretch",
-              args=({"op": "connect", "start": start, "end": end},))
+    st.button(
+        "Connect",
+        key="form|connect",
+        disabled=not ready,
+        on_click=do,
+        width="stretch",
+        args=({"op": "connect", "start": start, "end": end},),
+    )
 
 
 def _several_form(session: DesignSession, do: Do) -> None:
     nodes = list(session.nodes)
     st.markdown(f"**{len(nodes)} nodes**")
     entries = [known_type(session.graph.node(name)) for name in nodes]
-    common = [word for word in ("frozen", "lora", "adapter", "full") if all(e and word in e.tunings for e in entries)]
+    common = [
+        word
+        for word in ("frozen", "lora", "adapter", "full")
+        if all(e and word in e.tunings for e in entries)
+    ]
     if common:
-        _widget(st.segmented_control, "Tuning", None, lambda word: word and do({"op": "tuning", "nodes": nodes,
-                "tuning": word}), f"many|{'|'.join(nodes)[:200]}", options=common, initial="default")
+        _widget(
+            st.segmented_control,
+            "Tuning",
+            None,
+            lambda word: do({"op": "tuning", "nodes": nodes, "tuning": word}),
+            f"many|{'|'.join(nodes)[:200]}",
+            options=common,
+            initial="default",
+        )
     st.button("Duplicate", on_click=do, args=({"op": "duplicate", "nodes": nodes},), width="stretch")
     st.button("Delete", on_click=do, args=({"op": "delete", "nodes": nodes, "edges": []},), width="stretch")
 
 
 def _node_form(session: DesignSession, node: Node, do: Do) -> None:
     entry = known_type(node)
-    _widget(st.text_input, "Name", node.id, lambda value: do({"op": "rename", "id": node.id, "name": value}),
-            f"{node.id}|name", max_chars=64)
+    _widget(
+        st.text_input,
+        "Name",
+        node.id,
+        lambda value: do({"op": "rename", "id": node.id, "name": value}),
+        f"{node.id}|name",
+        max_chars=64,
+    )
     if entry is None:
         st.text(f"Unknown type {node.type[:100]}")
         return
     st.caption(f"**{entry.title}**: {entry.summary}")
     if entry.tunings:
-        _widget(st.segmented_control, "Tuning", tuning_of(node), lambda word: do({"op": "tuning", "nodes": [node.id],
-                "tuning": word}), f"{node.id}|tuning", options=entry.tunings, initial="default", width="stretch",
-                help="; ".join(f"{word}: {TUNING_HELP[word]}" for word in entry.tunings) + ".")
+        _widget(
+            st.segmented_control,
+            "Tuning",
+            tuning_of(node),
+            lambda word: do({"op": "tuning", "nodes": [node.id], "tuning": word}),
+            f"{node.id}|tuning",
+            options=entry.tunings,
+            initial="default",
+            width="stretch",
+            help="; ".join(f"{word}: {TUNING_HELP[word]}" for word in entry.tunings) + ".",
+        )
     values = params_of(node)
     for param in entry.params:
         if param.kind == "rules":
@@ -100,7 +158,9 @@ def _node_form(session: DesignSession, node: Node, do: Do) -> None:
             _param(node, param, values[param.name], do)
     if node.params:
         reset = {"op": "params", "id": node.id, "params": dict.fromkeys(node.params)}
-        st.button("Reset to defaults", on_click=do, args=(reset,), icon=":material/restart_alt:", width="stretch")
+        st.button(
+            "Reset to defaults", on_click=do, args=(reset,), icon=":material/restart_alt:", width="stretch"
+        )
     _facts(session, node, entry)
 
 
@@ -108,7 +168,8 @@ def _param(node: Node, param: Param, value: Any, do: Do) -> None:
     label = param.name.replace("_", " ").capitalize() + (f" ({param.unit})" if param.unit else "")
     changed = param.name in node.params
     text = f"{param.help} Default: {param.default!r}." + (
-        f" From {param.low:g} to {param.high:g}." if param.low is not None and param.high is not None else "")
+        f" From {param.low:g} to {param.high:g}." if param.low is not None and param.high is not None else ""
+    )
     label = f"{label} •" if changed else label
     ident = f"{node.id}|{param.name}"
 
@@ -123,20 +184,41 @@ def _param(node: Node, param: Param, value: Any, do: Do) -> None:
         case "bool":
             _widget(st.toggle, label, value, send, ident, help=text)
         case "choice":
-            _widget(st.selectbox, label, param.choices.index(value), send, ident, options=param.choices, help=text)
+            _widget(
+                st.selectbox, label, param.choices.index(value), send, ident, options=param.choices, help=text
+            )
         case "text":
             _widget(st.text_input, label, value, send, ident, help=text, max_chars=1000)
         case "int":
-            _widget(st.number_input, label, int(value), send, ident, help=text, min_value=_whole(param.low),
-                    max_value=_whole(param.high), step=1)
+            _widget(
+                st.number_input,
+                label,
+                int(value),
+                send,
+                ident,
+                help=text,
+                min_value=_whole(param.low),
+                max_value=_whole(param.high),
+                step=1,
+            )
         case "float":
-            _widget(st.number_input, label, float(value), send, ident, help=text, min_value=_number(param.low),
-                    max_value=_number(param.high), step=_step(param), format="%g")
+            _widget(
+                st.number_input,
+                label,
+                float(value),
+                send,
+                ident,
+                help=text,
+                min_value=_number(param.low),
+                max_value=_number(param.high),
+                step=_step(param),
+                format="%g",
+            )
 
 
 def _facts(session: DesignSession, node: Node, entry: NodeType) -> None:
     """Shapes in and out, and the node's part of the cost."""
-    found = infer(session.graph, session.classes)
+    found = session.findings().inferred
     lines = []
     for port in entry.inputs:
         fed = [str(found.values.get(edge.source, "?")) for edge in session.graph.into(node.id, port.name)]
@@ -146,14 +228,24 @@ def _facts(session: DesignSession, node: Node, entry: NodeType) -> None:
     cost = found.costs.get(node.id)
     total = sum(map(price, found.costs.values()))
     if cost and total:
-        lines.append(f"{short(cost.parameters)} parameters, {short(cost.trained)} trained; "
-                     f"{percent(price(cost) / total)} of the compute")
+        lines.append(
+            f"{short(cost.parameters)} parameters, {short(cost.trained)} trained; "
+            f"{percent(price(cost) / total)} of the compute"
+        )
     st.text("\n".join(lines))
 
 
-def _widget(make: Callable[..., Any], label: str, value: Any, send: Callable[[Any], Any], ident: str, *,
-            initial: str = "", **options: Any) -> None:
-    """A widget that shows a value of the graph and sends a new one. Its key carries the value, so undo shows."""
+def _widget(
+    make: Callable[..., Any],
+    label: str,
+    value: Any,
+    send: Callable[[Any], Any],
+    ident: str,
+    *,
+    initial: str = "",
+    **options: Any,
+) -> None:
+    """A widget that shows a value of the graph and sends a new one; its key has the value, so undo shows."""
     key = f"inspect|{ident}|{value!r}"[:400]
     name = initial or ("index" if make is st.selectbox else "value")
 

@@ -56,8 +56,14 @@ def paste(graph: Graph, clip: Graph, at: Point | None) -> Outcome:
         names[node.id] = edit.fresh_id(graph, _stem(node.id))
         where = (round(x + shift[0]), round(y + shift[1]))
         graph = graph.with_nodes((*graph.nodes, replace(node, id=names[node.id], position=where)))
-    copies = (replace(edge, source=f"{names[edge.source_node]}.{edge.source_port}",
-                      target=f"{names[edge.target_node]}.{edge.target_port}") for edge in clip.edges)
+    copies = (
+        replace(
+            edge,
+            source=f"{names[edge.source_node]}.{edge.source_port}",
+            target=f"{names[edge.target_node]}.{edge.target_port}",
+        )
+        for edge in clip.edges
+    )
     graph = graph.with_edges((*graph.edges, *copies))
     return Outcome(graph, f"paste {_several(list(names))}", tuple(names.values()))
 
@@ -66,7 +72,8 @@ def cut_out(graph: Graph, node_ids: Sequence[str]) -> Graph:
     """These nodes and the edges among them, as a graph of their own."""
     kept = set(node_ids)
     return replace(
-        graph, nodes=tuple(graph.node(node_id) for node_id in node_ids),
+        graph,
+        nodes=tuple(graph.node(node_id) for node_id in node_ids),
         edges=tuple(edge for edge in graph.edges if {edge.source_node, edge.target_node} <= kept),
     )
 
@@ -74,7 +81,11 @@ def cut_out(graph: Graph, node_ids: Sequence[str]) -> Graph:
 def texts(op: Op, key: str) -> list[str]:
     """A list of short texts out of an operation. Raises GraphError for anything else."""
     value = op.get(key, [])
-    if not isinstance(value, list) or len(value) > 5000 or not all(isinstance(v, str) and len(v) < 300 for v in value):
+    if (
+        not isinstance(value, list)
+        or len(value) > 5000
+        or not all(isinstance(v, str) and len(v) < 300 for v in value)
+    ):
         raise GraphError(f"The operation's '{key}' is not a list of names.")
     return value
 
@@ -88,15 +99,21 @@ def text(op: Op, key: str) -> str:
 
 
 def point(op: Op) -> Point | None:
-    """A position out of an operation, or None where it has none. Raises GraphError for what is no position."""
+    """A position out of an operation, or None where it has none. Raises GraphError for a bad one."""
     if "x" not in op and "y" not in op:
         return None
     return _pair([op.get("x"), op.get("y")])
 
 
 def _pair(value: Any) -> Point:
-    good = isinstance(value, list | tuple) and len(value) == 2 and all(
-        isinstance(v, int | float) and not isinstance(v, bool) and isfinite(v) and abs(v) < FAR for v in value)
+    good = (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(
+            isinstance(v, int | float) and not isinstance(v, bool) and isfinite(v) and abs(v) < FAR
+            for v in value
+        )
+    )
     if not good:
         raise GraphError("The operation's position is not a pair of numbers.")
     return (float(value[0]), float(value[1]))
@@ -108,9 +125,11 @@ def _add(graph: Graph, op: Op) -> Outcome:
     at = free_place(graph, point(op) or (0.0, 0.0), CARD_HEAD + PORT_ROW * rows)
     feeders = [_free_output(graph, node_id, entry.name) for node_id in texts(op, "after")]
     sources = [text(op, "start")] if "start" in op else [source for source in feeders if source]
-    params = {"index": _next_layer(graph, sources)} if entry.name == "encoder_layer/1" else {}
-    stem = entry.name.partition("/")[0]
-    new = f"layer_{params['index']}" if params else stem
+    new = entry.name.partition("/")[0]
+    params: dict[str, Any] = {}
+    if new == "encoder_layer":
+        params["index"] = _next_layer(graph, sources)
+        new = f"layer_{params['index']}"
     new = edit.fresh_id(graph, _stem(new) if new in graph.ids else new)
     graph = edit.add_node(graph, entry.name, node_id=new, position=at, **params)
     if isinstance(op.get("instead"), str):
@@ -161,8 +180,11 @@ def _next_layer(graph: Graph, sources: Sequence[str]) -> int:
             if edge.source_node not in above:
                 above.add(edge.source_node)
                 queue.append(edge.source_node)
-    indices = [params_of(node)["index"] for node in graph.nodes
-               if node.type == "encoder_layer/1" and (not sources or node.id in above)]
+    indices = [
+        params_of(node)["index"]
+        for node in graph.nodes
+        if node.type == "encoder_layer/1" and (not sources or node.id in above)
+    ]
     last = max((index for index in indices if isinstance(index, int)), default=0)
     return min(last + 1, describe_backbone(graph.backbone).layers)
 
@@ -204,14 +226,17 @@ def _move(graph: Graph, op: Op) -> Outcome:
     places = op.get("positions")
     if not isinstance(places, dict) or not places:
         raise GraphError("The operation moves nothing.")
-    return Outcome(edit.move(graph, {name: _pair(at) for name, at in places.items()}), f"move {_several(list(places))}")
+    moved = edit.move(graph, {name: _pair(at) for name, at in places.items()})
+    return Outcome(moved, f"move {_several(list(places))}")
 
 
 def _splice(graph: Graph, op: Op) -> Outcome:
     start, _, end = text(op, "edge").partition(">")
     node_id = text(op, "id")
     graph = _move(graph, op).graph
-    return Outcome(edit.splice(graph, start, end, node_id), f"insert {node_id} between {start} and {end}", (node_id,))
+    return Outcome(
+        edit.splice(graph, start, end, node_id), f"insert {node_id} between {start} and {end}", (node_id,)
+    )
 
 
 def _rename(graph: Graph, op: Op) -> Outcome:
@@ -255,7 +280,9 @@ def _settings(graph: Graph, op: Op) -> Outcome:
         raise GraphError("The backbone is not a name.")
     describe_backbone(backbone)
     changed = [key for key in ("name", "backbone", "task") if key in op]
-    return Outcome(replace(graph, name=name.strip(), backbone=backbone, task=task), f"set {', '.join(changed)}")
+    return Outcome(
+        replace(graph, name=name.strip(), backbone=backbone, task=task), f"set {', '.join(changed)}"
+    )
 
 
 def _open(graph: Graph, op: Op) -> Outcome:
@@ -277,7 +304,19 @@ def _stem(name: str) -> str:
 
 
 OPERATIONS: dict[str, Callable[[Graph, Op], Outcome]] = {
-    "add": _add, "connect": _connect, "disconnect": _disconnect, "reconnect": _reconnect, "bridge": _bridge,
-    "delete": _delete, "move": _move, "splice": _splice, "rename": _rename, "params": _params, "tuning": _tuning,
-    "duplicate": _duplicate, "layout": _layout, "settings": _settings, "open": _open,
+    "add": _add,
+    "connect": _connect,
+    "disconnect": _disconnect,
+    "reconnect": _reconnect,
+    "bridge": _bridge,
+    "delete": _delete,
+    "move": _move,
+    "splice": _splice,
+    "rename": _rename,
+    "params": _params,
+    "tuning": _tuning,
+    "duplicate": _duplicate,
+    "layout": _layout,
+    "settings": _settings,
+    "open": _open,
 }

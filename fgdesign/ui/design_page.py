@@ -38,7 +38,9 @@ def bar() -> None:
             export_dialog()
         name = here.key or "graph"
         with st.popover("Command", icon=":material/terminal:"):
-            st.code(f"fgdesign check {name}.json\nfgdesign train {name}.json DATA.csv --out RUN", language="bash")
+            st.code(
+                f"fgdesign check {name}.json\nfgdesign train {name}.json DATA.csv --out RUN", language="bash"
+            )
             st.caption(f"The file is graphs/{name}.json in the workspace.")
         st.text(here.session.graph.name[:60])
 
@@ -67,14 +69,18 @@ def _summary(session: DesignSession) -> None:
         return
     errors = sum(problem.severity == "error" for problem in found.problems)
     parts = [
-        ":material/check_circle: ready to train" if not found.problems else
-        f":material/warning: {errors} {'problem' if errors == 1 else 'problems'}",
+        ":material/check_circle: ready to train"
+        if not found.problems
+        else f":material/warning: {errors} {'problem' if errors == 1 else 'problems'}",
         f"{total.nodes} nodes",
         f"{short(total.parameters)} parameters",
-        f"{short(total.trained)} trained ({percent(total.trained / total.parameters if total.parameters else 0.0)})",
+        f"{short(total.trained)} trained ({percent(total.trained / max(1, total.parameters))})",
         f"{short(total.macs_per_token)} multiply-adds per token"
-        + (f", {short(total.expected_macs_per_token)} expected" if total.expected_macs_per_token < total.macs_per_token
-           else ""),
+        + (
+            f", {short(total.expected_macs_per_token)} expected"
+            if total.expected_macs_per_token < total.macs_per_token
+            else ""
+        ),
         f"{found.static} static",
     ]
     st.caption(" · ".join(parts))
@@ -144,7 +150,9 @@ def versions_dialog() -> None:
 def json_dialog() -> None:
     """The graph as text: edit it, or read a file."""
     given = st.file_uploader("Import a file", type="json")
-    text = st.text_area("JSON", given.getvalue().decode("utf-8", "replace") if given else design.graph_json(), height=420)
+    text = st.text_area(
+        "JSON", given.getvalue().decode("utf-8", "replace") if given else design.graph_json(), height=420
+    )
     if st.button("Apply", type="primary"):
         try:
             from_json(text)
@@ -159,7 +167,9 @@ def json_dialog() -> None:
 def export_dialog() -> None:
     """Files to take away."""
     graph, name = design.editor().session.graph, design.editor().key or "graph"
-    st.download_button("Graph as JSON", design.graph_json(), f"{name}.json", "application/json", width="stretch")
+    st.download_button(
+        "Graph as JSON", design.graph_json(), f"{name}.json", "application/json", width="stretch"
+    )
     st.download_button("Picture as SVG", picture(graph), f"{name}.svg", "image/svg+xml", width="stretch")
     page = standalone_html(canvas_data(graph), library(), styles())
     st.download_button("Page that works alone (HTML)", page, f"{name}.html", "text/html", width="stretch")

@@ -13,9 +13,20 @@ from fgdesign.graph.spec import Node
 from fgdesign.model.rules import decide
 
 Do = Callable[[dict[str, Any]], None]
-KINDS = ("length at most", "length at least", "keyword", "pattern", "script", "column", "confidence below",
-         "confidence at least")
-EXAMPLES = "length at most: 6 · keyword: refund, money back · pattern: (?i)invoice \\d+ · script: latin · column: channel = chat"
+KINDS = (
+    "length at most",
+    "length at least",
+    "keyword",
+    "pattern",
+    "script",
+    "column",
+    "confidence below",
+    "confidence at least",
+)
+EXAMPLES = (
+    "length at most: 6 · keyword: refund, money back · pattern: (?i)invoice \\d+ · script: latin · "
+    "column: channel = chat"
+)
 
 
 def rule_to_row(rule: Mapping[str, Any]) -> dict[str, Any]:
@@ -23,7 +34,11 @@ def rule_to_row(rule: Mapping[str, Any]) -> dict[str, Any]:
     kind = rule.get("when", "")
     if kind in ("length", "confidence"):
         field = next((name for name in RULE_KINDS[kind] if name in rule), RULE_KINDS[kind][0])
-        return {"when": f"{kind} {field.replace('_', ' ')}", "value": f"{rule.get(field, 0):g}", "to": rule.get("to")}
+        return {
+            "when": f"{kind} {field.replace('_', ' ')}",
+            "value": f"{rule.get(field, 0):g}",
+            "to": rule.get("to"),
+        }
     match kind:
         case "keyword":
             value = ", ".join(rule.get("words", ()))
@@ -66,24 +81,38 @@ def rules_form(node: Node, values: Mapping[str, Any], do: Do) -> None:
     rules = values["rules"] if isinstance(values["rules"], list) else []
     branches = int(values["branches"])
     st.markdown("Rules, the first that matches wins", help=EXAMPLES)
-    table = pd.DataFrame([rule_to_row(rule) for rule in rules if isinstance(rule, dict)], columns=["when", "value", "to"])
+    shown = [rule_to_row(rule) for rule in rules if isinstance(rule, dict)]
+    table = pd.DataFrame(shown, columns=["when", "value", "to"])
     table = table.astype({"when": "object", "value": "object", "to": "Int64"})
     key = f"rules|{node.id}|{hash(str(rules))}"
     edited = st.data_editor(
-        table, key=key, num_rows="dynamic", hide_index=True, height="content",
+        table,
+        key=key,
+        num_rows="dynamic",
+        hide_index=True,
+        height="content",
         column_config={
             "when": st.column_config.SelectboxColumn("When", options=list(KINDS), required=True),
             "value": st.column_config.TextColumn("Value", help=EXAMPLES),
             "to": st.column_config.NumberColumn("Branch", min_value=1, max_value=branches, step=1, default=1),
         },
     )
-    new = [row_to_rule(row) for row in edited.to_dict("records") if row.get("when")]
-    problems = [f"Rule {i}: {problem}" for i, rule in enumerate(new, 1) if (problem := rule_problem(rule, branches))]
+    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in edited.to_dict("records")]
+    new = [row_to_rule(row) for row in rows if row.get("when")]
+    problems = [
+        f"Rule {i}: {problem}" for i, rule in enumerate(new, 1) if (problem := rule_problem(rule, branches))
+    ]
     if problems:
         st.text("\n".join(problems))
     unchanged = new == rules
-    st.button("Apply rules", key=f"{key}|apply", disabled=unchanged or bool(problems), on_click=do, width="stretch",
-              args=({"op": "params", "id": node.id, "params": {"rules": new}},))
+    st.button(
+        "Apply rules",
+        key=f"{key}|apply",
+        disabled=unchanged or bool(problems),
+        on_click=do,
+        width="stretch",
+        args=({"op": "params", "id": node.id, "params": {"rules": new}},),
+    )
     _live_test(node, [] if problems else new, int(values["default"]))
 
 
@@ -92,5 +121,3 @@ def _live_test(node: Node, rules: Sequence[Mapping[str, Any]], default: int) -> 
     if text:
         decision = decide(rules, default, text, {})
         st.text(f"Branch {decision.branch}: {decision.reason}")
-
-

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fgdesign.errors import FgdesignError, GraphError
-from fgdesign.graph.infer import Summary, infer, summarise
+from fgdesign.graph.infer import Inference, Summary, infer, summarise
 from fgdesign.graph.layout import placed
 from fgdesign.graph.repair import repairs
 from fgdesign.graph.spec import Graph
@@ -40,13 +40,17 @@ class Findings:
     problems: tuple[Problem, ...] = ()
     fixes: tuple[tuple[tuple[str, Graph], ...], ...] = ()
     summary: Summary | None = None
-    static: int = 0
-    frontier: tuple[str, ...] = ()
+    inferred: Inference = field(default_factory=Inference)
+
+    @property
+    def static(self) -> int:
+        """How many nodes compute the same for a text every time."""
+        return len({port.partition(".")[0] for port in self.inferred.static})
 
 
 @dataclass
 class DesignSession:
-    """The state of one editor. `revision` counts changes of the graph; `fit` asks the canvas to show all of it."""
+    """The state of one editor. `revision` counts changes; a higher `fit` asks the canvas to show all."""
 
     graph: Graph
     classes: int = 0
@@ -65,7 +69,7 @@ class DesignSession:
         self.graph = placed(self.graph)
 
     def receive(self, batch: Mapping[str, Any]) -> None:
-        """Apply a batch of the canvas: each operation once, in order; refusals are kept for the next picture."""
+        """Apply a batch of the canvas, each operation once; refusals are kept for the next picture."""
         sid, sent = batch.get("sid"), batch.get("ops")
         if not isinstance(sid, str) or len(sid) > 40 or not isinstance(sent, list):
             return
@@ -129,15 +133,26 @@ class DesignSession:
         """All that the canvas needs to draw the graph and to settle its edits."""
         found = self.findings()
         shown = [
-            {"code": problem.code, "text": str(problem), "node": problem.node, "severity": problem.severity,
-             "repairs": [label for label, _ in fixes]}
+            {
+                "code": problem.code,
+                "text": str(problem),
+                "node": problem.node,
+                "severity": problem.severity,
+                "repairs": [label for label, _ in fixes],
+            }
             for problem, fixes in zip(found.problems, found.fixes, strict=True)
         ]
-        data = canvas_data(self.graph, problems=found.problems, selected=self.nodes, classes=self.classes)
+        data = canvas_data(
+            self.graph, problems=found.problems, selected=self.nodes, classes=self.classes, found=found.inferred
+        )
         data["selected"]["edges"] = list(self.edges)
         return data | {
-            "problems": shown, "acks": dict(self.acks), "refused": self.refused, "fit": self.fit,
-            "undo": self.past[-1].name if self.past else None, "redo": self.future[-1].name if self.future else None,
+            "problems": shown,
+            "acks": dict(self.acks),
+            "refused": self.refused,
+            "fit": self.fit,
+            "undo": self.past[-1].name if self.past else None,
+            "redo": self.future[-1].name if self.future else None,
         }
 
     def _find(self) -> Findings:
@@ -150,17 +165,21 @@ class DesignSession:
             tuple(repairs(self.graph, problem, inference)) if i < MOST_REPAIRED else ()
             for i, problem in enumerate(problems)
         )
-        static = {port.partition(".")[0] for port in inference.static}
-        return Findings(problems, fixes, summary, len(static), inference.frontier)
+        return Findings(problems, fixes, summary, inference)
 
     def _repair(self, op: Mapping[str, Any]) -> None:
-        place, which, found = op.get("problem"), op.get("repair"), self.findings()
-        try:
-            label, graph = found.fixes[place][which]  # type: ignore[index]
-        except (IndexError, TypeError):
-            label, graph = "", self.graph
-        if not label or label != op.get("label"):
-            raise GraphError("The graph has changed since this repair was offered. Press the repair shown now.")
+        wanted = [op.get("problem"), op.get("repair"), op.get("label")]
+        offered = [
+            repaired
+            for i, fixes in enumerate(self.findings().fixes)
+            for j, (name, repaired) in enumerate(fixes)
+            if [i, j, name] == wanted
+        ]
+        if not offered:
+            raise GraphError(
+                "The graph has changed since this repair was offered. Press the repair shown now."
+            )
+        graph, label = offered[0], str(op["label"])
         new = tuple(node for node in graph.ids if node not in self.graph.ids)
         self._commit(ops.Outcome(graph, label[0].lower() + label[1:], new or self.nodes))
 

@@ -24,7 +24,7 @@ EDITOR = "design_editor"  # session key of the Editor
 
 @dataclass
 class Editor:
-    """An open graph: the session, its draft's key and stamp ("" before the first edit), and what went wrong last."""
+    """An open graph: its session, its draft's key and stamp ("" before the first edit), the last error."""
 
     session: DesignSession
     key: str = ""
@@ -39,7 +39,7 @@ def store() -> DraftStore:
 
 
 def editor() -> Editor:
-    """The open editor. Opens the graph in the address (?graph=KEY), else the project's; follows the project."""
+    """The open editor: of the graph in the address (?graph=KEY), else of the project's."""
     wanted = st.query_params.get("graph", "")
     found: Editor | None = st.session_state.get(EDITOR)
     if found is None and wanted:

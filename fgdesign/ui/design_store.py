@@ -52,8 +52,11 @@ class Difference:
     changed: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        parts = [f"{word} {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
-                 for word, names in (("added", self.added), ("removed", self.removed), ("changed", self.changed)) if names]
+        parts = [
+            f"{word} {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
+            for word, names in (("added", self.added), ("removed", self.removed), ("changed", self.changed))
+            if names
+        ]
         return "; ".join(parts) or "no difference"
 
 
@@ -72,7 +75,9 @@ class DraftStore:
         """Write a graph under a free key made of its name. Returns the key and the stamp."""
         stem = re.sub(r"[^a-z0-9_-]+", "-", graph.name.lower()).strip("-")[:60] or "graph"
         taken = {draft.key for draft in self.drafts()}
-        key = next(name for name in (stem, *(f"{stem}-{i}" for i in range(2, len(taken) + 3))) if name not in taken)
+        key = next(
+            name for name in (stem, *(f"{stem}-{i}" for i in range(2, len(taken) + 3))) if name not in taken
+        )
         return key, self.write(key, graph, None)
 
     def read(self, key: str) -> tuple[Graph, str]:
@@ -80,7 +85,9 @@ class DraftStore:
         try:
             data = self._path(key).read_bytes()
         except OSError as error:
-            raise GraphError(f"Cannot read the graph '{key}': {error.strerror}. Open another graph.") from None
+            raise GraphError(
+                f"Cannot read the graph '{key}': {error.strerror}. Open another graph."
+            ) from None
         return from_json(data), _stamp(data)
 
     def write(self, key: str, graph: Graph, stamp: str | None) -> str:
@@ -91,7 +98,9 @@ class DraftStore:
         """
         path, data = self._path(key), to_json(graph).encode()
         if stamp is not None and path.exists() and _stamp(path.read_bytes()) not in (stamp, _stamp(data)):
-            raise ConflictError(f"The graph '{key}' was changed elsewhere. Take that graph, or keep yours as a copy.")
+            raise ConflictError(
+                f"The graph '{key}' was changed elsewhere. Take that graph, or keep yours as a copy."
+            )
         _write(path, data)
         return _stamp(data)
 
@@ -105,7 +114,11 @@ class DraftStore:
         if earlier and earlier[0].graph == graph:
             return earlier[0].number
         number = earlier[0].number + 1 if earlier else 1
-        record = {"saved": datetime.now().astimezone().isoformat(timespec="seconds"), "by": _person(), "graph": to_dict(graph)}
+        record = {
+            "saved": datetime.now().astimezone().isoformat(timespec="seconds"),
+            "by": _person(),
+            "graph": to_dict(graph),
+        }
         path = self._path(key).with_suffix(".versions") / f"{number:04d}.json"
         _write(path, json.dumps(record, indent=1, ensure_ascii=False).encode())
         return number
@@ -116,23 +129,32 @@ class DraftStore:
         for path in sorted(self._path(key).with_suffix(".versions").glob("[0-9]*.json"), reverse=True):
             try:
                 record = json.loads(path.read_bytes())
-                found.append(Version(int(path.stem), str(record["saved"]), str(record["by"]), from_dict(record["graph"])))
+                found.append(
+                    Version(
+                        int(path.stem), str(record["saved"]), str(record["by"]), from_dict(record["graph"])
+                    )
+                )
             except (OSError, ValueError, KeyError, TypeError, GraphError):
                 continue
         return found
 
     def _path(self, key: str) -> Path:
         if not re.fullmatch(r"[a-z0-9_-]{1,80}", key):
-            raise GraphError(f"'{key[:80]}' is no name of a graph; it has small letters, digits, - and _ only.")
+            raise GraphError(
+                f"'{key[:80]}' is no name of a graph; it has small letters, digits, - and _ only."
+            )
         return self.folder / f"{key}.json"
 
 
 def difference(old: Graph, new: Graph) -> Difference:
     """What `new` has more, less and otherwise than `old`; positions do not count."""
-    before, after = ({node.id: (node.type, dict(node.params), node.tuning) for node in g.nodes} for g in (old, new))
+    before, after = (
+        {node.id: (node.type, dict(node.params), node.tuning) for node in g.nodes} for g in (old, new)
+    )
     cut, drawn = ({f"{edge.source}>{edge.target}": edge.weight for edge in g.edges} for g in (old, new))
     return Difference(
-        _without(after, before) + _without(drawn, cut), _without(before, after) + _without(cut, drawn),
+        _without(after, before) + _without(drawn, cut),
+        _without(before, after) + _without(cut, drawn),
         tuple(name for name in after if name in before and after[name] != before[name])
         + tuple(name for name in drawn if name in cut and drawn[name] != cut[name]),
     )

@@ -66,8 +66,10 @@ class Gate:
 
     def _refusal(self, host: str) -> str:
         name = host_name(host) or "(none)"
-        return (f"This server does not answer to the host name {name[:100]!r}. Open it as 127.0.0.1, or start it with "
-                f"{HOSTS}=NAME in its environment.\n")
+        return (
+            f"This server does not answer to the host name {name[:100]!r}. Open it as 127.0.0.1, or start it with "
+            f"{HOSTS}=NAME in its environment.\n"
+        )
 
 
 def same_origin(origin: str | None, host: str) -> bool:
@@ -85,4 +87,5 @@ def _with_headers(send: Send) -> Send:
             for name, value in HEADERS.items():
                 headers.setdefault(name, value)
         await send(message)
+
     return send_more

@@ -1,4 +1,7 @@
-"""The slim line on every page: project, graph, data, run; each a link and a switcher. Knows nothing of pages' content."""
+"""The slim line on every page: project, graph, data, run; each a link and a switcher.
+
+Knows nothing of what a page shows.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from fgdesign.views.numbers import percent
 
 MOST_RUNS = 8
 SIGNS = {
-    "preparing": ":material/hourglass_top:", "running": ":material/play_circle:", "succeeded": ":material/check_circle:",
-    "failed": ":material/error:", "stopped": ":material/stop_circle:",
+    "preparing": ":material/hourglass_top:",
+    "running": ":material/play_circle:",
+    "succeeded": ":material/check_circle:",
+    "failed": ":material/error:",
+    "stopped": ":material/stop_circle:",
 }
 
 
@@ -44,7 +50,9 @@ def _graph() -> None:
         st.code(graph.identity[:12], language=None)
         st.caption("Start over from")
         for name, starter in STARTERS.items():
-            st.button(name, key=f"starter_{name}", type="tertiary", help=starter.title, on_click=_take_starter, args=(name,))
+            st.button(
+                name, key=f"starter_{name}", type="tertiary", help=starter.title, on_click=_take_starter, args=(name,)
+            )
 
 
 def _take_starter(name: str) -> None:
@@ -57,9 +65,14 @@ def _data() -> None:
     with st.popover(shown, icon=":material/table:", type="tertiary", help="The data set"):
         st.page_link("pages/data.py", label="Open in Data", icon=":material/table:")
         for other in (*library.samples(), *library.uploads()[:MOST_RUNS]):
-            st.button(label(other.title), key=f"take_{other.id}", type="tertiary",
-                      icon=":material/check:" if file and other.id == file.id else None,
-                      on_click=state.set_data, args=(other.id,))
+            st.button(
+                label(other.title),
+                key=f"take_{other.id}",
+                type="tertiary",
+                icon=":material/check:" if file and other.id == file.id else None,
+                on_click=state.set_data,
+                args=(other.id,),
+            )
 
 
 def _run() -> None:
@@ -73,5 +86,11 @@ def _run() -> None:
             st.page_link(f"pages/{page}.py", label=text, query_params={"run": run.name})
         st.caption("Other runs")
         for other in list_runs(workspace())[:MOST_RUNS]:
-            st.button(label(run_line(other)), key=f"look_{other.name}", type="tertiary",
-                      icon=SIGNS.get(other.status()["state"]), on_click=state.set_run, args=(other.name,))
+            st.button(
+                label(run_line(other)),
+                key=f"look_{other.name}",
+                type="tertiary",
+                icon=SIGNS.get(other.status()["state"]),
+                on_click=state.set_run,
+                args=(other.name,),
+            )

@@ -72,7 +72,9 @@ def store(stream: IO[bytes], name: str) -> DataFile:
             while chunk := stream.read(CHUNK):
                 size += len(chunk)
                 if size > LIMIT:
-                    raise DataError(f"{name} is larger than {LIMIT >> 20} MB, the most that is kept. Upload a part of it.")
+                    raise DataError(
+                        f"{name} is larger than {LIMIT >> 20} MB, the most that is kept. Upload a part of it."
+                    )
                 digest.update(chunk)
                 file.write(chunk)
         if not size:
@@ -83,7 +85,9 @@ def store(stream: IO[bytes], name: str) -> DataFile:
     finally:
         aside.unlink(missing_ok=True)
     note = folder / f"{file_id}.about.json"
-    note.write_text(json.dumps({"name": name, "sha256": digest.hexdigest(), "bytes": size, "stored": time.time()}), "utf-8")
+    note.write_text(
+        json.dumps({"name": name, "sha256": digest.hexdigest(), "bytes": size, "stored": time.time()}), "utf-8"
+    )
     found = _from_note(note)
     assert found is not None
     return found

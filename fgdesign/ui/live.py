@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -16,35 +16,42 @@ from fgdesign.views import figures
 from fgdesign.views.numbers import percent, plain
 
 MAIN = {"single": "macro_f1", "multi": "micro_f1", "regression": "pearson"}
-COLOURS = {"preparing": "blue", "running": "blue", "succeeded": "green", "failed": "red", "stopped": "orange"}
-STAGES = {"start": "Starting", "data": "Reading the data", "static": "Computing what stays the same",
-          "report": "Measuring", "done": "Done"}
+COLOURS: dict[str, Literal["blue", "green", "red", "orange"]] = {
+    "preparing": "blue",
+    "running": "blue",
+    "succeeded": "green",
+    "failed": "red",
+    "stopped": "orange",
+}
 
 
 def show_run(run: RunFolder) -> None:
     """Draw a run; while it is at work the drawing renews itself every second."""
-    at_work = run.status()["state"] not in FINAL_STATES
-    st.fragment(_draw, run_every=1 if at_work else None)(run, at_work)
+    now = run.status()["state"]
+    st.fragment(_draw, run_every=None if now in FINAL_STATES else 1)(run, now)
 
 
 def main_metric(events: list[dict[str, Any]], task: str | None) -> str:
     """The number that a task is judged by; guessed from what was measured while the task is not written yet."""
     if task in MAIN:
         return MAIN[task]
-    measured = next((event["metrics"] for event in events if event["kind"] == "valid"), {})
+    measured: dict[str, Any] = next((event["metrics"] for event in events if event["kind"] == "valid"), {})
     return "pearson" if "mae" in measured else "macro_f1"
 
 
-def _draw(run: RunFolder, was_at_work: bool) -> None:
+def _draw(run: RunFolder, shown: str) -> None:
     status, events = run.status(), run.metrics()
-    if was_at_work and status["state"] in FINAL_STATES:
-        st.rerun()
+    if status["state"] != shown:
+        st.rerun()  # the whole page: the header and the runs table name the state too
     try:
         task = run.config().get("task")
     except FgdesignError:
         task = None
     metric = main_metric(events, task)
     _progress(run, status)
+    if status["state"] in FINAL_STATES and not any(event["kind"] == "valid" for event in events):
+        _messages(run, events)
+        return
     left, right = st.columns([1, 3], gap="medium")
     with left:
         _numbers(run, status, events, metric)
@@ -56,22 +63,34 @@ def _draw(run: RunFolder, was_at_work: bool) -> None:
 
 def _progress(run: RunFolder, status: dict[str, Any]) -> None:
     name, going = status["state"], status["state"] not in FINAL_STATES
-    stage = STAGES.get(status["stage"], f"Stage {status['stage']}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.badge(name, color=COLOURS.get(name, "gray"))
+        st.badge(name, color=COLOURS.get(name, "blue"))
         since = (time.time() if going else status["updated"]) - status["started"]
-        words = [stage if going else "", f"{duration(since)} so far" if going else f"took {duration(since)}"]
+        words = [
+            status["message"].rstrip(".") if going else "",
+            f"{duration(since)} so far" if going else f"took {duration(since)}",
+        ]
         if going and status["seconds_left"] is not None:
             words.append(f"about {duration(status['seconds_left'])} left in this stage")
         st.text(" · ".join(filter(None, words)))
         st.space("stretch")
         if going:
             asked = run.asked_to_stop
-            st.button("Stopping" if asked else "Stop", icon=":material/stop:", on_click=run.stop, disabled=asked, key="stop_run",
-                      help="Ends after the present step; the best model so far is kept.")
+            st.button(
+                "Stopping" if asked else "Stop",
+                icon=":material/stop:",
+                on_click=run.stop,
+                disabled=asked,
+                key="stop_run",
+                help="Ends after the present step; the best model so far is kept.",
+            )
         elif (run.model / "config.json").is_file():
-            st.page_link("pages/routes.py", label="See routes", icon=":material/route:", query_params={"run": run.name})
-            st.page_link("pages/evaluate.py", label="Evaluate", icon=":material/fact_check:", query_params={"run": run.name})
+            st.page_link(
+                "pages/routes.py", label="See routes", icon=":material/route:", query_params={"run": run.name}
+            )
+            st.page_link(
+                "pages/evaluate.py", label="Evaluate", icon=":material/fact_check:", query_params={"run": run.name}
+            )
         if name in ("failed", "stopped") and (run.path / "config.json").is_file():
             st.button("Resume", icon=":material/resume:", on_click=_resume, args=(run,), key="resume_run")
     if going:
@@ -88,14 +107,18 @@ def _resume(run: RunFolder) -> None:
 
 
 def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]], metric: str) -> None:
-    measured = [event["metrics"] for event in events if event["kind"] == "valid" and event["metrics"].get(metric) is not None]
+    measured = [
+        event["metrics"] for event in events if event["kind"] == "valid" and event["metrics"].get(metric) is not None
+    ]
     best = max((values[metric] for values in measured), default=None)
     st.metric(f"Validation {figures.metric_name(metric)}, best so far", "–" if best is None else plain(best))
     report = run.report()
     part = (report or {}).get("test") or (report or {}).get("valid")
     if report and part:
-        st.metric(f"{'Test' if 'test' in report else 'Validation'} {figures.metric_name(metric)}",
-                  "–" if part.get(metric) is None else plain(part[metric]))
+        st.metric(
+            f"{'Test' if 'test' in report else 'Validation'} {figures.metric_name(metric)}",
+            "–" if part.get(metric) is None else plain(part[metric]),
+        )
         st.metric("Encoder layers per text", plain(report.get("mean_layers", 0.0)))
     else:
         losses = [event["loss"] for event in events if event["kind"] == "step"]
@@ -108,7 +131,9 @@ def _curves(events: list[dict[str, Any]]) -> None:
     if any(event["kind"] == "step" for event in events):
         charts.append(("live_loss", figures.loss_curve(events, dark=dark)))
     valid = [event for event in events if event["kind"] == "valid"]
-    routers = dict.fromkeys(name for event in valid for name, told in event.get("routers", {}).items() if told.get("load"))
+    routers = dict.fromkeys(
+        name for event in valid for name, told in event.get("routers", {}).items() if told.get("load")
+    )
     charts += [(f"live_router_{name}", figures.router_load(events, name, dark=dark)) for name in routers]
     if any(event.get("exits") for event in valid):
         charts.append(("live_exits", figures.exit_load(events, dark=dark)))

@@ -1,4 +1,7 @@
-"""Trained models kept in memory while the app runs, and texts to try on them. The only place of the app that needs torch."""
+"""Trained models kept in memory while the app runs, and texts to try on them.
+
+The only place of the app that needs torch. Knows nothing of pages.
+"""
 
 from __future__ import annotations
 

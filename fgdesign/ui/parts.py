@@ -43,8 +43,16 @@ def next_step(message: str, page: str, text: str) -> None:
 def table(frame: pd.DataFrame, name: str, *, height: int | None = None) -> None:
     """A table with its download as CSV, safe to open in a spreadsheet."""
     st.dataframe(frame, hide_index=True, key=f"table_{name}", height="auto" if height is None else height)
-    st.download_button("Download CSV", spreadsheet_safe(frame).to_csv(index=False).encode(), f"{name}.csv", "text/csv",
-                       key=f"download_{name}", icon=":material/download:", type="tertiary", on_click="ignore")
+    st.download_button(
+        "Download CSV",
+        spreadsheet_safe(frame).to_csv(index=False).encode(),
+        f"{name}.csv",
+        "text/csv",
+        key=f"download_{name}",
+        icon=":material/download:",
+        type="tertiary",
+        on_click="ignore",
+    )
 
 
 def spreadsheet_safe(frame: pd.DataFrame) -> pd.DataFrame:
@@ -52,8 +60,10 @@ def spreadsheet_safe(frame: pd.DataFrame) -> pd.DataFrame:
     safe = frame.copy()
     for name in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
-                          for cell in safe[name].tolist()]
+            safe[name] = [
+                f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+                for cell in safe[name].tolist()
+            ]
     return safe
 
 

@@ -28,7 +28,11 @@ def parts_of(report: Mapping[str, Any]) -> list[str]:
 def verdict(report: Mapping[str, Any], metrics: Mapping[str, Any], part: str) -> None:
     """The result in a sentence."""
     key = next((name for name in ("accuracy", "pearson") if metrics.get(name) is not None), None)
-    score = "" if key is None else f"{figures.metric_name(key)} {plain(metrics[key])} on {metrics.get('rows', 0):,} {PARTS[part]}"
+    score = (
+        ""
+        if key is None
+        else f"{figures.metric_name(key)} {plain(metrics[key])} on {metrics.get('rows', 0):,} {PARTS[part]}"
+    )
     layers = metrics.get("mean_layers", report.get("mean_layers"))
     words = [f"{report.get('graph', 'This graph')}: {score}"]
     if layers is not None:
@@ -79,8 +83,11 @@ def routing(report: Mapping[str, Any]) -> None:
         with right:
             parts.table(pd.DataFrame(exits), "exits")
     for router, told in routers.items():
-        load = told["load"] if isinstance(told["load"], dict) else dict(
-            zip(figures.branch_names(len(told["load"])), told["load"], strict=True))
+        load = (
+            told["load"]
+            if isinstance(told["load"], dict)
+            else dict(zip(figures.branch_names(len(told["load"])), told["load"], strict=True))
+        )
         chart = figures.gate_bars(load, list(load), title=f"Load of {router}", dark=dark)
         parts.chart(chart, f"load_{router}")
         facts = [f"{name} {plain(told[name])}" for name in ("entropy", "agreement") if told.get(name) is not None]
@@ -92,8 +99,17 @@ def details(run: RunFolder, report: Mapping[str, Any]) -> None:
     with st.expander("Time, versions, hashes", icon=":material/info:"):
         for title in ("seconds", "versions", "hashes"):
             values = report.get(title) or {}
-            frame = pd.DataFrame([{title: name, "value": plain(v) if isinstance(v, float) else str(v)} for name, v in values.items()])
+            frame = pd.DataFrame(
+                [{title: name, "value": plain(v) if isinstance(v, float) else str(v)} for name, v in values.items()]
+            )
             if len(frame):
                 st.dataframe(frame, hide_index=True)
-    st.download_button(f"Download report of {label(run.name)}", json.dumps(report, indent=1), "report.json", "application/json",
-                       icon=":material/download:", on_click="ignore", key="download_report")
+    st.download_button(
+        f"Download report of {label(run.name)}",
+        json.dumps(report, indent=1),
+        "report.json",
+        "application/json",
+        icon=":material/download:",
+        on_click="ignore",
+        key="download_report",
+    )

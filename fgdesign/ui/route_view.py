@@ -35,13 +35,21 @@ def ask(run: RunFolder) -> dict[str, Any]:
             st.session_state[SECOND] = found[said.index(chosen)]["text_b"] or ""
 
     left, right = st.columns([3, 2], gap="medium")
-    right.selectbox("Pick a text of the data", said, index=None, key=PICKED, on_change=take,
-                    placeholder="easy ones first, then those that go deep", help="Sorted by the layers they run.")
-    text = left.text_area("Text", key=state.TEXT, height=84, max_chars=20_000,
-                          help="Any text; press Ctrl+Enter to see its route.")
+    right.selectbox(
+        "Pick a text of the data",
+        said,
+        index=None,
+        key=PICKED,
+        on_change=take,
+        placeholder="easy ones first, then those that go deep",
+        help="Sorted by the layers they run.",
+    )
+    text = left.text_area(
+        "Text", key=state.TEXT, height=84, max_chars=20_000, help="Any text; press Ctrl+Enter to see its route."
+    )
     pairs = any(example["text_b"] is not None for example in found)
     second = left.text_area("Second text", key=SECOND, height=68, max_chars=20_000) if pairs else None
-    known = next((example["columns"] for example in found if example["text"] == text), {})
+    known: dict[str, str] = next((example["columns"] for example in found if example["text"] == text), {})
     return {"text": text or "", "text_b": second, "columns": known}
 
 
@@ -55,7 +63,11 @@ def show(graph: Graph, trace: Mapping[str, Any], key: str) -> None:
     """The lit graph with the answer and the reasons beside it, every node in a table under it."""
     left, right = st.columns([5, 2], gap="large")
     with left:
-        canvas.show(canvas_data(graph, trace=trace, classes=len(trace["probabilities"])), key=f"routes_canvas_{key}", height=430)
+        canvas.show(
+            canvas_data(graph, trace=trace, classes=len(trace["probabilities"])),
+            key=f"routes_canvas_{key}",
+            height=430,
+        )
         st.caption("Called: full colour. Skipped: pale, a slashed dot. Not reached: dotted. Idle: hollow.")
     with right:
         _answer(trace)
@@ -89,8 +101,17 @@ def _router(router: str, told: Mapping[str, Any]) -> None:
 def nodes(trace: Mapping[str, Any]) -> None:
     """Every node: state, gate, milliseconds, share of compute."""
     frame = pd.DataFrame(
-        [{"node": n["id"], "type": n["type"], "state": n["state"], "gate": n["gate"], "ms": n["ms"],
-          "share of compute": n["share"]} for n in trace["nodes"]]
+        [
+            {
+                "node": n["id"],
+                "type": n["type"],
+                "state": n["state"],
+                "gate": n["gate"],
+                "ms": n["ms"],
+                "share of compute": n["share"],
+            }
+            for n in trace["nodes"]
+        ]
     )
     with st.expander(f"All {len(frame)} nodes", icon=":material/table_rows:"):
         parts.table(frame, "nodes")

@@ -15,8 +15,10 @@ from fgdesign.ui.live import MAIN
 from fgdesign.views.figures import metric_name
 
 MOST = 50
-SHOWN = {"score": st.column_config.NumberColumn("score", format="%.3f"),
-         "layers": st.column_config.NumberColumn("layers per text", format="%.2f")}
+SHOWN = {
+    "score": st.column_config.NumberColumn("score", format="%.3f"),
+    "layers": st.column_config.NumberColumn("layers per text", format="%.2f"),
+}
 
 
 def rows(runs: Sequence[RunFolder]) -> pd.DataFrame:
@@ -27,11 +29,18 @@ def rows(runs: Sequence[RunFolder]) -> pd.DataFrame:
             config, report, status = run.config(), run.report() or {}, run.status()
             metric = MAIN.get(str(config.get("task")), "macro_f1")
             part = report.get("test") or report.get("valid") or {}
-            found.append({
-                "run": run.name, "state": status["state"], "graph": run.graph().name, "data": data_name(config),
-                "score": part.get(metric), "of": metric_name(metric) if part else "", "layers": report.get("mean_layers"),
-                "started": time.strftime("%Y-%m-%d %H:%M", time.localtime(status["started"])),
-            })
+            found.append(
+                {
+                    "run": run.name,
+                    "state": status["state"],
+                    "graph": run.graph().name,
+                    "data": data_name(config),
+                    "score": part.get(metric),
+                    "of": metric_name(metric) if part else "",
+                    "layers": report.get("mean_layers"),
+                    "started": time.strftime("%Y-%m-%d %H:%M", time.localtime(status["started"])),
+                }
+            )
         except FgdesignError:
             continue
     return pd.DataFrame(found, columns=["run", "state", "graph", "data", "score", "of", "layers", "started"])

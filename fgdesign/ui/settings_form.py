@@ -18,8 +18,15 @@ def show() -> None:
     st.text(f"Graph {graph.name} on {file.title if file else 'no data yet'}")
     epochs, seed, device = st.columns(3)
     chosen: dict[str, Any] = {
-        "epochs": epochs.number_input("Epochs", 1, 1000, None, placeholder="chosen by the size of the data", key="epochs",
-                                      help="Passes over the rows with the trained layers. Empty: a good number is chosen."),
+        "epochs": epochs.number_input(
+            "Epochs",
+            1,
+            1000,
+            None,
+            placeholder="chosen by the size of the data",
+            key="epochs",
+            help="Passes over the rows with the trained layers. Empty: a good number is chosen.",
+        ),
         "seed": int(seed.number_input("Seed", 0, 2**31 - 1, 0, key="seed", help="The same seed gives the same run.")),
         "device": device.selectbox("Device", DEVICES, key="device", help="auto takes a GPU where there is one."),
     }

@@ -1,4 +1,7 @@
-"""Around every page: the navigation on top, the header line, and errors as sentences. Knows nothing of a page's content."""
+"""Around every page: the navigation on top, the header line, and errors as sentences.
+
+Knows nothing of what a page shows.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,8 @@ def show_page(folder: Path) -> None:
     st.set_page_config(page_title="Function Graph Designer", page_icon=str(ICON), layout="wide")
     pages = [
         st.Page(folder / f"{name}.py", title=title, icon=icon, default=name == "home")
-        for name, title, icon in PAGES if (folder / f"{name}.py").is_file()
+        for name, title, icon in PAGES
+        if (folder / f"{name}.py").is_file()
     ]
     page = st.navigation(pages, position="top")
     try:

@@ -28,7 +28,12 @@ def begin(graph: Graph, file: library.DataFile, **settings: Any) -> RunFolder:
 def columns() -> dict[str, str]:
     """What a person set about columns and task; what is guessed is left out."""
     here = state.project()
-    chosen = {"text": here.text, "text_b": here.text_b, "label": here.label, "task": "" if here.task == "auto" else here.task}
+    chosen = {
+        "text": here.text,
+        "text_b": here.text_b,
+        "label": here.label,
+        "task": "" if here.task == "auto" else here.task,
+    }
     return {name: value for name, value in chosen.items() if value}
 
 
@@ -40,15 +45,23 @@ def train_button(graph: Graph, *, key: str = "train_now", **settings: Any) -> No
         return
     wrong = errors(graph)
     hint = f"First repair: {wrong[0].message}" if wrong else "Starts at once with the settings that suit the data."
-    if st.button(f"Train on {label(file.title)}", key=key, type="primary", icon=":material/play_arrow:", help=label(hint, 300),
-                 disabled=bool(wrong)):
+    if st.button(
+        f"Train on {label(file.title)}",
+        key=key,
+        type="primary",
+        icon=":material/play_arrow:",
+        help=label(hint, 300),
+        disabled=bool(wrong),
+    ):
         run = begin(graph, file, **settings)
         st.switch_page("pages/train.py", query_params={"run": run.name})
 
 
 def command_words(graph: Graph, file: library.DataFile, **settings: Any) -> list[str]:
     """The words after `fgdesign` that train the same."""
-    return local.command(f"{graph.name}.json", Path(file.path), workspace() / "runs" / "NAME", **columns(), **settings)
+    return local.command(
+        f"{graph.name}.json", Path(file.path), workspace() / "runs" / "NAME", **columns(), **settings
+    )
 
 
 def running() -> list[RunFolder]:

@@ -16,15 +16,22 @@ from pyvis.network import Network
 from fgdesign.errors import BackboneError
 from fgdesign.graph.catalogue import CATALOGUE, CATEGORIES
 from fgdesign.graph.infer import Inference, infer, known_type, params_of, tuning_of
-from fgdesign.graph.layout import CARD_WIDTH, card_height, placed, ports_of
+from fgdesign.graph.layout import CARD_HEAD, CARD_WIDTH, PORT_ROW, placed, ports_of
 from fgdesign.graph.spec import Edge, Graph, Node
-from fgdesign.graph.types import Cost, Port, Value
+from fgdesign.graph.types import Cost, NodeType, Port, Value
 from fgdesign.graph.validate import Problem
 from fgdesign.views.numbers import short
 
 HUES = {  # Okabe-Ito, one for each category; the same in charts
-    "input": "#7A7A7A", "pretrained": "#0072B2", "function": "#009E73", "combine": "#5B6B7F", "shape": "#5B6B7F",
-    "select": "#E69F00", "merge": "#CC79A7", "answer": "#D55E00", "unknown": "#B00020",
+    "input": "#7A7A7A",
+    "pretrained": "#0072B2",
+    "function": "#009E73",
+    "combine": "#5B6B7F",
+    "shape": "#5B6B7F",
+    "select": "#E69F00",
+    "merge": "#CC79A7",
+    "answer": "#D55E00",
+    "unknown": "#B00020",
 }
 TYPE_HUES = {"tokens": "#7A7A7A", "sequence": "#0072B2", "vector": "#009E73", "logits": "#D55E00"}
 SHORT_TYPES = {"tokens": "tokens", "sequence": "seq", "vector": "vec", "logits": "logits"}
@@ -41,20 +48,29 @@ class Facts:
     total_cost: float
 
 
-def canvas_data(graph: Graph, *, problems: Sequence[Problem] = (), trace: Mapping[str, Any] | None = None,
-                selected: Iterable[str] = (), classes: int = 0) -> dict[str, Any]:
+def canvas_data(
+    graph: Graph,
+    *,
+    problems: Sequence[Problem] = (),
+    trace: Mapping[str, Any] | None = None,
+    selected: Iterable[str] = (),
+    classes: int = 0,
+    found: Inference | None = None,
+) -> dict[str, Any]:
     """All that the canvas draws, as plain JSON data.
 
     Args:
         problems: from `validate`; each is marked on its node.
         trace: a record as `run.trace` returns it; nodes and edges then carry `state` and `gate`.
         selected: ids of selected nodes. classes: number of classes, 0 while unknown.
+        found: what `infer` gave for the graph, where it is at hand.
     """
     graph = placed(graph)
-    try:
-        found = infer(graph, classes)
-    except BackboneError:
-        found = Inference()
+    if found is None:
+        try:
+            found = infer(graph, classes)
+        except BackboneError:
+            found = Inference()
     marked: dict[str, list[Problem]] = {}
     for problem in problems:
         marked.setdefault(problem.node or "", []).append(problem)
@@ -70,13 +86,31 @@ def canvas_data(graph: Graph, *, problems: Sequence[Problem] = (), trace: Mappin
     }
 
 
+def slim(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data without what the canvas knows by itself (catalogue, names in ids), for the way to the browser."""
+    nodes = [
+        {key: value for key, value in node.items() if key not in ("color", "shape", "label", "w", "hue")}
+        | {"inputs": [_slim_port(port, node["type"] in CATALOGUE) for port in node["inputs"]]}
+        for node in data["nodes"]
+    ]
+    edges = [
+        {key: value for key, value in edge.items() if key not in ("arrows", "id", "from", "to")}
+        for edge in data["edges"]
+    ]
+    return {**data, "nodes": nodes, "edges": edges}
+
+
+def _slim_port(port: Mapping[str, Any], known: bool) -> dict[str, Any]:
+    return {key: value for key, value in port.items() if not known or key not in ("types", "many", "optional")}
+
+
 def price(cost: Cost) -> float:
     """Multiply-adds of a node for one text of typical length."""
     return cost.macs_per_token * TYPICAL_TOKENS + cost.macs_per_text
 
 
 def to_networkx(graph: Graph, facts: Facts, trace: Mapping[str, Any] | None = None) -> nx.MultiDiGraph:
-    """Cards as node attributes, wires as edges keyed "source>target". Edges to nodes that are not there are left out."""
+    """Cards as node attributes, wires as edges keyed "source>target"; edges to unknown nodes are left out."""
     net = nx.MultiDiGraph(name=graph.name)
     for node in graph.nodes:
         net.add_node(node.id, **_card(graph, node, facts))
@@ -100,22 +134,30 @@ def to_pyvis(net: nx.MultiDiGraph) -> Network:
 
 def _card(graph: Graph, node: Node, facts: Facts) -> dict[str, Any]:
     entry = known_type(node)
+    ins, outs = ports_of(graph, node)
     x, y = node.position or (0.0, 0.0)
     card: dict[str, Any] = {
-        "type": node.type, "x": x, "y": y, "w": CARD_WIDTH, "h": card_height(graph, node),
-        "kind": entry.category if entry else "unknown", "note": note(node),
-        "inputs": [_input(graph, node, port, facts.found) for port in _inputs(graph, node)],
-        "outputs": [_output(f"{node.id}.{port}", facts.found) for port in ports_of(graph, node)[1]],
+        "type": node.type,
+        "x": x,
+        "y": y,
+        "w": CARD_WIDTH,
+        "h": CARD_HEAD + PORT_ROW * max(1, len(ins), len(outs)),
+        "kind": entry.category if entry else "unknown",
+        "note": note(node),
+        "inputs": [_input(graph, node, port, facts.found) for port in _inputs(entry, ins)],
+        "outputs": [_output(f"{node.id}.{port}", facts.found) for port in outs],
     }
     card["hue"] = HUES[card["kind"]]
     if entry and entry.tunings:
         card["tuning"] = tuning_of(node)
     if node.id in facts.found.costs:
         card |= _cost(facts.found.costs[node.id], facts.total_cost)
-    if any(f"{node.id}.{port}" in facts.found.static for port in ports_of(graph, node)[1]):
+    if any(f"{node.id}.{port}" in facts.found.static for port in outs):
         card["static"] = True
     if facts.problems.get(node.id):
-        card["problems"] = [{"severity": p.severity, "text": str(p), "port": p.port} for p in facts.problems[node.id]]
+        card["problems"] = [
+            {"severity": p.severity, "text": str(p), "port": p.port} for p in facts.problems[node.id]
+        ]
     if facts.traced:
         step = facts.traced.get(node.id, {})
         card |= {"state": step.get("state", "not reached"), "gate": step.get("gate"), "ms": step.get("ms")}
@@ -145,13 +187,14 @@ def note(node: Node) -> str:
     return entry.title
 
 
-def _inputs(graph: Graph, node: Node) -> list[Port]:
-    entry = known_type(node)
-    return [(entry.input(name) if entry else None) or Port(name, ()) for name in ports_of(graph, node)[0]]
+def _inputs(entry: NodeType | None, names: Iterable[str]) -> list[Port]:
+    return [(entry.input(name) if entry else None) or Port(name, ()) for name in names]
 
 
 def _input(graph: Graph, node: Node, port: Port, found: Inference) -> dict[str, Any]:
-    fed = [found.values[edge.source] for edge in graph.into(node.id, port.name) if edge.source in found.values]
+    fed = [
+        found.values[edge.source] for edge in graph.into(node.id, port.name) if edge.source in found.values
+    ]
     data: dict[str, Any] = {"name": port.name, "types": list(port.types)}
     if fed:
         data |= {"type": fed[0].type, "text": value_text(fed[0])}
@@ -200,10 +243,17 @@ def palette() -> list[dict[str, Any]]:
     """The catalogue as the canvas shows it: what can be added, with ports, colour and one line of help."""
     return [
         {
-            "type": entry.name, "title": entry.title, "kind": entry.category, "hue": HUES[entry.category],
-            "help": entry.summary, "tunings": list(entry.tunings), "tuning": entry.default_tuning,
-            "inputs": [{"name": p.name, "types": list(p.types), "many": p.many, "optional": p.optional}
-                       for p in entry.inputs],
+            "type": entry.name,
+            "title": entry.title,
+            "kind": entry.category,
+            "hue": HUES[entry.category],
+            "help": entry.summary,
+            "tunings": list(entry.tunings),
+            "tuning": entry.default_tuning,
+            "inputs": [
+                {"name": p.name, "types": list(p.types), "many": p.many, "optional": p.optional}
+                for p in entry.inputs
+            ],
             "outputs": [{"name": name} for name in entry.output_names(entry.with_defaults({}))],
         }
         for entry in sorted(CATALOGUE.values(), key=lambda entry: CATEGORIES.index(entry.category))

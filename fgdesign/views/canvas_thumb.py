@@ -31,8 +31,11 @@ def _svg(graph: Graph, *, named: bool) -> str:
     bottom = max((y + h for _, y, h in boxes.values()), default=100.0) + MARGIN
     wires = "".join(_wire(graph, edge, boxes) for edge in graph.edges)
     cards = "".join(_card(node, boxes[node.id], named) for node in graph.nodes)
-    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left:g} {top:g} {right - left:g} {bottom - top:g}" '
-            f'role="img" aria-label="{escape(graph.name[:200])}" font-family="sans-serif">{wires}{cards}</svg>')
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" '
+        f'viewBox="{left:g} {top:g} {right - left:g} {bottom - top:g}" '
+        f'role="img" aria-label="{_words(graph.name, 200)}" font-family="sans-serif">{wires}{cards}</svg>'
+    )
 
 
 def _box(graph: Graph, node: Node) -> tuple[float, float, float]:
@@ -51,8 +54,11 @@ def _wire(graph: Graph, edge: Edge, boxes: dict[str, tuple[float, float, float]]
     start = (x1 + CARD_WIDTH, y1 + CARD_HEAD - 12 + PORT_ROW * (out + 0.5))
     end = (x2, y2 + CARD_HEAD - 12 + PORT_ROW * (into + 0.5))
     reach = 40 + min(80.0, abs(end[0] - start[0]) / 4)
-    return (f'<path d="M{start[0]:g} {start[1]:g}C{start[0] + reach:g} {start[1]:g} {end[0] - reach:g} {end[1]:g} '
-            f'{end[0]:g} {end[1]:g}" fill="none" stroke="#8A94A3" stroke-width="3"/>')
+    return (
+        f'<path d="M{start[0]:g} {start[1]:g}C{start[0] + reach:g} {start[1]:g} '
+        f'{end[0] - reach:g} {end[1]:g} '
+        f'{end[0]:g} {end[1]:g}" fill="none" stroke="#8A94A3" stroke-width="3"/>'
+    )
 
 
 def _card(node: Node, box: tuple[float, float, float], named: bool) -> str:
@@ -61,7 +67,15 @@ def _card(node: Node, box: tuple[float, float, float], named: bool) -> str:
     hue = HUES[entry.category if entry else "unknown"]
     if not named:
         return f'<rect x="{x:g}" y="{y:g}" width="{CARD_WIDTH:g}" height="{height:g}" rx="12" fill="{hue}"/>'
-    return (f'<rect x="{x:g}" y="{y:g}" width="{CARD_WIDTH:g}" height="{height:g}" rx="8" fill="#fff" stroke="{hue}" '
-            f'stroke-width="2"/><rect x="{x:g}" y="{y:g}" width="{CARD_WIDTH:g}" height="5" rx="2" fill="{hue}"/>'
-            f'<text x="{x + 10:g}" y="{y + 22:g}" font-size="13" font-weight="600">{escape(node.id[:20])}</text>'
-            f'<text x="{x + 10:g}" y="{y + 40:g}" font-size="11" fill="#667">{escape(note(node)[:24])}</text>')
+    return (
+        f'<rect x="{x:g}" y="{y:g}" width="{CARD_WIDTH:g}" height="{height:g}" rx="8" fill="#fff" '
+        f'stroke="{hue}" '
+        f'stroke-width="2"/><rect x="{x:g}" y="{y:g}" width="{CARD_WIDTH:g}" height="5" rx="2" fill="{hue}"/>'
+        f'<text x="{x + 10:g}" y="{y + 22:g}" font-size="13" font-weight="600">{_words(node.id, 20)}</text>'
+        f'<text x="{x + 10:g}" y="{y + 40:g}" font-size="11" fill="#667">{_words(note(node), 24)}</text>'
+    )
+
+
+def _words(text: str, most: int) -> str:
+    """Text for an XML file: cut, without control characters, escaped."""
+    return escape("".join(char for char in text[:most] if char.isprintable()))

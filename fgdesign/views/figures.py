@@ -5,6 +5,7 @@ Every text of a person is escaped: plotly reads a small HTML in labels. Knows no
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -20,8 +21,15 @@ Events = Sequence[Mapping[str, Any]]
 MOST_BARS = 20
 MOST_CELLS = 40  # classes whose confusion counts are written into the cells
 NAMES = {
-    "accuracy": "accuracy", "macro_f1": "macro-F1", "micro_f1": "micro-F1", "log_loss": "log-loss",
-    "ece": "calibration error", "roc_auc": "ROC-AUC", "mae": "MAE", "rmse": "RMSE", "pearson": "Pearson",
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "log_loss": "log-loss",
+    "ece": "calibration error",
+    "roc_auc": "ROC-AUC",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "pearson": "Pearson",
     "spearman": "Spearman",
 }
 
@@ -40,7 +48,9 @@ def metric_name(key: str) -> str:
 def steps_of(events: Events, kind: str) -> list[tuple[float, Mapping[str, Any]]]:
     """(seconds since the first event, event) of one kind; stages have steps of their own, time runs through."""
     start = next((float(event["time"]) for event in events if "time" in event), 0.0)
-    return [(max(0.0, float(event.get("time", start)) - start), event) for event in events if event.get("kind") == kind]
+    return [
+        (max(0.0, float(event.get("time", start)) - start), event) for event in events if event.get("kind") == kind
+    ]
 
 
 def time_span(events: Events) -> tuple[float, float]:
@@ -58,12 +68,26 @@ def metric_curve(events: Events, metric: str, *, dark: bool = False, height: int
     chart = theme.figure(title, dark, height)
     xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
     hover = [f"{_where(e)}<br>{metric_name(metric)} {plain(y)}" for _, y, e in points]
-    chart.add_scatter(x=xs, y=ys, mode="lines+markers", line={"color": theme.BLUE, "width": 2.5}, marker={"size": 6},
-                      hovertext=hover, hoverinfo="text")
+    chart.add_scatter(
+        x=xs,
+        y=ys,
+        mode="lines+markers",
+        line={"color": theme.BLUE, "width": 2.5},
+        marker={"size": 6},
+        hovertext=hover,
+        hoverinfo="text",
+    )
     best = int(np.argmin(ys)) if metric in ("log_loss", "ece", "mae", "rmse") else int(np.argmax(ys))
-    chart.add_scatter(x=[xs[best]], y=[ys[best]], mode="markers+text", text=[f"best {plain(ys[best])}  "],
-                      textposition="top left" if xs[best] > 0.5 * xs[-1] else "top right", cliponaxis=False,
-                      hoverinfo="skip", marker={"size": 12, "color": theme.VERMILION, "symbol": "diamond"})
+    chart.add_scatter(
+        x=[xs[best]],
+        y=[ys[best]],
+        mode="markers+text",
+        text=[f"best {plain(ys[best])}  "],
+        textposition="top left" if xs[best] > 0.5 * xs[-1] else "top right",
+        cliponaxis=False,
+        hoverinfo="skip",
+        marker={"size": 12, "color": theme.VERMILION, "symbol": "diamond"},
+    )
     low, high = min(ys), max(ys)
     room = max(0.25 * (high - low), 0.02 * abs(high), 0.01)
     chart.update_yaxes(range=[low - room, high + room])
@@ -79,18 +103,34 @@ def loss_curve(events: Events, *, dark: bool = False) -> go.Figure:
     for place, stage in enumerate(dict.fromkeys(str(e.get("stage", "")) for _, e in points)):
         part = [(x, e) for x, e in points if str(e.get("stage", "")) == stage]
         xs, ys = [x for x, _ in part], [e["loss"] for _, e in part]
-        chart.add_scatter(x=xs, y=ys, mode="lines" if len(xs) > 1 else "markers", name=words(stage),
-                          line={"width": 2, "color": theme.SERIES[place % len(theme.SERIES)]},
-                          hovertext=[f"{_where(e)}<br>loss {plain(e['loss'])}" for _, e in part], hoverinfo="text")
-        chart.add_annotation(x=xs[0], y=ys[0], text=words(stage), showarrow=False, xanchor="left", yanchor="bottom",
-                             font={"size": 12, "color": theme.SERIES[place % len(theme.SERIES)]})
+        chart.add_scatter(
+            x=xs,
+            y=ys,
+            mode="lines" if len(xs) > 1 else "markers",
+            name=words(stage),
+            line={"width": 2, "color": theme.SERIES[place % len(theme.SERIES)]},
+            hovertext=[f"{_where(e)}<br>loss {plain(e['loss'])}" for _, e in part],
+            hoverinfo="text",
+        )
+        chart.add_annotation(
+            x=xs[0],
+            y=ys[0],
+            text=words(stage),
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            font={"size": 12, "color": theme.SERIES[place % len(theme.SERIES)]},
+        )
     return _over_time(chart, events)
 
 
 def router_load(events: Events, router: str, *, dark: bool = False) -> go.Figure:
     """The share of rows that each branch of a router got at each validation, as a stacked area."""
-    points = [(x, e["routers"][router]["load"]) for x, e in steps_of(events, "valid")
-              if e.get("routers", {}).get(router, {}).get("load")]
+    points = [
+        (x, e["routers"][router]["load"])
+        for x, e in steps_of(events, "valid")
+        if e.get("routers", {}).get(router, {}).get("load")
+    ]
     title = f"Load of {words(router)}"
     if not points:
         return theme.empty(title, "Known after the first validation.", dark)
@@ -115,26 +155,46 @@ def exit_depth(exits: Events, *, dark: bool = False) -> go.Figure:
         return theme.empty("Exits", "This graph has no exit.", dark)
     chart = theme.figure("Share and accuracy by exit", dark, 260)
     names = [exit_name(item) for item in exits]
-    chart.add_bar(x=names, y=[item["share"] for item in exits], marker_color=theme.ORANGE, name="share of rows",
-                  text=[percent(item["share"]) for item in exits], textposition="outside", cliponaxis=False,
-                  hovertemplate="%{x}<br>%{y:.1%} of the rows<extra></extra>")
-    known = [(name, item["accuracy"]) for name, item in zip(names, exits, strict=True) if _number(item.get("accuracy"))]
-    chart.add_scatter(x=[n for n, _ in known], y=[a for _, a in known], mode="markers", name="accuracy",
-                      marker={"symbol": "diamond", "size": 12, "color": theme.BLUE, "line": {"width": 1, "color": "white"}},
-                      hovertemplate="%{x}<br>%{y:.1%} right<extra></extra>")
+    chart.add_bar(
+        x=names,
+        y=[item["share"] for item in exits],
+        marker_color=theme.ORANGE,
+        name="share of rows",
+        text=[percent(item["share"]) for item in exits],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{x}<br>%{y:.1%} of the rows<extra></extra>",
+    )
+    known = [
+        (name, item["accuracy"]) for name, item in zip(names, exits, strict=True) if _number(item.get("accuracy"))
+    ]
+    chart.add_scatter(
+        x=[n for n, _ in known],
+        y=[a for _, a in known],
+        mode="markers",
+        name="accuracy",
+        marker={"symbol": "diamond", "size": 12, "color": theme.BLUE, "line": {"width": 1, "color": "white"}},
+        hovertemplate="%{x}<br>%{y:.1%} right<extra></extra>",
+    )
     chart.update_layout(showlegend=True)
     return _percent_axis(chart, 1.08)
 
 
-def gate_bars(scores: Mapping[str, float], chosen: Sequence[str], *, title: str = "", dark: bool = False) -> go.Figure:
+def gate_bars(
+    scores: Mapping[str, float], chosen: Sequence[str], *, title: str = "", dark: bool = False
+) -> go.Figure:
     """A router's score for each branch; what it chose in full colour and marked."""
     chart = theme.figure(words(title, 60), dark, 44 + 30 * max(1, len(scores)))
     names = list(scores)
     values = [scores[name] for name in names]
     chart.add_bar(
-        orientation="h", y=[("● " if name in chosen else "○ ") + words(name) for name in names], x=values,
+        orientation="h",
+        y=[("● " if name in chosen else "○ ") + words(name) for name in names],
+        x=values,
         marker={"color": [theme.ORANGE if name in chosen else theme.LINE[dark] for name in names]},
-        text=[plain(value) for value in values], textposition="outside", cliponaxis=False,
+        text=[plain(value) for value in values],
+        textposition="outside",
+        cliponaxis=False,
         hovertemplate="%{y}: %{x:.4f}<extra></extra>",
     )
     chart.update_xaxes(range=[min(0.0, *values, 0.0), max(1.0, *values, 0.0) * 1.15], visible=False)
@@ -150,9 +210,16 @@ def class_bars(probabilities: Mapping[str, float], *, most: int = 8, dark: bool 
         return theme.empty("Probabilities", "This graph predicts a number.", dark, 120)
     chart = theme.figure("", dark, 24 + 28 * len(best))
     colours = [theme.VERMILION if i == 0 else theme.GREY for i in range(len(best))]
-    chart.add_bar(orientation="h", y=_unique([words(name) for name, _ in best]), x=[p for _, p in best],
-                  marker={"color": colours}, text=[percent(p) for _, p in best], textposition="outside",
-                  cliponaxis=False, hovertemplate="%{y}: %{x:.2%}<extra></extra>")
+    chart.add_bar(
+        orientation="h",
+        y=_unique([words(name) for name, _ in best]),
+        x=[p for _, p in best],
+        marker={"color": colours},
+        text=[percent(p) for _, p in best],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{x:.2%}<extra></extra>",
+    )
     chart.update_xaxes(range=[0, 1.2], visible=False)
     chart.update_yaxes(autorange="reversed", showgrid=False)
     chart.update_layout(margin={"l": 8, "r": 8, "t": 4, "b": 4})
@@ -165,11 +232,22 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], *, dark: b
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     names = _unique([words(label, 18) for label in labels])
     few = len(names) <= MOST_CELLS
-    chart = theme.figure("Confusion: true labels down, predicted ones across", dark, int(min(900, 130 + 30 * len(names))))
+    chart = theme.figure(
+        "Confusion: true labels down, predicted ones across", dark, int(min(900, 130 + 30 * len(names)))
+    )
     chart.add_heatmap(
-        z=shares, x=names, y=names, colorscale=theme.RAMP[dark], zmin=0, zmax=1, showscale=False, xgap=1, ygap=1,
-        customdata=counts, hovertemplate="true %{y}<br>predicted %{x}<br>%{customdata:.0f} rows, %{z:.1%} of the label"
-        "<extra></extra>", text=[[f"{int(n)}" if n else "" for n in row] for row in counts] if few else None,
+        z=shares,
+        x=names,
+        y=names,
+        colorscale=theme.RAMP[dark],
+        zmin=0,
+        zmax=1,
+        showscale=False,
+        xgap=1,
+        ygap=1,
+        customdata=counts,
+        hovertemplate="true %{y}<br>predicted %{x}<br>%{customdata:.0f} rows, %{z:.1%} of the label<extra></extra>",
+        text=[[f"{int(n)}" if n else "" for n in row] for row in counts] if few else None,
         texttemplate="%{text}" if few else None,
     )
     chart.update_xaxes(side="bottom", tickangle=-40)
@@ -185,12 +263,23 @@ def per_class(table: Mapping[str, Mapping[str, float]], *, dark: bool = False) -
     title = "F1 per class" if len(worst) == len(table) else f"F1 of the {len(worst)} weakest classes"
     chart = theme.figure(title, dark, 90 + 26 * len(worst))
     names = _unique([words(name) for name, _ in worst])
-    chart.add_bar(orientation="h", y=names, x=[row["f1"] or 0.0 for _, row in worst], marker_color=theme.BLUE, name="F1",
-                  hovertemplate="%{y}<br>F1 %{x:.3f}<extra></extra>")
+    chart.add_bar(
+        orientation="h",
+        y=names,
+        x=[row["f1"] or 0.0 for _, row in worst],
+        marker_color=theme.BLUE,
+        name="F1",
+        hovertemplate="%{y}<br>F1 %{x:.3f}<extra></extra>",
+    )
     for key, symbol, colour in (("precision", "triangle-up", theme.ORANGE), ("recall", "circle", theme.GREEN)):
-        chart.add_scatter(y=names, x=[row[key] for _, row in worst], mode="markers", name=key,
-                          marker={"symbol": symbol, "size": 9, "color": colour},
-                          hovertemplate=f"%{{y}}<br>{key} %{{x:.3f}}<extra></extra>")
+        chart.add_scatter(
+            y=names,
+            x=[row[key] for _, row in worst],
+            mode="markers",
+            name=key,
+            marker={"symbol": symbol, "size": 9, "color": colour},
+            hovertemplate=f"%{{y}}<br>{key} %{{x:.3f}}<extra></extra>",
+        )
     chart.update_layout(showlegend=True)
     chart.update_xaxes(range=[0, 1.02], showgrid=True)
     chart.update_yaxes(autorange="reversed", showgrid=False)
@@ -201,11 +290,20 @@ def class_balance(labels: Sequence[str], *, dark: bool = False) -> go.Figure:
     """How many rows each label has, the largest first."""
     counts = Counter(labels).most_common()
     shown = counts[:MOST_BARS]
-    title = "Rows per label" if len(shown) == len(counts) else f"Rows of the {len(shown)} largest of {len(counts)} labels"
+    title = (
+        "Rows per label" if len(shown) == len(counts) else f"Rows of the {len(shown)} largest of {len(counts)} labels"
+    )
     chart = theme.figure(title, dark, max(200, 56 + 24 * len(shown)))
-    chart.add_bar(orientation="h", y=_unique([words(name) for name, _ in shown]), x=[n for _, n in shown],
-                  marker_color=theme.BLUE, text=[plain(n) for _, n in shown], textposition="outside",
-                  cliponaxis=False, hovertemplate="%{y}: %{x} rows<extra></extra>")
+    chart.add_bar(
+        orientation="h",
+        y=_unique([words(name) for name, _ in shown]),
+        x=[n for _, n in shown],
+        marker_color=theme.BLUE,
+        text=[plain(n) for _, n in shown],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{x} rows<extra></extra>",
+    )
     chart.update_xaxes(visible=False, range=[0, max((n for _, n in shown), default=1) * 1.15])
     chart.update_yaxes(autorange="reversed", showgrid=False)
     return chart
@@ -219,11 +317,20 @@ def histogram(values: Sequence[float], title: str, unit: str, *, dark: bool = Fa
     top = float(np.quantile(data, 0.99)) or 1.0
     counts, edges = np.histogram(np.minimum(data, top), bins=min(30, max(5, len(np.unique(data)))))
     chart = theme.figure(title, dark, 240)
-    chart.add_bar(x=(edges[:-1] + edges[1:]) / 2, y=counts, width=np.diff(edges) * 0.94, marker_color=theme.BLUE,
-                  hovertemplate=f"about %{{x:.3g}} {escape(unit)}: %{{y}} rows<extra></extra>")
+    chart.add_bar(
+        x=(edges[:-1] + edges[1:]) / 2,
+        y=counts,
+        width=np.diff(edges) * 0.94,
+        marker_color=theme.BLUE,
+        hovertemplate=f"about %{{x:.3g}} {escape(unit)}: %{{y}} rows<extra></extra>",
+    )
     middle = float(np.median(data))
-    chart.add_vline(x=middle, line={"color": theme.VERMILION, "dash": "dot"}, annotation_text=f"median {plain(middle)}",
-                    annotation_position="top right")
+    chart.add_vline(
+        x=middle,
+        line={"color": theme.VERMILION, "dash": "dot"},
+        annotation_text=f"median {plain(middle)}",
+        annotation_position="top right",
+    )
     chart.update_xaxes(title=escape(unit))
     return chart
 
@@ -244,11 +351,24 @@ def _stacked(title: str, xs: list[float], shares: Any, names: Sequence[str], eve
     chart = theme.figure(title, dark, 220)
     for column, name in enumerate(names):
         colour = theme.SERIES[column % len(theme.SERIES)]
-        chart.add_scatter(x=xs, y=shares[:, column], stackgroup="all", name=name.replace("<br>", ", "), mode="lines",
-                          line={"width": 1, "color": colour}, hovertemplate="%{fullData.name}: %{y:.1%}<extra></extra>")
+        chart.add_scatter(
+            x=xs,
+            y=shares[:, column],
+            stackgroup="all",
+            name=name.replace("<br>", ", "),
+            mode="lines",
+            line={"width": 1, "color": colour},
+            hovertemplate="%{fullData.name}: %{y:.1%}<extra></extra>",
+        )
         if shares[-1, column] > 0.08:
-            chart.add_annotation(x=xs[-1], y=float(shares[-1, :column].sum() + shares[-1, column] / 2), showarrow=False,
-                                 text=name.replace("<br>", ", "), xanchor="right", font={"size": 12, "color": "white"})
+            chart.add_annotation(
+                x=xs[-1],
+                y=float(shares[-1, :column].sum() + shares[-1, column] / 2),
+                showarrow=False,
+                text=name.replace("<br>", ", "),
+                xanchor="right",
+                font={"size": 12, "color": "white"},
+            )
     return _percent_axis(_over_time(chart, events), 1.0)
 
 
@@ -267,7 +387,7 @@ def _where(event: Mapping[str, Any]) -> str:
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _unique(names: Sequence[str]) -> list[str]:

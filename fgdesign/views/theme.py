@@ -10,7 +10,13 @@ import plotly.graph_objects as go
 from fgdesign.views.canvas import HUES
 
 BLUE, GREEN, ORANGE, PURPLE, VERMILION, SKY, GREY = (
-    HUES["pretrained"], HUES["function"], HUES["select"], HUES["merge"], HUES["answer"], "#56B4E9", HUES["input"],
+    HUES["pretrained"],
+    HUES["function"],
+    HUES["select"],
+    HUES["merge"],
+    HUES["answer"],
+    "#56B4E9",
+    HUES["input"],
 )
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, "#8C7A00", GREY)
 INK = {False: "#1B2530", True: "#E4EAF0"}
@@ -32,17 +38,43 @@ def hue(category: str) -> str:
 def template(dark: bool) -> go.layout.Template:
     """Quiet axes, see-through paper, the series' colours, hover in the page's own colours."""
     axis = {
-        "gridcolor": LINE[dark], "linecolor": LINE[dark], "zeroline": False, "ticks": "", "automargin": True, "ticklabelstandoff": 6,
-        "title": {"font": {"size": 12, "color": FAINT[dark]}}, "tickfont": {"size": 12, "color": FAINT[dark]},
+        "gridcolor": LINE[dark],
+        "linecolor": LINE[dark],
+        "zeroline": False,
+        "ticks": "",
+        "automargin": True,
+        "ticklabelstandoff": 6,
+        "title": {"font": {"size": 12, "color": FAINT[dark]}},
+        "tickfont": {"size": 12, "color": FAINT[dark]},
     }
-    return go.layout.Template(layout={
-        "font": {"family": FONT, "size": 13, "color": INK[dark]},
-        "colorway": list(SERIES), "paper_bgcolor": "rgba(0,0,0,0)", "plot_bgcolor": "rgba(0,0,0,0)",
-        "margin": {"l": 8, "r": 12, "t": 34, "b": 8}, "title": {"font": {"size": 14}, "x": 0, "xanchor": "left", "y": 0.98},
-        "xaxis": {**axis, "showgrid": False}, "yaxis": axis, "showlegend": False, "hovermode": "closest", "bargap": 0.28,
-        "hoverlabel": {"bgcolor": PAPER[dark], "bordercolor": LINE[dark], "font": {"color": INK[dark], "family": FONT}},
-        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 1, "xanchor": "right", "font": {"size": 12}},
-    })
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": 13, "color": INK[dark]},
+            "colorway": list(SERIES),
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "margin": {"l": 8, "r": 12, "t": 34, "b": 8},
+            "title": {"font": {"size": 14}, "x": 0, "xanchor": "left", "y": 0.98},
+            "xaxis": {**axis, "showgrid": False},
+            "yaxis": axis,
+            "showlegend": False,
+            "hovermode": "closest",
+            "bargap": 0.28,
+            "hoverlabel": {
+                "bgcolor": PAPER[dark],
+                "bordercolor": LINE[dark],
+                "font": {"color": INK[dark], "family": FONT},
+            },
+            "legend": {
+                "orientation": "h",
+                "y": 1.0,
+                "yanchor": "bottom",
+                "x": 1,
+                "xanchor": "right",
+                "font": {"size": 12},
+            },
+        }
+    )
 
 
 def figure(title: str, dark: bool, height: int) -> go.Figure:
@@ -55,6 +87,13 @@ def empty(title: str, message: str, dark: bool, height: int = 220) -> go.Figure:
     chart = figure(title, dark, height)
     chart.update_xaxes(visible=False)
     chart.update_yaxes(visible=False)
-    chart.add_annotation(text=message, showarrow=False, font={"color": FAINT[dark], "size": 13},
-                         xref="paper", yref="paper", x=0.5, y=0.5)
+    chart.add_annotation(
+        text=message,
+        showarrow=False,
+        font={"color": FAINT[dark], "size": 13},
+        xref="paper",
+        yref="paper",
+        x=0.5,
+        y=0.5,
+    )
     return chart

@@ -87,7 +87,8 @@ ENTRIES = (
              HIDDEN_IN, costs=_norm_cost, tunings=LEARNED),
     NodeType(
         "dropout/1", "function", "Dropout", "Sets a share of the numbers to zero in training.",
-        HIDDEN_IN, deterministic=False, params=(Param("rate", "float", 0.1, "Share of the numbers set to zero in training.", 0, 0.9),),
+        HIDDEN_IN, deterministic=False,
+        params=(Param("rate", "float", 0.1, "Share of the numbers set to zero in training.", 0, 0.9),),
     ),
     NodeType(
         "scale/1", "function", "Scale", "Multiplies by one number, fixed or learned.",

@@ -39,7 +39,8 @@ def _soft_prompt_cost(site: Site) -> Cost:
 def _layer(site: Site) -> dict[str, Value]:
     value, b = site.first(), site.backbone
     if value.width != b.width:
-        raise MisfitError(f"it takes {SEQUENCE} {b.width} but is fed {value}", f"Insert project to {b.width} before it.")
+        raise MisfitError(f"it takes {SEQUENCE} {b.width} but is fed {value}",
+                          f"Insert project to {b.width} before it.")
     if not 1 <= site.params["index"] <= b.layers:
         raise ShapeError(f"index is {site.params['index']}, but {b.name} has layers 1 to {b.layers}",
                          f"Set index between 1 and {b.layers}.")

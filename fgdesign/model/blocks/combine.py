@@ -60,5 +60,5 @@ class Gate(nn.Module):
 
     def forward(self, values: Values, mask: Tensor | None) -> Tensor:
         value, control = values
-        gate = self.map(control).sigmoid()
+        gate: Tensor = self.map(control).sigmoid()
         return value * (gate.unsqueeze(1) if value.dim() > gate.dim() else gate)

@@ -58,7 +58,7 @@ class Expert(nn.Module):
 
     def forward(self, values: Values, mask: Tensor | None) -> Tensor:
         hidden = F.dropout(self.activation(self.inner(values[0])), self.dropout, self.training)
-        out = self.outer(hidden)
+        out: Tensor = self.outer(hidden)
         return values[0] + out if self.residual else out
 
 
@@ -77,7 +77,8 @@ class LayerNorm(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, values: Values, mask: Tensor | None) -> Tensor:
-        return self.norm(values[0])
+        out: Tensor = self.norm(values[0])
+        return out
 
 
 class Dropout(nn.Module):

@@ -26,9 +26,10 @@ class Head(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, values: list[Tensor], mask: Tensor | None) -> Tensor:
-        logits = self.out(self.features(F.dropout(values[0], self.dropout, self.training))).float()
+        logits: Tensor = self.out(self.features(F.dropout(values[0], self.dropout, self.training))).float()
         return logits if self.training else logits / self.temperature
 
     def features(self, value: Tensor) -> Tensor:
         """(n, D) -> (n, D or hidden): what the last linear map sees."""
-        return self.hidden(self.norm(value))
+        features: Tensor = self.hidden(self.norm(value))
+        return features

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fgdesign.graph.catalogue.merges import parse_links
 
@@ -107,7 +108,7 @@ class AttentionMerge(nn.Module):
         extra = [1] * (scores.dim() - 2)
         scores = scores + weight.clamp(min=1e-9).log().view(*weight.shape, *extra)
         scores = scores.masked_fill(~present.view(*present.shape, *extra), -torch.inf)
-        return (scores.softmax(1).unsqueeze(-1) * x).sum(1)
+        return torch.einsum("bn...,bn...d->b...d", scores.softmax(1), x)
 
 
 class GCNMerge(nn.Module):
@@ -117,20 +118,20 @@ class GCNMerge(nn.Module):
     called has no edges and no value. The last round has no relu; W starts near the identity.
     """
 
+    adjacency: Tensor
+
     def __init__(self, width: int, inputs: int, *, adjacency: str, links: str, depth: int, readout: str) -> None:
         super().__init__()
         self.readout = readout
-        self.maps = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
-        for module in self.maps:
-            nn.init.normal_(module.weight, std=1e-3)
-            nn.init.zeros_(module.bias)
+        self.weight = nn.Parameter(torch.randn(depth, width, width) * 1e-3)
+        self.bias = nn.Parameter(torch.zeros(depth, width))
         if adjacency == "learned":
             self.links = nn.Parameter(torch.zeros(inputs, inputs))
         elif adjacency == "drawn":
             drawn = torch.zeros(inputs, inputs)
             for one, other in parse_links(links, inputs):
                 drawn[one, other] = drawn[other, one] = 1.0
-            self.register_buffer("adjacency", drawn)
+            self.register_buffer("adjacency", drawn.fill_diagonal_(0.0))
         else:
             self.register_buffer("adjacency", torch.ones(inputs, inputs) - torch.eye(inputs))
 
@@ -142,16 +143,16 @@ class GCNMerge(nn.Module):
         return learned * (1 - torch.eye(len(learned), device=learned.device))
 
     def forward(self, values: Tensors, positions: Optional, gates: Optional, count: int) -> Tensor:
-        x, present, weight = stacked(values, positions, gates, count)
-        x = x * weight.view(*weight.shape, *[1] * (x.dim() - 2))
+        x, present, gate = stacked(values, positions, gates, count)
+        x = x * gate.view(*gate.shape, *[1] * (x.dim() - 2))
         here = present.to(x.dtype)
         links = self.strengths().to(x.dtype) + torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         links = links * here.unsqueeze(1) * here.unsqueeze(2)
         scale = links.sum(-1).clamp(min=1e-9).rsqrt() * here
         links = links * scale.unsqueeze(1) * scale.unsqueeze(2)
-        for i, module in enumerate(self.maps):
-            update = torch.einsum("bnm,bm...d->bn...d", links, x @ module.weight.T) + module.bias
-            x = x + (update.relu() if i + 1 < len(self.maps) else update)
+        for i, (weight, bias) in enumerate(zip(self.weight, self.bias, strict=True), 1):
+            update = torch.einsum("bnm,bm...d->bn...d", links, F.linear(x, weight)) + bias
+            x = x + (update.relu() if i < len(self.weight) else update)
         x = x * here.view(*here.shape, *[1] * (x.dim() - 2))
         total = x.sum(1)
         return total if self.readout == "sum" else total / here.sum(1).clamp(min=1).view(-1, *[1] * (total.dim() - 1))

@@ -1,0 +1,112 @@
+"""The Design page without a browser: what the canvas is sent, and the inspector's forms."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from fgdesign.graph import STARTERS, Graph, load_file, to_json
+from fgdesign.ui import design_state
+
+PAGE = str(Path(__file__).parents[1] / "pages" / "design.py")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FGDESIGN_WORKSPACE", str(tmp_path))
+    return tmp_path
+
+
+def opened(graph: str = "") -> AppTest:
+    page = AppTest.from_file(PAGE, default_timeout=60)
+    if graph:
+        page.query_params["graph"] = graph
+    return page.run()
+
+
+def sent(page: AppTest) -> dict[str, Any]:
+    """The data the canvas was sent last."""
+    found: dict[str, Any] = json.loads(page.get("bidi_component")[0].proto.json)
+    return found
+
+
+def select(page: AppTest, *nodes: str) -> AppTest:
+    page.session_state[design_state.EDITOR].session.do({"op": "select", "nodes": list(nodes), "edges": []})
+    return page.run()
+
+
+def test_the_first_visit_shows_the_default_starter_ready_to_train(workspace: Path) -> None:
+    page = opened()
+    assert not page.exception
+    data = sent(page)
+    assert [node["id"] for node in data["nodes"]] == list(STARTERS["cheap-word-first"].graph.ids)
+    assert (data["editable"], data["problems"]) == (True, [])
+    assert "ready to train" in " ".join(caption.value for caption in page.caption)
+
+
+def test_a_parameter_is_set_reset_and_saved(workspace: Path) -> None:
+    page = select(opened(), "exit_1")
+    page.number_input[1].set_value(0.05).run()
+    assert not page.exception
+    drafts = list((workspace / "graphs").glob("*.json"))
+    assert load_file(drafts[0]).node("exit_1").params == {"tolerance": 0.05}
+    next(button for button in page.button if button.label == "Reset to defaults").click().run()
+    assert load_file(drafts[0]).node("exit_1").params == {}
+
+
+def test_every_node_type_has_a_form(workspace: Path) -> None:
+    page = opened()
+    for name in ("router/1", "rule_router/1", "exit/1", "gcn_merge/1", "text/1", "scale/1", "lexical/1"):
+        select(page)
+        page.selectbox(key="form|add").set_value(name).run()
+        page.button(key="form|add_button").click().run()
+        assert not page.exception, name
+        assert page.text_input[0].value == page.session_state[design_state.EDITOR].session.nodes[0]
+
+
+def test_a_name_that_is_taken_is_refused_with_the_reason(workspace: Path) -> None:
+    page = select(opened(), "head_1")
+    page.text_input[0].set_value("text").run()
+    assert "already called 'text'" in page.text[1].value
+    assert "head_1" in page.session_state[design_state.EDITOR].session.graph.ids
+
+
+def test_nodes_are_added_and_connected_by_form(workspace: Path) -> None:
+    page = opened()
+    page.selectbox(key="form|add").set_value("linear/1").run()
+    page.button(key="form|add_button").click().run()
+    select(page)
+    page.selectbox(key="form|from").set_value("pool_1.out").run()
+    page.selectbox(key="form|to").set_value("linear.in").run()
+    page.button(key="form|connect").click().run()
+    graph = page.session_state[design_state.EDITOR].session.graph
+    assert [edge.source for edge in graph.into("linear")] == ["pool_1.out"]
+
+
+def test_a_draft_in_the_address_is_opened_and_a_missing_one_is_named(workspace: Path) -> None:
+    (workspace / "graphs").mkdir()
+    graph = Graph("Mine", STARTERS["linear-probe"].graph.nodes[:1])
+    (workspace / "graphs" / "mine.json").write_text(to_json(graph))
+    assert sent(opened("mine"))["title"] == "Mine"
+    page = opened("gone")
+    assert any("Cannot read the graph 'gone'" in text.value for text in page.text)
+    assert sent(page)["title"] == "Mine"  # the project's graph
+
+
+def test_a_change_made_elsewhere_is_shown_and_chosen(workspace: Path) -> None:
+    page = select(opened(), "pool_1")
+    page.text_input[0].set_value("mean_1").run()
+    draft = next((workspace / "graphs").glob("*.json"))
+    draft.write_text(to_json(STARTERS["linear-probe"].graph))
+    page.text_input[0].set_value("mean_2").run()
+    assert any("changed elsewhere" in text.value for text in page.text)
+    assert load_file(draft) == STARTERS["linear-probe"].graph
+    next(button for button in page.button if button.label == "Keep mine as a copy").click().run()
+    assert not page.exception
+    names = {path.stem: load_file(path).ids for path in (workspace / "graphs").glob("*.json")}
+    assert sorted(names) == ["cheap-word-first", "cheap-word-first-2"]
+    assert "mean_2" in names["cheap-word-first-2"]

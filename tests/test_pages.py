@@ -1,0 +1,390 @@
+"""Every page as a person meets it: nothing there yet, something broken, all well. No process is started here."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from fgdesign.errors import DataError, GraphError
+from fgdesign.graph import Graph, load_graph, to_json
+from fgdesign.graph.spec import Node
+from fgdesign.runs import local
+from fgdesign.runs.folder import RunFolder
+from fgdesign.ui import library, live, models, parts, runs_table, start, state
+
+ROOT = Path(__file__).parents[1]
+SECONDS = 60
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty workspace."""
+    monkeypatch.setenv("FGDESIGN_WORKSPACE", str(tmp_path))
+    st.cache_resource.clear()
+    yield tmp_path
+    st.cache_resource.clear()
+
+
+def show(name: str, **address: str) -> AppTest:
+    """A page, without the header, after its first run."""
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page(f"pages/{name}.py")
+    for key, value in address.items():
+        page.query_params[key] = value
+    return page.run()
+
+
+def words(page: AppTest) -> str:
+    """All plain texts of a page."""
+    return "\n".join(
+        [
+            *(str(item.value) for item in (*page.text, *page.title, *page.subheader, *page.caption)),
+            *(str(item.label) + " " + str(item.value) for item in page.metric),
+        ]
+    )
+
+
+METRICS = {
+    "rows": 4,
+    "accuracy": 0.75,
+    "macro_f1": 0.7,
+    "log_loss": 0.5,
+    "confusion": [[1, 1], [0, 2]],
+    "per_class": {
+        "no": {"precision": 1.0, "recall": 0.5, "f1": 0.67, "support": 2},
+        "yes": {"precision": 0.67, "recall": 1.0, "f1": 0.8, "support": 2},
+    },
+}
+REPORT = {
+    "graph": "linear-probe",
+    "task": "single",
+    "labels": ["no", "yes"],
+    "parameters": 1000,
+    "trained_parameters": 100,
+    "train": METRICS,
+    "valid": METRICS,
+    "test": METRICS,
+    "mean_layers": 2.5,
+    "seconds": {"total": 3.0},
+    "routers": {"route": {"load": {"branch_1": 0.25, "branch_2": 0.75}, "entropy": 0.5, "agreement": 0.9}},
+    "exits": [{"node": "exit_1", "depth": 1.0, "share": 0.5, "rows": 2, "accuracy": 1.0}],
+    "full_depth": {"accuracy": 0.8},
+}
+
+
+def make_run(
+    home: Path, name: str = "20260101-one", *, state: str = "succeeded", message: str = "", report: bool = True
+) -> RunFolder:
+    """A run folder as training leaves it, without a model."""
+    run = RunFolder(home / "runs" / name)
+    run.path.mkdir(parents=True)
+    (run.path / "graph.json").write_text(to_json(load_graph("linear-probe")), "utf-8")
+    run.write(
+        "config.json", {"data": {"train": "rows.csv"}, "name": "rows.csv", "task": "single", "labels": ["no", "yes"]}
+    )
+    run.write_status(
+        state=state, stage="tune", progress=0.5, seconds_left=65.0, message=message, pid=0, started=time.time()
+    )
+    for step in range(3):
+        run.log({"kind": "step", "stage": "tune", "epoch": 0, "step": step, "loss": 1.0 - step / 4})
+        run.log(
+            {
+                "kind": "valid",
+                "stage": "tune",
+                "epoch": 0,
+                "step": step,
+                "metrics": {"macro_f1": step / 4},
+                "routers": {},
+            }
+        )
+    if report:
+        run.write("report.json", REPORT)
+    return run
+
+
+@pytest.mark.parametrize("name", ["home", "data", "train", "routes", "evaluate"])
+def test_every_page_opens_in_an_empty_workspace(name: str) -> None:
+    page = show(name)
+    assert not page.exception
+    assert len(page.title) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("home", "No run yet."),
+        ("train", "No run yet."),
+        ("routes", "No run yet. Train this graph"),
+        ("evaluate", "No run yet."),
+    ],
+)
+def test_a_page_without_a_run_says_so(name: str, said: str) -> None:
+    assert said in words(show(name))
+
+
+@pytest.mark.parametrize("address", ["../../etc", "no-such-run", "", "a/b"])
+def test_a_name_in_the_address_is_never_a_path(home: Path, address: str) -> None:
+    (home / "etc").mkdir()
+    assert "No run yet." in words(show("evaluate", run=address))
+
+
+def test_a_broken_project_file_gives_the_sample_project(home: Path) -> None:
+    (home / "project.json").write_text("{broken", "utf-8")
+    assert "Opens cheap-word-first" in words(show("home"))
+
+
+def test_home_lists_samples_and_runs(home: Path) -> None:
+    make_run(home)
+    page = show("home")
+    assert [button.label for button in page.button].count("Use it") == 3
+    assert page.dataframe[0].value["run"].tolist() == ["20260101-one"]
+
+
+def test_data_shows_how_the_sample_is_read() -> None:
+    page = show("data")
+    assert "Each row has one of 10 labels" in words(page)
+    assert page.metric[0].label == "Rows"
+
+
+def test_data_takes_a_column_named_by_a_person() -> None:
+    page = show("data")
+    box = next(box for box in page.selectbox if box.label == "Label")
+    box.set_value("text").run()
+    assert not page.exception
+    assert "text" in words(page)
+    assert "This cannot be learnt from yet" in "".join(str(item.value) for item in page.markdown)
+
+
+def test_data_finds_rows() -> None:
+    page = show("data")
+    page.text_input[0].set_value("unsubscribe").run()
+    found = page.dataframe[0].value
+    assert 0 < len(found) < 100
+    assert found["text"].str.contains("unsubscribe", case=False).all()
+
+
+def test_train_shows_a_run_that_is_done(home: Path) -> None:
+    make_run(home)
+    page = show("train")
+    assert not page.exception
+    assert "Validation macro-F1, best so far 0.5" in words(page)
+    assert "Test macro-F1 0.7" in words(page)
+
+
+def test_train_shows_a_run_at_work_and_stops_it(home: Path) -> None:
+    run = make_run(home, state="running", report=False)
+    page = show("train", run=run.name)
+    assert "about 1 min 5 s left" in words(page)
+    page.button(key="stop_run").click().run()
+    assert run.asked_to_stop
+    assert page.button(key="stop_run").disabled
+
+
+def test_train_says_why_a_run_failed(home: Path) -> None:
+    make_run(home, state="failed", message="Column 'label' is empty. [x](javascript:1)", report=False)
+    page = show("train")
+    assert "Column 'label' is empty. [x](javascript:1)" in [item.value for item in page.text]
+
+
+def test_train_keeps_the_run_in_the_address(home: Path) -> None:
+    make_run(home, "20260101-one")
+    make_run(home, "20260102-two")
+    assert "20260101" in words(show("train", run="20260101-one"))
+
+
+def test_train_starts_what_the_form_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[dict[str, Any]] = []
+
+    def fake(graph: Graph, data: Path, out: Path, **settings: Any) -> RunFolder:
+        begun.append({"graph": graph.name, "data": data.name, **settings})
+        return make_run(home, out.name, state="running", report=False)
+
+    monkeypatch.setattr(local, "start", fake)
+    page = show("train")
+    page.number_input(key="epochs").set_value(2)
+    page.number_input(key="seed").set_value(7)
+    page.button(key="start_run").click().run()
+    assert not page.exception
+    assert begun == [
+        {"graph": "cheap-word-first", "data": "support_tickets.csv", "epochs": 2, "seed": 7, "device": "auto"}
+    ]
+
+
+def test_a_graph_with_errors_cannot_be_started(home: Path) -> None:
+    graph = Graph("half", (Node("text", "text/1"),))
+    (home / "project.json").write_text(json.dumps({"graph": json.loads(to_json(graph))}), "utf-8")
+    page = show("train")
+    assert "start_run" not in [button.key for button in page.button]
+    with pytest.raises(GraphError, match="answer"):
+        start.begin(graph, library.samples()[0])
+
+
+def test_evaluate_shows_the_report(home: Path) -> None:
+    make_run(home)
+    page = show("evaluate")
+    assert not page.exception
+    said = words(page)
+    assert "accuracy 0.75 on 4 test rows, 2.5 encoder layers per text, 100 trained parameters (10\u2009%)" in said
+    assert "at full depth: accuracy 0.8" in said
+
+
+def test_evaluate_before_the_report(home: Path) -> None:
+    make_run(home, state="running", report=False)
+    assert "has no report yet" in words(show("evaluate"))
+
+
+def test_routes_before_the_model(home: Path) -> None:
+    make_run(home, state="running", report=False)
+    assert "has no model yet" in words(show("routes"))
+
+
+class FakeModel:
+    """Answers as a trained run does."""
+
+    graph = load_graph("linear-probe")
+
+    def trace(self, text: str, text_b: str | None = None, columns: Any = None) -> dict[str, Any]:
+        if text == "bad":
+            raise DataError("The text cannot be read. Type another.")
+        called = [
+            {"id": i, "type": "linear/1", "state": "called", "gate": None, "ms": 0.1, "share": 0.1}
+            for i in self.graph.ids
+        ]
+        return {
+            "text": text,
+            "prediction": "*refund*",
+            "confidence": 0.93,
+            "probabilities": {"*refund*": 0.93, "login": 0.07},
+            "exit": None,
+            "layers": 6,
+            "nodes": called,
+            "edges": [],
+            "routers": {
+                "gate": {
+                    "type": "router/1",
+                    "scores": {"branch_1": 0.7, "branch_2": 0.3},
+                    "chosen": ["branch_1"],
+                    "reason": None,
+                },
+                "exit_1": {
+                    "type": "exit/1",
+                    "scores": {"answer": 0.5, "next": 0.8},
+                    "chosen": ["next"],
+                    "reason": "0.50 sure, threshold 0.80: goes on",
+                },
+            },
+        }
+
+
+@pytest.fixture
+def modelled(home: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    run = make_run(home)
+    run.model.mkdir()
+    (run.model / "config.json").write_text("{}", "utf-8")
+    found = [
+        {"text": f"text {i}", "text_b": None, "columns": {}, "layers": i, "prediction": "refund"} for i in range(3)
+    ]
+    monkeypatch.setattr(models, "trained", lambda run: FakeModel())
+    monkeypatch.setattr(models, "examples", lambda run: found)
+    return run
+
+
+def test_routes_tell_the_answer_and_each_reason(modelled: RunFolder) -> None:
+    page = show("routes")
+    assert not page.exception
+    assert page.text_area[0].value == "text 0"
+    said = words(page)
+    assert "Answer *refund*" in said
+    assert "93\u2009% sure · 6 encoder layers" in said
+    assert "0.50 sure, threshold 0.80: goes on" in said
+    assert "Chose branch_1." in said
+
+
+def test_routes_follow_a_picked_text(modelled: RunFolder) -> None:
+    page = show("routes")
+    page.selectbox[0].select_index(2).run()
+    assert page.text_area[0].value == "text 2"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("bad", "The text cannot be read. Type another."), ("  ", "Type a text, or pick one")]
+)
+def test_routes_of_a_text_that_cannot_be_traced(modelled: RunFolder, text: str, said: str) -> None:
+    page = show("routes")
+    page.text_area[0].set_value(text).run()
+    assert not page.exception
+    assert said in words(page)
+
+
+def test_an_upload_is_kept_once_by_its_content(home: Path) -> None:
+    first = library.store(io.BytesIO(b"text,label\na,b\n"), "../../evil.csv")
+    again = library.store(io.BytesIO(b"text,label\na,b\n"), "other.csv")
+    assert first.id == again.id
+    assert first.path.parent == home / "data"
+    assert [file.name for file in library.uploads()] == ["other.csv"]
+    assert sorted(path.suffix for path in (home / "data").iterdir()) == [".csv", ".json"]
+
+
+def test_an_upload_without_a_byte_is_refused(home: Path) -> None:
+    with pytest.raises(DataError, match="is empty"):
+        library.store(io.BytesIO(b""), "none.csv")
+    assert not list((home / "data").iterdir())
+
+
+def test_a_huge_upload_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "LIMIT", 10)
+    with pytest.raises(DataError, match="the most that is kept"):
+        library.store(io.BytesIO(b"x" * 11), "big.csv")
+
+
+def test_downloads_are_safe_to_open_in_a_spreadsheet() -> None:
+    frame = pd.DataFrame({"text": ["=1+1", "@x", "plain"], "number": [-1, 2, 3]})
+    safe = parts.spreadsheet_safe(frame)
+    assert safe["text"].tolist() == ["'=1+1", "'@x", "plain"]
+    assert safe["number"].tolist() == [-1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("task", "metric"), [("single", "macro_f1"), ("multi", "micro_f1"), ("regression", "pearson"), (None, "macro_f1")]
+)
+def test_the_number_a_task_is_judged_by(task: str | None, metric: str) -> None:
+    assert live.main_metric([], task) == metric
+
+
+def test_the_table_leaves_out_folders_that_are_no_runs(home: Path) -> None:
+    (home / "runs" / "odd").mkdir(parents=True)
+    assert runs_table.rows([RunFolder(home / "runs" / "odd"), make_run(home)])["run"].tolist() == ["20260101-one"]
+
+
+def test_the_project_outlives_the_session(home: Path) -> None:
+    def visit(script: Callable[[], None]) -> AppTest:
+        return AppTest.from_function(script, default_timeout=SECONDS).run()
+
+    def choose() -> None:
+        from fgdesign.ui import state
+
+        state.set_data("sample-market_news")
+        state.change(run="20260101-one")
+
+    def look() -> None:
+        import streamlit as st
+
+        from fgdesign.ui import state
+
+        st.text(f"{state.project().data} {state.project().run} {state.current_graph().name}")
+
+    assert not visit(choose).exception
+    assert visit(look).text[0].value == "sample-market_news 20260101-one cheap-word-first"
+
+
+def test_the_sample_project_names_what_is_there() -> None:
+    assert state.FIRST_DATA in [file.id for file in library.samples()]
+    assert load_graph(state.FIRST_GRAPH)

@@ -12,6 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from fgdesign.ui.gate import Gate
@@ -23,6 +24,7 @@ async def healthz(request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
+PagesManager.uses_pages_directory = False  # pages come by the navigation alone, also the first one asked for
 app = st.App(str(Path(__file__).resolve()), routes=[Route("/healthz", healthz)], middleware=[Middleware(Gate)])
 
 if get_script_run_ctx(suppress_warning=True) is not None:

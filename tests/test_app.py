@@ -133,6 +133,14 @@ def test_launch_finds_the_files_and_names_the_address() -> None:
     assert launch.arguments(8600, "127.0.0.1")[2:] == ["--server.port", "8600", "--server.address", "127.0.0.1"]
 
 
+def test_a_wheel_carries_every_package_and_the_app() -> None:
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+    found = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "fgdesign").rglob("*.py")}
+    assert found | {"fgdesign._app", "fgdesign._app.pages", "fgdesign._app.sample_data"} == set(named["packages"])
+    endings = {path.suffix for path in (ROOT / "fgdesign" / "ui").iterdir() if path.is_file()} - {".py"}
+    assert {Path(pattern).suffix for pattern in named["package-data"]["fgdesign.ui"]} == endings
+
+
 def test_launch_refuses_what_is_no_port() -> None:
     with pytest.raises(InputError, match="Port 99999 is not between 1 and 65535"):
         launch.run_app(99999)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -19,10 +20,8 @@ HOSTILE = json.loads((Path(__file__).parent / "hostile_texts.json").read_text("u
 PROBE = STARTERS["linear-probe"].graph
 
 
-def card(data: dict[str, object], name: str) -> dict[str, object]:
-    nodes = data["nodes"]
-    assert isinstance(nodes, list)
-    return next(node for node in nodes if node["id"] == name)
+def card(data: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(node for node in data["nodes"] if node["id"] == name)
 
 
 @pytest.mark.parametrize("name", STARTERS)
@@ -58,8 +57,10 @@ def test_a_card_says_kind_type_width_tuning_cost_and_what_is_static() -> None:
 
 def test_a_trace_lights_nodes_and_wires() -> None:
     trace = {
-        "nodes": [{"id": "text", "state": "called", "gate": None, "ms": 0.5, "share": 0.1},
-                  {"id": "pool", "state": "skipped", "gate": None, "ms": None, "share": 0}],
+        "nodes": [
+            {"id": "text", "state": "called", "gate": None, "ms": 0.5, "share": 0.1},
+            {"id": "pool", "state": "skipped", "gate": None, "ms": None, "share": 0},
+        ],
         "edges": [{"source": "layer_6.out", "target": "pool.in", "state": "skipped", "gate": 0.25}],
     }
     data = canvas_data(PROBE, trace=trace)
@@ -70,8 +71,12 @@ def test_a_trace_lights_nodes_and_wires() -> None:
 
 
 def test_a_broken_graph_is_still_drawn() -> None:
-    graph = Graph("x", (Node("a", "nothing/9", {"n": 1}), Node("b", "pool/1")),
-                  (Edge("a.some", "b.in"), Edge("b.out", "gone.in"), Edge("b.wrong", "a.port")), backbone="")
+    graph = Graph(
+        "x",
+        (Node("a", "nothing/9", {"n": 1}), Node("b", "pool/1")),
+        (Edge("a.some", "b.in"), Edge("b.out", "gone.in"), Edge("b.wrong", "a.port")),
+        backbone="",
+    )
     data = canvas_data(graph, problems=validate(Graph("x", graph.nodes, graph.edges)))
     assert [port["name"] for port in card(data, "b")["outputs"]] == ["out", "wrong"]
     assert card(data, "a")["kind"] == "unknown"

@@ -22,7 +22,8 @@ def cut(graph: Graph, *wires: str) -> Graph:
 
 def put(graph: Graph, *wires: str) -> Graph:
     """Wires drawn without asking, as a file may hold them."""
-    return graph.with_edges((*graph.edges, *(Edge(*wire.split(">")) for wire in wires)))
+    drawn = (Edge(start, end) for start, _, end in (wire.partition(">") for wire in wires))
+    return graph.with_edges((*graph.edges, *drawn))
 
 
 def node(graph: Graph, name: str, kind: str, **params: object) -> Graph:
@@ -31,55 +32,117 @@ def node(graph: Graph, name: str, kind: str, **params: object) -> Graph:
 
 BROKEN: dict[str, tuple[Callable[[], Graph], str, str]] = {
     "sequence into a head": (
-        lambda: put(edit.remove_nodes(PROBE, ["pool"]), "layer_6.out>classifier.in"), "type", "Insert pool"),
+        lambda: put(edit.remove_nodes(PROBE, ["pool"]), "layer_6.out>classifier.in"),
+        "type",
+        "Insert pool",
+    ),
     "tokens into a layer": (
-        lambda: put(edit.remove_nodes(PROBE, ["embeddings"]), "text.out>layer_1.in"), "type", "Insert embeddings"),
+        lambda: put(edit.remove_nodes(PROBE, ["embeddings"]), "text.out>layer_1.in"),
+        "type",
+        "Insert embeddings",
+    ),
     "an input without a wire": (
-        lambda: cut(PROBE, "pool.out>classifier.in"), "missing-input", "Connect pool.out"),
+        lambda: cut(PROBE, "pool.out>classifier.in"),
+        "missing-input",
+        "Connect pool.out",
+    ),
     "a head far from the text": (
-        lambda: node(Graph("x", PROBE.nodes[:1]), "head", "classifier/1"), "missing-input",
-        "Insert embeddings and pool after text"),
+        lambda: node(Graph("x", PROBE.nodes[:1]), "head", "classifier/1"),
+        "missing-input",
+        "Insert embeddings and pool after text",
+    ),
     "embeddings alone": (lambda: node(Graph("x"), "e", "embeddings/1"), "missing-input", "Add a text"),
     "a narrow value into a layer": (
-        lambda: put(node(cut(PROBE, "layer_1.out>layer_2.in"), "thin", "linear/1", width=64),
-                    "layer_1.out>thin.in", "thin.out>layer_2.in"), "shape", "Insert project to 384"),
+        lambda: put(
+            node(cut(PROBE, "layer_1.out>layer_2.in"), "thin", "linear/1", width=64),
+            "layer_1.out>thin.in",
+            "thin.out>layer_2.in",
+        ),
+        "shape",
+        "Insert project to 384",
+    ),
     "a layer that the backbone lacks": (
-        lambda: edit.set_params(PROBE, "layer_6", index=9), "shape", "Set index to 6"),
+        lambda: edit.set_params(PROBE, "layer_6", index=9),
+        "shape",
+        "Set index to 6",
+    ),
     "widths that differ": (
-        lambda: put(node(node(cut(PROBE, "pool.out>classifier.in"), "thin", "linear/1", width=64), "sum", "add/1"),
-                    "pool.out>sum.in", "pool.out>thin.in", "thin.out>sum.in", "sum.out>classifier.in"),
-        "shape", "Insert project to 384"),
+        lambda: put(
+            node(node(cut(PROBE, "pool.out>classifier.in"), "thin", "linear/1", width=64), "sum", "add/1"),
+            "pool.out>sum.in",
+            "pool.out>thin.in",
+            "thin.out>sum.in",
+            "sum.out>classifier.in",
+        ),
+        "shape",
+        "Insert project to 384",
+    ),
     "branches that meet in a sum": (
-        lambda: EXPERTS.with_nodes(replace(n, type="add/1", params={}) if n.id == "merge" else n
-                                   for n in EXPERTS.nodes), "unmerged", "Insert merge"),
+        lambda: EXPERTS.with_nodes(
+            replace(n, type="add/1", params={}) if n.id == "merge" else n for n in EXPERTS.nodes
+        ),
+        "unmerged",
+        "Insert merge",
+    ),
     "a branch that leads nowhere": (
-        lambda: cut(EXPERTS, "router.branch_5>merge.in"), "lost-rows", "Connect to merge"),
+        lambda: cut(EXPERTS, "router.branch_5>merge.in"),
+        "lost-rows",
+        "Connect to merge",
+    ),
     "a node without effect": (
-        lambda: put(node(PROBE, "lonely", "pool/1"), "layer_3.out>lonely.in"), "no-effect", "Remove lonely"),
+        lambda: put(node(PROBE, "lonely", "pool/1"), "layer_3.out>lonely.in"),
+        "no-effect",
+        "Remove lonely",
+    ),
     "no answer": (lambda: edit.remove_nodes(PROBE, ["classifier"]), "no-answer", "Add classifier"),
     "no answer, no pool": (
-        lambda: edit.remove_nodes(PROBE, ["classifier", "pool"]), "no-answer", "Add pool and classifier"),
+        lambda: edit.remove_nodes(PROBE, ["classifier", "pool"]),
+        "no-answer",
+        "Add pool and classifier",
+    ),
     "two answers on the same rows": (
-        lambda: put(node(PROBE, "words", "lexical/1"), "text.out>words.in"), "many-answers", "Insert merge"),
+        lambda: put(node(PROBE, "words", "lexical/1"), "text.out>words.in"),
+        "many-answers",
+        "Insert merge",
+    ),
     "a wire to nowhere": (lambda: put(PROBE, "pool.out>gone.in"), "unknown-node", "Remove broken wires"),
-    "a port that is not there": (lambda: put(PROBE, "pool.left>classifier.in"), "unknown-port", "Remove broken wires"),
+    "a port that is not there": (
+        lambda: put(PROBE, "pool.left>classifier.in"),
+        "unknown-port",
+        "Remove broken wires",
+    ),
     "an input fed twice": (lambda: put(PROBE, "layer_5.out>pool.in"), "fed-twice", "Keep layer_6.out alone"),
     "the same wire twice": (lambda: put(PROBE, "layer_6.out>pool.in"), "fed-twice", "Keep layer_6.out alone"),
     "a parameter out of range": (
-        lambda: PROBE.with_nodes(replace(n, params={"max_length": -1}) if n.id == "text" else n for n in PROBE.nodes),
-        "bad-parameter", "Take the default"),
+        lambda: PROBE.with_nodes(
+            replace(n, params={"max_length": -1}) if n.id == "text" else n for n in PROBE.nodes
+        ),
+        "bad-parameter",
+        "Take the default",
+    ),
     "a parameter nobody knows": (
-        lambda: PROBE.with_nodes(replace(n, params={"colour": 1}) if n.id == "text" else n for n in PROBE.nodes),
-        "unknown-parameter", "Take the default"),
+        lambda: PROBE.with_nodes(
+            replace(n, params={"colour": 1}) if n.id == "text" else n for n in PROBE.nodes
+        ),
+        "unknown-parameter",
+        "Take the default",
+    ),
     "a tuning nobody knows": (
         lambda: PROBE.with_nodes(replace(n, tuning="hot") if n.id == "pool" else n for n in PROBE.nodes),
-        "bad-tuning", "Take the default"),
+        "bad-tuning",
+        "Take the default",
+    ),
     "a cycle": (
-        lambda: put(cut(PROBE, "embeddings.out>layer_1.in"), "layer_3.out>layer_1.in"), "cycle", "Remove"),
+        lambda: put(cut(PROBE, "embeddings.out>layer_1.in"), "layer_3.out>layer_1.in"),
+        "cycle",
+        "Remove",
+    ),
     "a type nobody knows": (lambda: node(PROBE, "odd", "odd/7"), "unknown-type", "Remove odd"),
     "one layer, two tunings": (
-        lambda: edit.set_tuning(edit.set_params(PROBE, "layer_5", index=6), ["layer_6"], "full"), "shared-tuning",
-        "Tune as layer_5"),
+        lambda: edit.set_tuning(edit.set_params(PROBE, "layer_5", index=6), ["layer_6"], "full"),
+        "shared-tuning",
+        "Tune as layer_5",
+    ),
 }
 
 

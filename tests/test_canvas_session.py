@@ -1,4 +1,4 @@
-"""Edits as data: what each operation does, what is refused, history, clipboard, and the talk with the canvas."""
+"""Edits as data: what each does, what is refused, history, clipboard, and the talk with the canvas."""
 
 from __future__ import annotations
 
@@ -34,9 +34,20 @@ def session(graph: Graph = PROBE, *ops: dict[str, Any]) -> DesignSession:
 EDITS: list[tuple[dict[str, Any], str]] = [
     ({"op": "add", "type": "pool/1", "x": 10, "y": 20}, "add pool"),
     ({"op": "add", "type": "linear/1", "start": "pool.out", "x": 0, "y": 0}, "add linear"),
-    ({"op": "disconnect", "start": "pool.out", "end": "classifier.in"}, "disconnect pool.out from classifier.in"),
-    ({"op": "reconnect", "old_start": "layer_6.out", "old_end": "pool.in", "start": "layer_5.out", "end": "pool.in"},
-     "reconnect layer_5.out to pool.in"),
+    (
+        {"op": "disconnect", "start": "pool.out", "end": "classifier.in"},
+        "disconnect pool.out from classifier.in",
+    ),
+    (
+        {
+            "op": "reconnect",
+            "old_start": "layer_6.out",
+            "old_end": "pool.in",
+            "start": "layer_5.out",
+            "end": "pool.in",
+        },
+        "reconnect layer_5.out to pool.in",
+    ),
     ({"op": "delete", "nodes": ["pool", "layer_6"], "edges": []}, "delete 2 nodes"),
     ({"op": "delete", "nodes": [], "edges": ["pool.out>classifier.in"]}, "delete pool.out>classifier.in"),
     ({"op": "move", "positions": {"pool": [5, 7]}}, "move pool"),
@@ -123,8 +134,16 @@ def test_a_batch_is_applied_once_each_and_refusals_come_back() -> None:
     assert "types differ" in picture["refused"][0]["text"]
 
 
-@pytest.mark.parametrize("batch", [{}, {"sid": 1, "ops": []}, {"sid": "s", "ops": {}}, {"sid": "s", "ops": [1, None, {}]},
-                                   {"sid": "s" * 99, "ops": []}])
+@pytest.mark.parametrize(
+    "batch",
+    [
+        {},
+        {"sid": 1, "ops": []},
+        {"sid": "s", "ops": {}},
+        {"sid": "s", "ops": [1, None, {}]},
+        {"sid": "s" * 99, "ops": []},
+    ],
+)
 def test_a_malformed_batch_does_nothing(batch: dict[str, Any]) -> None:
     here = session()
     here.receive(batch)
@@ -136,7 +155,11 @@ def test_a_click_in_the_palette_builds_a_chain() -> None:
     for kind in ("text/1", "embeddings/1", *["encoder_layer/1"] * 3, "pool/1", "classifier/1"):
         here.do({"op": "add", "type": kind, "x": 0, "y": 0, "after": list(here.nodes)})
     assert errors(here.graph) == ()
-    assert [node.params.get("index", 1) for node in here.graph.nodes if node.type == "encoder_layer/1"] == [1, 2, 3]
+    assert [node.params.get("index", 1) for node in here.graph.nodes if node.type == "encoder_layer/1"] == [
+        1,
+        2,
+        3,
+    ]
     assert here.graph.ids == ("text", "embeddings", "layer_1", "layer_2", "layer_3", "pool", "classifier")
 
 
@@ -154,7 +177,14 @@ def test_a_router_gives_its_free_branch() -> None:
 
 def test_a_loose_node_is_put_into_a_wire_and_a_bridge_is_built() -> None:
     here = session(PROBE, {"op": "add", "type": "layer_norm/1", "x": 0, "y": 300})
-    here.do({"op": "splice", "id": "layer_norm", "edge": "layer_6.out>pool.in", "positions": {"layer_norm": [1, 2]}})
+    here.do(
+        {
+            "op": "splice",
+            "id": "layer_norm",
+            "edge": "layer_6.out>pool.in",
+            "positions": {"layer_norm": [1, 2]},
+        }
+    )
     assert {"layer_6.out>layer_norm.in", "layer_norm.out>pool.in"} <= wires(here.graph)
     here.do({"op": "disconnect", "start": "pool.out", "end": "classifier.in"})
     here.do({"op": "bridge", "start": "layer_3.out", "end": "classifier.in"})
@@ -222,9 +252,13 @@ def test_versions_are_numbered_and_an_unchanged_graph_makes_none(tmp_path: Path)
 
 
 def test_a_difference_names_what_came_went_and_changed() -> None:
-    here = session(PROBE, {"op": "params", "id": "pool", "params": {"method": "max"}},
-                   {"op": "delete", "nodes": ["classifier"]}, {"op": "add", "type": "text/1", "x": 0, "y": 0},
-                   {"op": "layout"})
+    here = session(
+        PROBE,
+        {"op": "params", "id": "pool", "params": {"method": "max"}},
+        {"op": "delete", "nodes": ["classifier"]},
+        {"op": "add", "type": "text/1", "x": 0, "y": 0},
+        {"op": "layout"},
+    )
     found = difference(PROBE, here.graph)
     assert found.added == ("text_2",)
     assert found.removed == ("classifier", "pool.out>classifier.in")
@@ -233,9 +267,12 @@ def test_a_difference_names_what_came_went_and_changed() -> None:
 
 
 RULES = [
-    {"when": "length", "at_most": 6, "to": 1}, {"when": "length", "at_least": 40, "to": 2},
-    {"when": "keyword", "words": ["refund", "money back"], "to": 1}, {"when": "pattern", "pattern": "(?i)a=b", "to": 1},
-    {"when": "script", "script": "latin", "to": 2}, {"when": "column", "column": "channel", "equals": "a=b", "to": 1},
+    {"when": "length", "at_most": 6, "to": 1},
+    {"when": "length", "at_least": 40, "to": 2},
+    {"when": "keyword", "words": ["refund", "money back"], "to": 1},
+    {"when": "pattern", "pattern": "(?i)a=b", "to": 1},
+    {"when": "script", "script": "latin", "to": 2},
+    {"when": "column", "column": "channel", "equals": "a=b", "to": 1},
     {"when": "confidence", "below": 0.5, "to": 2},
 ]
 

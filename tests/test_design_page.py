@@ -71,7 +71,7 @@ def test_every_node_type_has_a_form(workspace: Path) -> None:
 def test_a_name_that_is_taken_is_refused_with_the_reason(workspace: Path) -> None:
     page = select(opened(), "head_1")
     page.text_input[0].set_value("text").run()
-    assert "already called 'text'" in page.text[1].value
+    assert "already called 'text'" in page.text[0].value
     assert "head_1" in page.session_state[design_state.EDITOR].session.graph.ids
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fgdesign.views import figures, theme
+from fgdesign.views import curves, figures, theme
 from fgdesign.views.canvas import HUES
 
 EVIL = "<a href='x'>b</a>"
@@ -46,45 +46,45 @@ def events(validations: int = 3) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("metric", "best"), [("macro_f1", (4.0, 0.8)), ("log_loss", (4.0, 0.4))])
 def test_metric_curve_marks_the_best_validation(metric: str, best: tuple[float, float]) -> None:
-    line, mark = figures.metric_curve(events(), metric).data
+    line, mark = curves.metric_curve(events(), metric).data
     assert list(line.x) == [2.0, 4.0, 6.0]
     assert (mark.x[0], mark.y[0]) == best
 
 
 def test_charts_of_a_run_share_their_time_axis() -> None:
     charts = [
-        figures.metric_curve(events(), "macro_f1"),
-        figures.loss_curve(events()),
-        figures.router_load(events(), "r"),
-        figures.exit_load(events()),
+        curves.metric_curve(events(), "macro_f1"),
+        curves.loss_curve(events()),
+        curves.router_load(events(), "r"),
+        curves.exit_load(events()),
     ]
-    assert {chart.layout.xaxis.range for chart in charts} == {figures.time_span(events())}
-    assert figures.time_span(events()) == (0.0, pytest.approx(6.12))
+    assert {chart.layout.xaxis.range for chart in charts} == {curves.time_span(events())}
+    assert curves.time_span(events()) == (0.0, pytest.approx(6.12))
 
 
 def test_loss_curve_has_one_line_for_each_stage() -> None:
-    assert [trace.name for trace in figures.loss_curve(events()).data] == ["warm", "tune"]
+    assert [trace.name for trace in curves.loss_curve(events()).data] == ["warm", "tune"]
 
 
 def test_router_load_stacks_branches_to_one() -> None:
-    first, second = figures.router_load(events(), "r").data
+    first, second = curves.router_load(events(), "r").data
     assert first.name == "branch_1" and first.stackgroup == second.stackgroup
     assert [a + b for a, b in zip(first.y, second.y, strict=True)] == [1.0, 1.0, 1.0]
 
 
 def test_router_load_takes_names_from_the_report_form() -> None:
     told = [{"kind": "valid", "time": 1.0, "metrics": {}, "routers": {"r": {"load": {"short": 0.2, "long": 0.8}}}}]
-    assert [trace.name for trace in figures.router_load(told, "r").data] == ["short", "long"]
+    assert [trace.name for trace in curves.router_load(told, "r").data] == ["short", "long"]
 
 
 @pytest.mark.parametrize(
     "chart",
     [
-        figures.metric_curve([], "macro_f1"),
-        figures.metric_curve(events(), "roc_auc"),
-        figures.loss_curve([]),
-        figures.router_load(events(), "bare"),
-        figures.exit_load([]),
+        curves.metric_curve([], "macro_f1"),
+        curves.metric_curve(events(), "roc_auc"),
+        curves.loss_curve([]),
+        curves.router_load(events(), "bare"),
+        curves.exit_load([]),
         figures.exit_depth([]),
         figures.class_bars({}),
         figures.per_class({}),
@@ -102,6 +102,13 @@ def test_exit_depth_shows_share_and_known_accuracy() -> None:
     assert list(shares.y) == [0.4, 0.6]
     assert list(accuracy.y) == [0.9]
     assert shares.x[0] == "exit_1<br>1 layer"
+
+
+def test_exit_certainty_marks_where_it_was_enough() -> None:
+    told = {"exit_1": {"answer": 0.4, "next": 0.9}, "exit_2": {"answer": 0.95, "next": 0.9}}
+    bars, marks = figures.exit_certainty(told).data
+    assert list(bars.y) == [0.4, 0.95] and list(marks.y) == [0.9, 0.9]
+    assert list(bars.marker.color) == [HUES["input"], HUES["select"]]
 
 
 def test_gate_bars_mark_what_was_chosen() -> None:
@@ -149,7 +156,7 @@ def test_histogram_counts_every_row() -> None:
         figures.confusion([[1]], [EVIL]),
         figures.per_class({EVIL: {"precision": 1.0, "recall": 1.0, "f1": 1.0}}),
         figures.gate_bars({EVIL: 1.0}, [EVIL]),
-        figures.router_load(events(), EVIL),
+        curves.router_load(events(), EVIL),
         figures.exit_depth([{"node": EVIL, "depth": 1, "share": 1.0}]),
         figures.histogram([1.0], "Lengths", EVIL),
     ],

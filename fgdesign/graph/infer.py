@@ -144,7 +144,8 @@ class _Pass:
     """One walk over a graph in order; the results gather in its dictionaries."""
 
     def __init__(self, graph: Graph, backbone: BackboneInfo, classes: int) -> None:
-        self.graph, self.backbone, self.classes = graph, backbone, classes
+        self.graph, self.backbone = graph, backbone
+        self.classes = 1 if graph.task == "regression" else classes
         self.ways = ways_of(graph)
         self.values: dict[str, Value] = {}
         self.costs: dict[str, Cost] = {}

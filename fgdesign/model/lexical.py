@@ -24,7 +24,7 @@ HAN = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 
 def words(text: str) -> list[str]:
     """Lower-case words without accents; each Han, kana or hangul character is a word."""
-    plain = unicodedata.normalize("NFKD", text.lower())
+    plain = unicodedata.normalize("NFKD", text).lower()
     plain = "".join(char for char in plain if not unicodedata.combining(char))
     return WORD.findall(HAN.sub(r" \1 ", unicodedata.normalize("NFC", plain)))
 

@@ -74,6 +74,11 @@ class FunctionGraphModel(PreTrainedModel):
         )
         return cls(config, network)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """float32, also where a graph of word functions has no parameter to tell it by."""
+        return torch.float32
+
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Nothing: every tensor is read from the file."""
 
@@ -114,11 +119,10 @@ class FunctionGraphModel(PreTrainedModel):
         """Texts from ids, for graphs that read raw texts; nothing for the others."""
         if not {node.type for node in self.network.plan.graph.nodes} & {"lexical/1", "rule_router/1"}:
             return ()
+        if self.tokenizer is None and (Path(self.config._name_or_path) / "tokenizer.json").is_file():
+            self.tokenizer = AutoTokenizer.from_pretrained(self.config._name_or_path, local_files_only=True)
         if self.tokenizer is None:
-            source = self.config._name_or_path
-            if not Path(source).is_dir():
-                return ()
-            self.tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+            return ()
         decoded: list[str] = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return decoded
 

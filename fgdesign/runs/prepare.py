@@ -231,7 +231,7 @@ def take_over(network: FunctionGraph, start: FunctionGraph, labels: Sequence[str
             continue
         if target.shape == tensor.shape and (tuple(labels) == tuple(old) or not is_head):
             mine[name] = tensor
-        elif is_head and target.shape[1:] == tensor.shape[1:] and len(target) == len(labels) and len(tensor) == len(old):
+        elif is_head and target.shape[1:] == tensor.shape[1:] and len(tensor) == len(old):
             fresh = torch.zeros_like(target) if name.endswith("weight") else torch.full_like(target, -10.0)
             for to, source in rows:
                 fresh[to] = tensor[source]

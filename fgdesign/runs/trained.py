@@ -96,7 +96,7 @@ class TrainedRun:
             if not text.strip():
                 raise DataError(f"Text {place + 1} is empty. Give a text to answer.")
         if self.reads_pairs != (texts_b is not None):
-            wants = "two texts a row: give the second one" if self.reads_pairs else "one text a row: leave out the other"
+            wants = "two texts a row: give the second" if self.reads_pairs else "one text a row: leave out the other"
             raise DataError(f"This run was trained on {wants} (text_b, --text-b).")
         if texts_b is not None and len(texts_b) != len(texts):
             raise DataError(f"There are {len(texts)} texts but {len(texts_b)} second texts. Give one for each.")

@@ -33,9 +33,9 @@ class Opinions:
 
 
 def logit_ports(network: FunctionGraph) -> list[str]:
-    """Ports from which all logits of a graph follow: heads, word functions, and the answer."""
+    """Ports from which all logits of a graph follow: heads and word functions; the answer where it needs more."""
     ports = [f"{n}.out" for n in network.nodes_of_role("head", "lexical")]
-    return ports if network.answer in ports else [*ports, network.answer]
+    return ports if _follows(network, network.answer) else [*ports, network.answer]
 
 
 def calibrate(network: FunctionGraph, values: dict[str, Tensor], targets: Tensor, loss: RowLoss) -> Opinions:
@@ -51,12 +51,10 @@ def calibrate(network: FunctionGraph, values: dict[str, Tensor], targets: Tensor
         if isinstance(module, Head | Lexical):
             if fits and port in values:
                 _temper(module, values, port, targets, loss)
-        elif isinstance(module, LogitMerge):
+        elif isinstance(module, LogitMerge) and _follows(network, port):
             _mix(network, module, node_id, values, targets, loss if fits else None)
-        elif CATALOGUE[network.plan.graph.node(node_id).type].role == "answer":
-            parts = [values[e.source] for e in network.plan.graph.into(node_id) if e.source in values]
-            if parts and all(_of_logits(network, e.source) for e in network.plan.graph.into(node_id)):
-                values[port] = _filled(parts)
+        elif CATALOGUE[network.plan.graph.node(node_id).type].role == "answer" and _follows(network, port):
+            values[port] = _filled([values[e.source] for e in network.plan.graph.into(node_id) if e.source in values])
     return Opinions(values, values[network.answer])
 
 
@@ -144,10 +142,7 @@ def _temper(module: Head | Lexical, values: dict[str, Tensor], port: str, target
 
 def _mix(network: FunctionGraph, module: LogitMerge, node_id: str, values: dict[str, Tensor], targets: Tensor,
          loss: RowLoss | None) -> None:
-    sources = [edge.source for edge in network.plan.graph.into(node_id)]
-    if not all(source in values and _of_logits(network, source) for source in sources):
-        return
-    opinions = [module.opinion(values[source]) for source in sources]
+    opinions = [module.opinion(values[edge.source]) for edge in network.plan.graph.into(node_id)]
     shared = network.plan.graph.node(node_id).params.get("rows") == "shared"
     absent = torch.stack([opinion.isnan().any(1) for opinion in opinions])
     here = ~(absent.any(0) if shared else absent.all(0))
@@ -161,10 +156,15 @@ def _mix(network: FunctionGraph, module: LogitMerge, node_id: str, values: dict[
     values[f"{node_id}.out"] = torch.where(here[:, None], mixed, float("nan"))
 
 
-def _of_logits(network: FunctionGraph, port: str) -> bool:
-    """True where a port's value follows from logits alone: not a branch of a router."""
-    role = CATALOGUE[network.plan.graph.node(port.partition(".")[0]).type].role
-    return role in ("head", "lexical", "merge", "answer") or (role == "exit" and port.endswith(".answer"))
+def _follows(network: FunctionGraph, port: str) -> bool:
+    """True where a value follows from logits of heads and word functions alone, exits open."""
+    graph = network.plan.graph
+    node_id = port.partition(".")[0]
+    role, sources = CATALOGUE[graph.node(node_id).type].role, [edge.source for edge in graph.into(node_id)]
+    if role == "answer":  # what exits answer is nothing while they are open
+        exits = network.nodes_of_role("exit")
+        sources = [source for source in sources if source.partition(".")[0] not in exits]
+    return role in ("head", "lexical") or (role in ("merge", "answer") and all(_follows(network, s) for s in sources))
 
 
 def _filled(parts: list[Tensor]) -> Tensor:

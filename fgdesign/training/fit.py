@@ -45,7 +45,10 @@ def fit_linear(features: Tensor, targets: Tensor, outputs: int, loss: RowLoss, v
 
 
 def minimise(total: Callable[[], Tensor], parameters: Sequence[Tensor], steps: int = 60) -> None:
-    """Full-batch L-BFGS with a strong Wolfe line search, in place."""
+    """Full-batch L-BFGS with a strong Wolfe line search, in place; nothing where the start is not finite."""
+    with torch.no_grad():
+        if not bool(torch.isfinite(total())):
+            return
     solver: Any = torch.optim.LBFGS(parameters, max_iter=steps, history_size=10, line_search_fn="strong_wolfe",
                                tolerance_grad=1e-5, tolerance_change=1e-7)
 
@@ -95,7 +98,7 @@ def pick_threshold(sure: Tensor, right: Tensor, last_right: Tensor, tolerance: f
         first = leaves.float().argmax(0)
         exits = leaves.any(0)
         wrong = exits & last_right & ~right.gather(0, first.unsqueeze(0)).squeeze(0)
-        if float(wrong.float().mean()) > tolerance:
+        if int(wrong.sum()) > tolerance * len(last_right) + 1e-6:
             break
         best = threshold
     return best

@@ -134,8 +134,8 @@ def fit_heads(run: Run, known: tuple[str, ...]) -> list[str]:
     valid = collect(network, run.valid.inputs, run.device, ports, known=known)
     for node, source in sources.items():
         module = network.module_of(node)
-        if isinstance(module, Head) and source in train:
-            _fit_head(run, module, train[source], valid.get(source, train[source][:0]))
+        if isinstance(module, Head):
+            _fit_head(run, module, train[source], valid[source])
     return nodes
 
 
@@ -279,11 +279,11 @@ def validate(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
 
 
 def _score(task: str, metrics: dict[str, Any]) -> tuple[float, float]:
-    """The main metric, and what decides between equals: the loss. Higher is better."""
+    """The main metric, and what decides between equals: the loss to two digits. Higher is better."""
     name, higher = main_metric(task)
     value, loss = metrics[name], metrics["rmse" if task == "regression" else "log_loss"]
     main = UNDEFINED if value is None else value if higher else -value
-    return main, -sys.float_info.max if loss is None else -loss
+    return main, -sys.float_info.max if loss is None else -round(loss, 2)
 
 
 def validation_opinions(run: Run, known: tuple[str, ...], routes: Answers | None = None) -> Opinions:

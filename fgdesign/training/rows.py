@@ -62,14 +62,13 @@ def collect(network: FunctionGraph, inputs: Inputs, device: torch.device, ports:
 
     Args: only: as in `outcomes`. see: is shown every outcome and its rows.
     """
-    found: dict[str, Tensor] = {}
+    widths = {port: network.plan.found.values[port].width for port in ports}
+    found = {port: torch.full((len(inputs), int(width or 1)), float("nan")) for port, width in widths.items()}
     for rows, outcome in outcomes(network, inputs, device, wanted=ports, known=known, open_exits=True, only=only):
         if see:
             see(outcome, rows)
         for port, flow in outcome.flows.items():
             value = flow.value.float().cpu()
-            if port not in found:
-                found[port] = torch.full((len(inputs), value.shape[1]), float("nan"))
             places = torch.from_numpy(rows)
             found[port][places if flow.rows is None else places[flow.rows.cpu()]] = value
     return found

@@ -12,13 +12,14 @@ from fgdesign.errors import InputError, choices
 class Settings:
     """epochs: passes over the rows with the pretrained layers, -1 for 3 below 5,000 rows and else 2.
 
-    warm_epochs: passes before that with the pretrained layers frozen, on cached values. batch_size: rows.
+    warm_epochs: passes before that with the pretrained layers frozen, on cached values, -1 for 8 or, of few rows,
+    more. batch_size: rows.
     layer_rate, rate: learning rates of pretrained weights and of all others; warm_rate: of the warm stage.
     patience: validations without gain before a stage ends. checkpoint_seconds: between two checkpoints.
     """
 
     epochs: int = -1
-    warm_epochs: int = 8
+    warm_epochs: int = -1
     batch_size: int = 32
     layer_rate: float = 1.5e-4
     rate: float = 1e-3
@@ -51,7 +52,7 @@ class Settings:
 
 WHOLE = ("epochs", "warm_epochs", "batch_size", "validations", "patience", "seed")
 RANGES = (
-    ("epochs", -1, 1000), ("warm_epochs", 0, 1000), ("batch_size", 1, 4096), ("layer_rate", 0, 1), ("rate", 0, 1),
+    ("epochs", -1, 1000), ("warm_epochs", -1, 1000), ("batch_size", 1, 4096), ("layer_rate", 0, 1), ("rate", 0, 1),
     ("warm_rate", 0, 1), ("weight_decay", 0, 1), ("warm_up", 0, 1), ("clip", 0, 1e6), ("label_smoothing", 0, 0.9),
     ("validations", 1, 100), ("patience", 1, 1000), ("seed", 0, 2**31 - 1), ("checkpoint_seconds", 0, 1e6),
 )

@@ -19,6 +19,7 @@ from fgdesign.training.settings import Settings
 
 WARM_ROWS = 64
 WARM_STEPS = 400
+WARM_EPOCHS = 8
 MOST_WARM_EPOCHS = 40
 STEP_WORK = 5e8  # multiply-adds that take as long as what every step costs whatever it computes
 
@@ -65,5 +66,7 @@ def work_per_row(network: FunctionGraph, wanted: Sequence[str], known: Sequence[
 def _warm_epochs(settings: Settings, rows: int, *, last: bool) -> int:
     if last and settings.epochs >= 0:
         return settings.epochs
+    if settings.warm_epochs >= 0:
+        return settings.warm_epochs
     enough = math.ceil(WARM_STEPS / steps_per_epoch(rows, WARM_ROWS))
-    return min(MOST_WARM_EPOCHS, max(settings.warm_epochs, enough)) if settings.warm_epochs else 0
+    return min(MOST_WARM_EPOCHS, max(WARM_EPOCHS, enough))

@@ -37,7 +37,16 @@ function bezier(p, q) {
   return { points, reach };
 }
 
-function hits(points, rects, own, margin) {
+// Cards near a line: only these are worth a closer look.
+function around(points, rects, margin) {
+  let l = Infinity, r = -Infinity, t = Infinity, b = -Infinity;
+  for (const { x, y } of points) { l = Math.min(l, x); r = Math.max(r, x); t = Math.min(t, y); b = Math.max(b, y); }
+  return rects.filter((box) => box.r > l - margin && box.l < r + margin && box.b > t - margin && box.t < b + margin);
+}
+
+function hits(points, all, own, margin) {
+  const rects = around(points, all, margin);
+  if (!rects.length) return false;
   for (let i = 1; i < points.length; i += 1) {
     const p = points[i - 1], q = points[i];
     const l = Math.min(p.x, q.x), r = Math.max(p.x, q.x), t = Math.min(p.y, q.y), b = Math.max(p.y, q.y);
@@ -80,7 +89,7 @@ function route(p, q, own, rects, lane) {
   const over = q.x > p.x ? 50 : 0; // wires that run ahead pass above the cards, wires that return pass below
   const detour = (y) => Math.abs(y - p.y) + Math.abs(y - q.y) - (y < Math.min(p.y, q.y) ? over : 0);
   const sorted = [...lanes].sort((a, b) => detour(a) - detour(b));
-  for (const y of sorted.slice(0, 40)) {
+  for (const y of sorted.slice(0, 24)) {
     const found = ways.length;
     consider([p, { x: out, y: p.y }, { x: out, y }, { x: into, y }, { x: into, y: q.y }, q]);
     if (ways.length > found) { ways[found].cost -= y < Math.min(p.y, q.y) ? over : 0; if (found > 2) break; }

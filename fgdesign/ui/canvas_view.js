@@ -102,7 +102,8 @@ class Canvas {
     const data = this.latest, first = !this.data, other = this.data && this.data.title !== data.title;
     this.data = data;
     this.nodes = new Map(data.nodes.map((node) => [node.id, fullNode(node)]));
-    this.edges = new Map(data.edges.map(fullEdge).map((edge) => [edge.id, edge]));
+    const lit = (edge) => (edge.state === 'called' ? 1 : 0); // the lit way is painted on top
+    this.edges = new Map(data.edges.map(fullEdge).sort((a, b) => lit(a) - lit(b)).map((edge) => [edge.id, edge]));
     this.selectedEdges = new Set(data.selected.edges);
     this.syncVis();
     this.net.selectNodes(data.selected.nodes.filter((id) => this.nodes.has(id)), false);
@@ -126,13 +127,21 @@ class Canvas {
     this.net.redraw();
   }
 
+  // Finds ways for the wires; those whose ends stay and whose way stays free are kept. `only`: wires of these nodes.
   reroute(only = null) {
     const rects = [...this.nodes.values()].map(rectOf), lanes = new Map();
+    const places = new Map(rects.map((r) => [r.id, `${r.l} ${r.t} ${r.r} ${r.b}`]));
+    const changed = rects.filter((r) => places.get(r.id) !== (this.places && this.places.get(r.id)));
+    const gone = this.places && [...this.places.keys()].some((id) => !places.has(id));
+    if (!only) this.places = places;
     for (const id of this.ways.keys()) if (!this.edges.has(id)) this.ways.delete(id);
     for (const edge of this.edges.values()) {
       if (!lanes.has(edge.start)) lanes.set(edge.start, lanes.size % 4);
       if (only && !only.has(edge.from) && !only.has(edge.to)) continue;
       const p = endPoint(this.nodes, edge.start, 'out'), q = endPoint(this.nodes, edge.end, 'in');
+      const old = this.ways.get(edge.id);
+      const same = old && p && q && !gone && old.p.x === p.x && old.p.y === p.y && old.q.x === q.x && old.q.y === q.y;
+      if (same && !hits(old.points, changed, [edge.from, edge.to], 2)) continue;
       if (p && q) this.ways.set(edge.id, route(p, q, [edge.from, edge.to], rects, lanes.get(edge.start)));
       else this.ways.delete(edge.id);
     }
@@ -255,13 +264,20 @@ class Canvas {
     const size = `${node.w}x${node.h}`;
     if (this.sizes.get(id) !== size) { // vis-network learns a card's size from one drawing and uses it from the next
       this.sizes.set(id, size);
-      requestAnimationFrame(() => { if (this.net.body.nodes[id]) this.net.body.nodes[id].needsRefresh(); this.net.redraw(); });
+      if (!this.resizedIds) requestAnimationFrame(() => this.learnSizes());
+      (this.resizedIds ||= []).push(id);
     }
     const look = {
       scale: this.net.getScale(), selected: state.selected || this.selectedNodes.includes(id), hover: this.hover === id,
       ports: this.wire ? this.wire.marks : null, flat: this.nodes.size > 150,
     };
     return { drawNode: () => paintCard(ctx, node, this.theme, look), nodeDimensions: { width: node.w, height: node.h } };
+  }
+
+  learnSizes() {
+    for (const id of this.resizedIds) if (this.net.body.nodes[id]) this.net.body.nodes[id].needsRefresh();
+    this.resizedIds = null;
+    this.net.redraw();
   }
 
   paintBelow(ctx) {

@@ -232,7 +232,7 @@ def _facts(session: DesignSession, node: Node, entry: NodeType) -> None:
             f"{short(cost.parameters)} parameters, {short(cost.trained)} trained; "
             f"{percent(price(cost) / total)} of the compute"
         )
-    st.text("\n".join(lines))
+    st.code("\n".join(lines), language=None, wrap_lines=True)
 
 
 def _widget(
@@ -265,7 +265,7 @@ def _number(value: float | None) -> float | None:
 
 def _step(param: Param) -> float:
     span = (param.high or 1.0) - (param.low or 0.0)
-    return 0.05 if span <= 2 else 0.1 if span <= 30 else 1.0
+    return 0.002 if span <= 0.3 else 0.05 if span <= 2 else 0.1 if span <= 30 else 1.0
 
 
 def _listed(names: tuple[str, ...]) -> str:

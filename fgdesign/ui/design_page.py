@@ -42,7 +42,6 @@ def bar() -> None:
                 f"fgdesign check {name}.json\nfgdesign train {name}.json DATA.csv --out RUN", language="bash"
             )
             st.caption(f"The file is graphs/{name}.json in the workspace.")
-        st.text(here.session.graph.name[:60])
 
 
 @st.fragment

@@ -143,7 +143,11 @@ class DesignSession:
             for problem, fixes in zip(found.problems, found.fixes, strict=True)
         ]
         data = canvas_data(
-            self.graph, problems=found.problems, selected=self.nodes, classes=self.classes, found=found.inferred
+            self.graph,
+            problems=found.problems,
+            selected=self.nodes,
+            classes=self.classes,
+            found=found.inferred,
         )
         data["selected"]["edges"] = list(self.edges)
         return data | {

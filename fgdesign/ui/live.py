@@ -12,7 +12,7 @@ from fgdesign.runs import local
 from fgdesign.runs.folder import FINAL_STATES, RunFolder
 from fgdesign.ui import parts, state
 from fgdesign.ui.words import duration
-from fgdesign.views import figures
+from fgdesign.views import curves, figures
 from fgdesign.views.numbers import percent, plain
 
 MAIN = {"single": "macro_f1", "multi": "micro_f1", "regression": "pearson"}
@@ -56,7 +56,7 @@ def _draw(run: RunFolder, shown: str) -> None:
     with left:
         _numbers(run, status, events, metric)
     with right:
-        parts.chart(figures.metric_curve(events, metric, dark=parts.is_dark()), "live_metric")
+        parts.chart(curves.metric_curve(events, metric, dark=parts.is_dark()), "live_metric")
     _curves(events)
     _messages(run, events)
 
@@ -129,16 +129,16 @@ def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]
 def _curves(events: list[dict[str, Any]]) -> None:
     dark, charts = parts.is_dark(), []
     if any(event["kind"] == "step" for event in events):
-        charts.append(("live_loss", figures.loss_curve(events, dark=dark)))
+        charts.append(("live_loss", curves.loss_curve(events, dark=dark)))
     valid = [event for event in events if event["kind"] == "valid"]
     routers = dict.fromkeys(
         name for event in valid for name, told in event.get("routers", {}).items() if told.get("load")
     )
-    charts += [(f"live_router_{name}", figures.router_load(events, name, dark=dark)) for name in routers]
+    charts += [(f"live_router_{name}", curves.router_load(events, name, dark=dark)) for name in routers]
     if any(event.get("exits") for event in valid):
-        charts.append(("live_exits", figures.exit_load(events, dark=dark)))
+        charts.append(("live_exits", curves.exit_load(events, dark=dark)))
     if any("log_loss" in event["metrics"] for event in valid):
-        charts.append(("live_log_loss", figures.metric_curve(events, "log_loss", dark=dark, height=220)))
+        charts.append(("live_log_loss", curves.metric_curve(events, "log_loss", dark=dark, height=220)))
     for column, (key, figure) in zip([c for _ in charts for c in st.columns(2)], charts, strict=False):
         with column:
             parts.chart(figure, key)

@@ -22,9 +22,9 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def chart(figure: go.Figure, key: str) -> None:
-    """A chart in our own look; its tool bar saves the picture."""
-    st.plotly_chart(figure, key=key, theme=None, config=CONFIG)
+def chart(figure: go.Figure, key: str, *, tools: bool = True) -> None:
+    """A chart in our own look; its tool bar saves the picture. tools: False for one too small for a bar."""
+    st.plotly_chart(figure, key=key, theme=None, config={**CONFIG, "displayModeBar": "hover" if tools else False})
 
 
 def show_command(*words: object, note: str = "The same from the command line") -> None:

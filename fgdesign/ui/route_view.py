@@ -18,6 +18,7 @@ from fgdesign.views.numbers import percent, plain
 
 SECOND = "routes_text_b"
 PICKED = "routes_picked"
+EXIT_SCORES = {"answer", "next"}  # what a trace tells of an exit: its certainty and its threshold
 
 
 def ask(run: RunFolder) -> dict[str, Any]:
@@ -71,31 +72,38 @@ def show(graph: Graph, trace: Mapping[str, Any], key: str) -> None:
         st.caption("Called: full colour. Skipped: pale, a slashed dot. Not reached: dotted. Idle: hollow.")
     with right:
         _answer(trace)
+        exits = {name: told for name, told in trace["routers"].items() if set(told["scores"]) == EXIT_SCORES}
         for router, told in trace["routers"].items():
-            _router(router, told)
+            if router not in exits:
+                _router(router, told)
+        if exits:
+            _exits(exits)
     nodes(trace)
 
 
 def _answer(trace: Mapping[str, Any]) -> None:
     value = trace["prediction"]
-    st.metric("Answer", value if isinstance(value, str) else plain(value))
+    st.caption("Answer")
+    st.header(label(value) if isinstance(value, str) else plain(value), anchor=False)
     called = sum(node["state"] == "called" for node in trace["nodes"])
     sure = "" if trace["confidence"] is None else f"{percent(trace['confidence'])} sure · "
     st.text(f"{sure}{trace['layers']} encoder layers · {called} of {len(trace['nodes'])} functions called")
     if trace["probabilities"]:
-        parts.chart(figures.class_bars(trace["probabilities"], dark=parts.is_dark()), "route_classes")
+        parts.chart(figures.class_bars(trace["probabilities"], dark=parts.is_dark()), "route_classes", tools=False)
 
 
 def _router(router: str, told: Mapping[str, Any]) -> None:
     st.markdown(f"**{label(router)}**")
     st.text(told["reason"] or f"Chose {', '.join(told['chosen']) or 'nothing'}.")
-    scores = told["scores"]
-    if set(scores) == {"answer", "next"}:
-        scores = {"certainty": scores["answer"], "threshold": scores["next"]}
-        chosen = ["certainty" if "answer" in told["chosen"] else "threshold"]
-    else:
-        chosen = told["chosen"]
-    parts.chart(figures.gate_bars(scores, chosen, dark=parts.is_dark()), f"route_gates_{router}")
+    chart = figures.gate_bars(told["scores"], told["chosen"], dark=parts.is_dark())
+    parts.chart(chart, f"route_gates_{router}", tools=False)
+
+
+def _exits(exits: Mapping[str, Mapping[str, Any]]) -> None:
+    scores = {name: told["scores"] for name, told in exits.items()}
+    parts.chart(figures.exit_certainty(scores, dark=parts.is_dark()), "route_exits")
+    for name, told in exits.items():
+        st.text(f"{name}: {told['reason']}")
 
 
 def nodes(trace: Mapping[str, Any]) -> None:

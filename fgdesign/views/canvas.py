@@ -87,7 +87,7 @@ def canvas_data(
 
 
 def slim(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The data without what the canvas knows by itself (catalogue, names in ids), for the way to the browser."""
+    """The data without what the canvas knows by itself (catalogue, names in ids), as sent to it."""
     nodes = [
         {key: value for key, value in node.items() if key not in ("color", "shape", "label", "w", "hue")}
         | {"inputs": [_slim_port(port, node["type"] in CATALOGUE) for port in node["inputs"]]}
@@ -101,7 +101,8 @@ def slim(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _slim_port(port: Mapping[str, Any], known: bool) -> dict[str, Any]:
-    return {key: value for key, value in port.items() if not known or key not in ("types", "many", "optional")}
+    skipped = ("types", "many", "optional") if known else ()
+    return {key: value for key, value in port.items() if key not in skipped}
 
 
 def price(cost: Cost) -> float:

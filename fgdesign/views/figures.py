@@ -1,4 +1,4 @@
-"""Charts of a run, a prediction and a data set: plain data in, plotly figures out.
+"""Charts of a prediction, a report and a data set: plain data in, plotly figures out.
 
 Every text of a person is escaped: plotly reads a small HTML in labels. Knows nothing of Streamlit or files.
 """
@@ -45,110 +45,6 @@ def metric_name(key: str) -> str:
     return NAMES.get(key, key.replace("_", " "))
 
 
-def steps_of(events: Events, kind: str) -> list[tuple[float, Mapping[str, Any]]]:
-    """(seconds since the first event, event) of one kind; stages have steps of their own, time runs through."""
-    start = next((float(event["time"]) for event in events if "time" in event), 0.0)
-    return [
-        (max(0.0, float(event.get("time", start)) - start), event) for event in events if event.get("kind") == kind
-    ]
-
-
-def time_span(events: Events) -> tuple[float, float]:
-    """The common x-axis of a run's charts, in seconds."""
-    last = max((x for kind in ("step", "valid") for x, _ in steps_of(events, kind)), default=0.0)
-    return (0.0, max(last * 1.02, 1.0))
-
-
-def metric_curve(events: Events, metric: str, *, dark: bool = False, height: int = 280) -> go.Figure:
-    """A validation metric over time, the best point marked."""
-    points = [(x, e["metrics"][metric], e) for x, e in steps_of(events, "valid") if _number(e["metrics"].get(metric))]
-    title = f"Validation {metric_name(metric)}"
-    if not points:
-        return theme.empty(title, "The first validation is still to come.", dark, height)
-    chart = theme.figure(title, dark, height)
-    xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
-    hover = [f"{_where(e)}<br>{metric_name(metric)} {plain(y)}" for _, y, e in points]
-    chart.add_scatter(
-        x=xs,
-        y=ys,
-        mode="lines+markers",
-        line={"color": theme.BLUE, "width": 2.5},
-        marker={"size": 6},
-        hovertext=hover,
-        hoverinfo="text",
-    )
-    best = int(np.argmin(ys)) if metric in ("log_loss", "ece", "mae", "rmse") else int(np.argmax(ys))
-    chart.add_scatter(
-        x=[xs[best]],
-        y=[ys[best]],
-        mode="markers+text",
-        text=[f"best {plain(ys[best])}  "],
-        textposition="top left" if xs[best] > 0.5 * xs[-1] else "top right",
-        cliponaxis=False,
-        hoverinfo="skip",
-        marker={"size": 12, "color": theme.VERMILION, "symbol": "diamond"},
-    )
-    low, high = min(ys), max(ys)
-    room = max(0.25 * (high - low), 0.02 * abs(high), 0.01)
-    chart.update_yaxes(range=[low - room, high + room])
-    return _over_time(chart, events)
-
-
-def loss_curve(events: Events, *, dark: bool = False) -> go.Figure:
-    """Training loss over time; each stage has its own line, named at its start."""
-    points = steps_of(events, "step")
-    if not points:
-        return theme.empty("Training loss", "The first step is still to come.", dark)
-    chart = theme.figure("Training loss", dark, 220)
-    for place, stage in enumerate(dict.fromkeys(str(e.get("stage", "")) for _, e in points)):
-        part = [(x, e) for x, e in points if str(e.get("stage", "")) == stage]
-        xs, ys = [x for x, _ in part], [e["loss"] for _, e in part]
-        chart.add_scatter(
-            x=xs,
-            y=ys,
-            mode="lines" if len(xs) > 1 else "markers",
-            name=words(stage),
-            line={"width": 2, "color": theme.SERIES[place % len(theme.SERIES)]},
-            hovertext=[f"{_where(e)}<br>loss {plain(e['loss'])}" for _, e in part],
-            hoverinfo="text",
-        )
-        chart.add_annotation(
-            x=xs[0],
-            y=ys[0],
-            text=words(stage),
-            showarrow=False,
-            xanchor="left",
-            yanchor="bottom",
-            font={"size": 12, "color": theme.SERIES[place % len(theme.SERIES)]},
-        )
-    return _over_time(chart, events)
-
-
-def router_load(events: Events, router: str, *, dark: bool = False) -> go.Figure:
-    """The share of rows that each branch of a router got at each validation, as a stacked area."""
-    points = [
-        (x, e["routers"][router]["load"])
-        for x, e in steps_of(events, "valid")
-        if e.get("routers", {}).get(router, {}).get("load")
-    ]
-    title = f"Load of {words(router)}"
-    if not points:
-        return theme.empty(title, "Known after the first validation.", dark)
-    loads = [list(load.values()) if isinstance(load, Mapping) else list(load) for _, load in points]
-    names = list(points[0][1]) if isinstance(points[0][1], Mapping) else branch_names(len(loads[0]))
-    return _stacked(title, [x for x, _ in points], np.array(loads, float), names, events, dark)
-
-
-def exit_load(events: Events, *, dark: bool = False) -> go.Figure:
-    """The share of rows that left at each exit, at each validation, as a stacked area."""
-    points = [(x, e["exits"]) for x, e in steps_of(events, "valid") if e.get("exits")]
-    if not points:
-        return theme.empty("Where rows leave", "Known after the first validation.", dark)
-    names = [exit_name(item) for item in points[0][1]]
-    shares = np.array([[item["share"] for item in exits] for _, exits in points], float)
-    return _stacked("Where rows leave", [x for x, _ in points], shares, names, events, dark)
-
-
 def exit_depth(exits: Events, *, dark: bool = False) -> go.Figure:
     """Per exit, the share of rows that left there as bars and how often they were right as points."""
     if not exits:
@@ -166,7 +62,7 @@ def exit_depth(exits: Events, *, dark: bool = False) -> go.Figure:
         hovertemplate="%{x}<br>%{y:.1%} of the rows<extra></extra>",
     )
     known = [
-        (name, item["accuracy"]) for name, item in zip(names, exits, strict=True) if _number(item.get("accuracy"))
+        (name, item["accuracy"]) for name, item in zip(names, exits, strict=True) if is_number(item.get("accuracy"))
     ]
     chart.add_scatter(
         x=[n for n, _ in known],
@@ -176,8 +72,8 @@ def exit_depth(exits: Events, *, dark: bool = False) -> go.Figure:
         marker={"symbol": "diamond", "size": 12, "color": theme.BLUE, "line": {"width": 1, "color": "white"}},
         hovertemplate="%{x}<br>%{y:.1%} right<extra></extra>",
     )
-    chart.update_layout(showlegend=True)
-    return _percent_axis(chart, 1.08)
+    theme.with_legend(chart)
+    return percent_axis(chart, 1.08)
 
 
 def gate_bars(
@@ -197,10 +93,36 @@ def gate_bars(
         cliponaxis=False,
         hovertemplate="%{y}: %{x:.4f}<extra></extra>",
     )
-    chart.update_xaxes(range=[min(0.0, *values, 0.0), max(1.0, *values, 0.0) * 1.15], visible=False)
+    chart.update_xaxes(range=[min(0.0, *values, 0.0), max(1.0, *values, 0.0) * 1.3], visible=False)
     chart.update_yaxes(autorange="reversed", showgrid=False)
     chart.update_layout(margin={"l": 8, "r": 8, "t": 30 if title else 4, "b": 4})
     return chart
+
+
+def exit_certainty(exits: Mapping[str, Mapping[str, float]], *, dark: bool = False) -> go.Figure:
+    """How sure the graph was at each exit it reached, in order, against the exits' thresholds.
+
+    Args: exits: per exit its `answer` (certainty) and `next` (threshold), as a trace tells them.
+    """
+    names = [words(name, 14) for name in exits]
+    sure, needed = ([told[key] for told in exits.values()] for key in ("answer", "next"))
+    chart = theme.figure("Certainty by exit", dark, 230)
+    chart.add_bar(
+        x=names,
+        y=sure,
+        marker_color=[theme.ORANGE if s >= n else theme.GREY for s, n in zip(sure, needed, strict=True)],
+        name="certainty",
+        hovertemplate="%{x}: %{y:.3f} sure<extra></extra>",
+    )
+    chart.add_scatter(
+        x=names,
+        y=needed,
+        mode="markers",
+        name="threshold",
+        hovertemplate="%{x}: threshold %{y:.3f}<extra></extra>",
+        marker={"symbol": "line-ew-open", "size": 26, "color": theme.INK[dark], "line": {"width": 2.5}},
+    )
+    return percent_axis(theme.with_legend(chart), 1.05)
 
 
 def class_bars(probabilities: Mapping[str, float], *, most: int = 8, dark: bool = False) -> go.Figure:
@@ -220,7 +142,7 @@ def class_bars(probabilities: Mapping[str, float], *, most: int = 8, dark: bool 
         cliponaxis=False,
         hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )
-    chart.update_xaxes(range=[0, 1.2], visible=False)
+    chart.update_xaxes(range=[0, 1.45], visible=False)
     chart.update_yaxes(autorange="reversed", showgrid=False)
     chart.update_layout(margin={"l": 8, "r": 8, "t": 4, "b": 4})
     return chart
@@ -280,7 +202,7 @@ def per_class(table: Mapping[str, Mapping[str, float]], *, dark: bool = False) -
             marker={"symbol": symbol, "size": 9, "color": colour},
             hovertemplate=f"%{{y}}<br>{key} %{{x:.3f}}<extra></extra>",
         )
-    chart.update_layout(showlegend=True)
+    theme.with_legend(chart)
     chart.update_xaxes(range=[0, 1.02], showgrid=True)
     chart.update_yaxes(autorange="reversed", showgrid=False)
     return chart
@@ -347,46 +269,14 @@ def branch_names(count: int) -> list[str]:
     return [f"branch_{i + 1}" for i in range(count)]
 
 
-def _stacked(title: str, xs: list[float], shares: Any, names: Sequence[str], events: Events, dark: bool) -> go.Figure:
-    chart = theme.figure(title, dark, 220)
-    for column, name in enumerate(names):
-        colour = theme.SERIES[column % len(theme.SERIES)]
-        chart.add_scatter(
-            x=xs,
-            y=shares[:, column],
-            stackgroup="all",
-            name=name.replace("<br>", ", "),
-            mode="lines",
-            line={"width": 1, "color": colour},
-            hovertemplate="%{fullData.name}: %{y:.1%}<extra></extra>",
-        )
-        if shares[-1, column] > 0.08:
-            chart.add_annotation(
-                x=xs[-1],
-                y=float(shares[-1, :column].sum() + shares[-1, column] / 2),
-                showarrow=False,
-                text=name.replace("<br>", ", "),
-                xanchor="right",
-                font={"size": 12, "color": "white"},
-            )
-    return _percent_axis(_over_time(chart, events), 1.0)
-
-
-def _over_time(chart: go.Figure, events: Events) -> go.Figure:
-    chart.update_xaxes(title="seconds", range=list(time_span(events)))
-    return chart
-
-
-def _percent_axis(chart: go.Figure, top: float) -> go.Figure:
+def percent_axis(chart: go.Figure, top: float) -> go.Figure:
+    """A y-axis of shares from 0 to `top`."""
     chart.update_yaxes(range=[0, top], tickformat=".0%")
     return chart
 
 
-def _where(event: Mapping[str, Any]) -> str:
-    return f"{words(event.get('stage', ''))}, epoch {int(event.get('epoch', 0)) + 1}, step {event.get('step', 0)}"
-
-
-def _number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether a measured value can be drawn."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 

@@ -60,6 +60,7 @@ def template(dark: bool) -> go.layout.Template:
             "showlegend": False,
             "hovermode": "closest",
             "bargap": 0.28,
+            "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": FAINT[dark], "activecolor": INK[dark]},
             "hoverlabel": {
                 "bgcolor": PAPER[dark],
                 "bordercolor": LINE[dark],
@@ -97,3 +98,10 @@ def empty(title: str, message: str, dark: bool, height: int = 220) -> go.Figure:
         y=0.5,
     )
     return chart
+
+
+def with_legend(chart: go.Figure) -> go.Figure:
+    """The chart with its legend on a line of its own under the title."""
+    return chart.update_layout(
+        showlegend=True, margin={"t": 62}, legend={"x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom"}
+    )

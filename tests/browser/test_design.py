@@ -18,6 +18,9 @@ import pytest
 
 from fgdesign.graph import STARTERS, Graph, errors, layout, load_file, to_json
 from fgdesign.graph.spec import Node
+from fgdesign.ui.canvas import library, styles
+from fgdesign.views.canvas import canvas_data
+from fgdesign.views.export import standalone_html
 
 sync = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
@@ -116,6 +119,11 @@ def wait_until(true: Callable[[], object], seconds: float = 10) -> None:
         time.sleep(0.05)
 
 
+def dismiss(dialog: Any, seen: list[str]) -> None:
+    seen.append(dialog.message)
+    dialog.dismiss()
+
+
 class Design:
     """The page as a person uses it."""
 
@@ -125,7 +133,7 @@ class Design:
         self.dialogs: list[str] = []
         self.page = browser.new_page(viewport={"width": 1440, "height": 900})
         self.page.on("request", lambda request: self._note(request.url))
-        self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        self.page.on("dialog", lambda dialog: dismiss(dialog, self.dialogs))
         self.root = self.page.locator(".fg-root")
         self.open(address)
 
@@ -357,6 +365,24 @@ def test_hostile_texts_are_shown_as_texts(design: Design, workspace: Path) -> No
             == 0
         )
         assert design.root.evaluate("root => root.canvas.data.title") == name
+
+
+def test_an_exported_page_works_alone_and_shows_hostile_texts_as_texts(browser: Any, tmp_path: Path) -> None:
+    nodes = tuple(Node(f"n_{i}", text, {}, None, text) for i, text in enumerate(HOSTILE))
+    page = browser.new_page()
+    asked: list[str] = []
+    dialogs: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("dialog", lambda dialog: dismiss(dialog, dialogs))
+    for i, name in enumerate(HOSTILE[:6]):
+        file = tmp_path / f"{i}.html"
+        file.write_text(standalone_html(canvas_data(Graph(name, nodes)), library(), styles()), "utf-8")
+        page.goto(file.as_uri())
+        assert page.locator(".fg-root").evaluate("root => root.canvas.nodes.size") == 40
+        assert page.locator("h1").inner_text() == name
+    assert asked == [(tmp_path / f"{i}.html").as_uri() for i in range(6)]
+    assert dialogs == []
+    page.close()
 
 
 def test_zoom_and_place_are_kept_over_an_edit(design: Design) -> None:

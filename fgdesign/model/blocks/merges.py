@@ -6,6 +6,8 @@ its rows among the `count` united rows, None where they are all; gates[i]: (n_i,
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,8 +31,15 @@ def spread(value: Tensor, places: Tensor | None, count: int, fill: float = 0.0) 
     return out.index_copy(0, places, value)
 
 
+def alike(values: Tensors) -> Tensors:
+    """The values in the widest of their types: in mixed precision branches differ."""
+    widest = reduce(torch.promote_types, (value.dtype for value in values))
+    return [value.to(widest) for value in values]
+
+
 def stacked(values: Tensors, positions: Optional, gates: Optional, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """(count, N, ...) values, (count, N) bool presence, (count, N) gates; absent values are zero."""
+    values = alike(values)
     ones = [torch.ones(len(v), dtype=torch.bool, device=v.device) for v in values]
     weight = [one.to(v.dtype) if g is None else g.to(v.dtype) for v, g, one in zip(values, gates, ones, strict=True)]
     return (
@@ -48,6 +57,7 @@ class Merge(nn.Module):
         self.method = method
 
     def forward(self, values: Tensors, positions: Optional, gates: Optional, count: int) -> Tensor:
+        values = alike(values)
         if self.method == "max":
             parts = [spread(v, p, count, -torch.inf) for v, p in zip(values, positions, strict=True)]
             return torch.stack(parts).amax(0)

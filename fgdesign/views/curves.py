@@ -1,0 +1,157 @@
+"""Charts of a run over time: metrics, loss, router load, exits. Events of a run in, plotly figures out.
+
+Every text of a person is escaped: plotly reads a small HTML in labels. Knows nothing of Streamlit or files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from fgdesign.views import theme
+from fgdesign.views.figures import Events, branch_names, exit_name, is_number, metric_name, percent_axis, words
+from fgdesign.views.numbers import plain
+
+
+def steps_of(events: Events, kind: str) -> list[tuple[float, Mapping[str, Any]]]:
+    """(seconds since the first event, event) of one kind; stages have steps of their own, time runs through."""
+    start = next((float(event["time"]) for event in events if "time" in event), 0.0)
+    return [
+        (max(0.0, float(event.get("time", start)) - start), event) for event in events if event.get("kind") == kind
+    ]
+
+
+def time_span(events: Events) -> tuple[float, float]:
+    """The common x-axis of a run's charts, in seconds."""
+    last = max((x for kind in ("step", "valid") for x, _ in steps_of(events, kind)), default=0.0)
+    return (0.0, max(last * 1.02, 1.0))
+
+
+def metric_curve(events: Events, metric: str, *, dark: bool = False, height: int = 280) -> go.Figure:
+    """A validation metric over time, the best point marked."""
+    points = [
+        (x, e["metrics"][metric], e) for x, e in steps_of(events, "valid") if is_number(e["metrics"].get(metric))
+    ]
+    title = f"Validation {metric_name(metric)}"
+    if not points:
+        return theme.empty(title, "The first validation is still to come.", dark, height)
+    chart = theme.figure(title, dark, height)
+    xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
+    hover = [f"{_where(e)}<br>{metric_name(metric)} {plain(y)}" for _, y, e in points]
+    chart.add_scatter(
+        x=xs,
+        y=ys,
+        mode="lines+markers",
+        line={"color": theme.BLUE, "width": 2.5},
+        marker={"size": 6},
+        hovertext=hover,
+        hoverinfo="text",
+    )
+    best = int(np.argmin(ys)) if metric in ("log_loss", "ece", "mae", "rmse") else int(np.argmax(ys))
+    chart.add_scatter(
+        x=[xs[best]],
+        y=[ys[best]],
+        mode="markers+text",
+        text=[f"best {plain(ys[best])}  "],
+        textposition="top left" if xs[best] > 0.5 * xs[-1] else "top right",
+        cliponaxis=False,
+        hoverinfo="skip",
+        marker={"size": 12, "color": theme.VERMILION, "symbol": "diamond"},
+    )
+    low, high = min(ys), max(ys)
+    room = max(0.25 * (high - low), 0.02 * abs(high), 0.01)
+    chart.update_yaxes(range=[low - room, high + room])
+    return _over_time(chart, events)
+
+
+def loss_curve(events: Events, *, dark: bool = False) -> go.Figure:
+    """Training loss over time; each stage has its own line, named at its start."""
+    points = steps_of(events, "step")
+    if not points:
+        return theme.empty("Training loss", "The first step is still to come.", dark)
+    chart = theme.figure("Training loss", dark, 220)
+    for place, stage in enumerate(dict.fromkeys(str(e.get("stage", "")) for _, e in points)):
+        part = [(x, e) for x, e in points if str(e.get("stage", "")) == stage]
+        xs, ys = [x for x, _ in part], [e["loss"] for _, e in part]
+        chart.add_scatter(
+            x=xs,
+            y=ys,
+            mode="lines" if len(xs) > 1 else "markers",
+            name=words(stage),
+            line={"width": 2, "color": theme.SERIES[place % len(theme.SERIES)]},
+            hovertext=[f"{_where(e)}<br>loss {plain(e['loss'])}" for _, e in part],
+            hoverinfo="text",
+        )
+        chart.add_annotation(
+            x=xs[0],
+            y=1,
+            yref="paper",
+            text=words(stage),
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            font={"size": 12, "color": theme.SERIES[place % len(theme.SERIES)]},
+        )
+    return _over_time(chart, events)
+
+
+def router_load(events: Events, router: str, *, dark: bool = False) -> go.Figure:
+    """The share of rows that each branch of a router got at each validation, as a stacked area."""
+    points = [
+        (x, e["routers"][router]["load"])
+        for x, e in steps_of(events, "valid")
+        if e.get("routers", {}).get(router, {}).get("load")
+    ]
+    title = f"Load of {words(router)}"
+    if not points:
+        return theme.empty(title, "Known after the first validation.", dark)
+    loads = [list(load.values()) if isinstance(load, Mapping) else list(load) for _, load in points]
+    names = list(points[0][1]) if isinstance(points[0][1], Mapping) else branch_names(len(loads[0]))
+    return _stacked(title, [x for x, _ in points], np.array(loads, float), names, events, dark)
+
+
+def exit_load(events: Events, *, dark: bool = False) -> go.Figure:
+    """The share of rows that left at each exit, at each validation, as a stacked area."""
+    points = [(x, e["exits"]) for x, e in steps_of(events, "valid") if e.get("exits")]
+    if not points:
+        return theme.empty("Where rows leave", "Known after the first validation.", dark)
+    names = [exit_name(item) for item in points[0][1]]
+    shares = np.array([[item["share"] for item in exits] for _, exits in points], float)
+    return _stacked("Where rows leave", [x for x, _ in points], shares, names, events, dark)
+
+
+def _stacked(title: str, xs: list[float], shares: Any, names: Sequence[str], events: Events, dark: bool) -> go.Figure:
+    chart = theme.figure(title, dark, 220)
+    for column, name in enumerate(names):
+        colour = theme.SERIES[column % len(theme.SERIES)]
+        chart.add_scatter(
+            x=xs,
+            y=shares[:, column],
+            stackgroup="all",
+            name=name.replace("<br>", ", "),
+            mode="lines",
+            line={"width": 1, "color": colour},
+            hovertemplate="%{fullData.name}: %{y:.1%}<extra></extra>",
+        )
+        if shares[-1, column] > 0.08:
+            chart.add_annotation(
+                x=xs[-1],
+                y=float(shares[-1, :column].sum() + shares[-1, column] / 2),
+                showarrow=False,
+                text=name.replace("<br>", ", "),
+                xanchor="right",
+                font={"size": 12, "color": theme.INK[dark]},
+            )
+    return percent_axis(_over_time(chart, events), 1.0)
+
+
+def _over_time(chart: go.Figure, events: Events) -> go.Figure:
+    chart.update_xaxes(title="seconds", range=list(time_span(events)))
+    return chart
+
+
+def _where(event: Mapping[str, Any]) -> str:
+    return f"{words(event.get('stage', ''))}, epoch {int(event.get('epoch', 0)) + 1}, step {event.get('step', 0)}"

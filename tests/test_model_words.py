@@ -1,0 +1,213 @@
+"""The word function against scikit-learn, and rules as tables."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from model_toys import toy_texts
+from scipy.special import expit
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+
+from fgdesign.graph.catalogue.selectors import rule_problem
+from fgdesign.model.lexical import Lexical, terms_of, words
+from fgdesign.model.rules import Decision, decide, script_of
+
+CHINESE = ["这件衣服很好看", "质量太差了，退款", "物流很快，好评", "不好看，太差", "很好，很快", "退款太慢，差评"] * 4
+
+
+def lexical(classes: int, kind: str = "single", ngrams: int = 2, min_count: int = 1) -> Lexical:
+    return Lexical(classes=classes, kind=kind, ngrams=ngrams, min_count=min_count, max_terms=5000, strength=10.0)
+
+
+def pipeline(final: Any, ngrams: int = 2) -> Any:
+    return make_pipeline(TfidfVectorizer(analyzer=lambda text: terms_of(text, ngrams), sublinear_tf=True), final)
+
+
+def labels(texts: list[str], classes: int) -> np.ndarray:
+    return np.array([len(text) % classes for text in texts])
+
+
+@pytest.mark.parametrize(("texts", "classes"), [(toy_texts(60), 2), (toy_texts(60), 4), (CHINESE, 2)],
+                         ids=["two", "four", "chinese"])
+def test_probabilities_are_those_of_scikit_learn(texts: list[str], classes: int) -> None:
+    ours, y = lexical(classes), labels(texts, classes)
+    ours.fit(texts, y)
+    theirs = pipeline(LogisticRegression(C=10.0, max_iter=300, tol=1e-3)).fit(texts, y)
+    unseen = [*toy_texts(20, seed=7), *CHINESE[:3], "", "   ", "nothing known", "amber amber boat"]
+    np.testing.assert_allclose(ours(unseen).exp().numpy(), theirs.predict_proba(unseen), atol=2e-4)
+
+
+def test_a_class_without_examples_is_all_but_ruled_out() -> None:
+    texts = toy_texts(60)
+    y = np.array([0, 1, 3])[labels(texts, 3)]
+    ours = lexical(4)
+    ours.fit(texts, y)
+    theirs = pipeline(LogisticRegression(C=10.0, max_iter=300, tol=1e-3)).fit(texts, y)
+    found = ours(texts).exp().numpy()
+    assert found[:, 2].max() < 1e-3
+    np.testing.assert_allclose(found[:, [0, 1, 3]], theirs.predict_proba(texts), atol=1e-3)
+
+
+@pytest.mark.parametrize("only", [0, 1, 2])
+def test_a_single_class_is_all_there_is(only: int) -> None:
+    ours = lexical(3)
+    ours.fit(["amber boat", "candle"], np.array([only, only]))
+    assert ours(["amber", ""]).argmax(1).tolist() == [only, only]
+
+
+@pytest.mark.parametrize("texts", [["", "", " ", "!"], ["amber", "boat", "candle", "door"]], ids=["empty", "rare"])
+def test_without_terms_what_is_left_is_how_frequent_the_classes_are(texts: list[str]) -> None:
+    ours = lexical(2, min_count=3)
+    ours.fit([*texts] * 15 if not texts[0] else [*texts, *[""] * 56], np.array([0, 0, 0, 1] * 15))
+    torch.testing.assert_close(ours(["amber", ""]).exp(), torch.tensor([[0.75, 0.25]] * 2), atol=1e-3, rtol=0)
+    assert ours.sizes == {"vocabulary": 0, "terms_bytes": 0}
+
+
+def test_several_labels_are_regressions_of_their_own() -> None:
+    texts = toy_texts(60)
+    y = np.stack([labels(texts, 2), np.zeros(60), np.ones(60)], 1)
+    ours = lexical(3, "multi")
+    ours.fit(texts, y)
+    theirs = pipeline(LogisticRegression(C=10.0, max_iter=300, tol=1e-3)).fit(texts, y[:, 0])
+    found = expit(ours(texts).numpy())
+    np.testing.assert_allclose(found[:, 0], theirs.predict_proba(texts)[:, 1], atol=2e-4)
+    assert found[:, 1].max() < 1e-4 and found[:, 2].min() > 1 - 1e-4
+
+
+def test_a_number_is_a_ridge_regression() -> None:
+    texts = toy_texts(60)
+    y = np.array([len(text) / 10 for text in texts])
+    ours = lexical(1, "regression")
+    ours.fit(texts, y)
+    theirs = pipeline(Ridge(alpha=0.1)).fit(texts, y)
+    np.testing.assert_allclose(ours(texts)[:, 0].numpy(), theirs.predict(texts), atol=1e-3)
+
+
+def test_tempered_log_probabilities() -> None:
+    ours, texts = lexical(3), toy_texts(60)
+    ours.fit(texts, labels(texts, 3))
+    plain = ours(texts)
+    ours.temperature.fill_(2.0)
+    torch.testing.assert_close(ours(texts), (plain / 2).log_softmax(-1))
+
+
+def test_loaded_tensors_replace_the_look_up() -> None:
+    texts = toy_texts(60)
+    one, other = lexical(2), lexical(2)
+    one.fit(texts, labels(texts, 2))
+    other.fit(texts, 1 - labels(texts, 2))
+    before = other(texts)
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(other(texts), one(texts))
+    assert not torch.equal(before, one(texts))
+
+
+TOKENS = [
+    ("Café, CAFÉ!", ["cafe", "cafe"]), ("it's a 5-star", ["it", "s", "a", "star"]), ("不好看", ["不", "好", "看"]),
+    ("Straße №5", ["straße", "no5"]), ("カメラok", ["カ", "メ", "ラ", "ok"]), ("환불 요청", ["환", "불", "요", "청"]),
+    ("", []), ("🙂🙂", []), ("ab_c 12", ["ab_c", "12"]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), TOKENS)
+def test_words(text: str, expected: list[str]) -> None:
+    assert words(text) == expected
+
+
+def test_terms_are_runs_of_words() -> None:
+    assert terms_of("one two three", 3) == ["one", "two", "three", "one two", "two three", "one two three"]
+
+
+K, P = "keyword", "pattern"
+FIRES: list[tuple[dict[str, Any], str, tuple[int, int] | None | bool]] = [
+    ({"when": K, "words": ["refund"]}, "my REFUND, now", (3, 9)),
+    ({"when": K, "words": ["refund"]}, "refund", (0, 6)),
+    ({"when": K, "words": ["refund"]}, "refunds", False),
+    ({"when": K, "words": ["art"]}, "party", False),
+    ({"when": K, "words": ["zoo", "pay back"]}, "please pay back the zoo", (7, 15)),
+    ({"when": K, "words": ["été"]}, "l'Été dernier", (2, 5)),
+    ({"when": K, "words": ["ete"]}, "répété", False),
+    ({"when": K, "words": ["été"]}, "répété", False),
+    ({"when": K, "words": ["c++"]}, "c++ or c", (0, 3)),
+    ({"when": K, "words": ["a.c"]}, "abc", False),
+    ({"when": K, "words": ["退款"]}, "我要退款了", (2, 4)),
+    ({"when": K, "words": ["vip"]}, "我的VIP客户", (2, 5)),
+    ({"when": K, "words": ["환불"]}, "환불을 원해요", (0, 2)),
+    ({"when": K, "words": ["x"]}, "🙂 x", (2, 3)),
+    ({"when": K, "words": ["snake"]}, "snake_case", False),
+    ({"when": P, "pattern": r"\d{4}-\d\d"}, "due 2024-05 ☂", (4, 11)),
+    ({"when": P, "pattern": r"(?i)straße"}, "🙂 STRAßE", (2, 8)),
+    ({"when": P, "pattern": r"^$"}, "", (0, 0)),
+    ({"when": P, "pattern": "b"}, "\ud800b", (1, 2)),
+    ({"when": P, "pattern": "b"}, "a\x00b", (2, 3)),
+    ({"when": "length", "at_most": 2}, "two words", None),
+    ({"when": "length", "at_most": 2}, "now three words", False),
+    ({"when": "length", "at_least": 3}, "now three words", None),
+    ({"when": "length", "at_most": 0}, "", None),
+    ({"when": "script", "script": "han"}, "退款 ok", False),
+    ({"when": "script", "script": "han"}, "我要退款 ok", None),
+    ({"when": "script", "script": "other"}, "123 !?", None),
+    ({"when": "column", "column": "source", "equals": "web"}, "", None),
+    ({"when": "column", "column": "source", "equals": "we"}, "", False),
+    ({"when": "column", "column": "absent", "equals": ""}, "", False),
+    ({"when": "confidence", "below": 0.5}, "", None),
+    ({"when": "confidence", "at_least": 0.41}, "", False),
+]
+
+
+@pytest.mark.parametrize(("rule", "text", "span"), FIRES)
+def test_a_rule_fires_and_shows_where(rule: dict[str, Any], text: str, span: tuple[int, int] | None | bool) -> None:
+    rule = {**rule, "to": 2}
+    assert rule_problem(rule, 3) is None
+    decision = decide([rule], 3, text, {"source": "web"}, 0.4)
+    if span is False:
+        assert decision == Decision(3, 0, "no rule matches: default branch")
+    else:
+        assert (decision.branch, decision.rule, decision.span) == (2, 1, span)
+        assert decision.reason
+
+
+REASONS = [
+    ({"when": "length", "at_most": 3}, "2 words: at most 3"), ({"when": K, "words": ["is"]}, "keyword 'is'"),
+    ({"when": P, "pattern": "i."}, "pattern 'is'"), ({"when": "script", "script": "latin"}, "script is latin"),
+    ({"when": "column", "column": "source", "equals": "web"}, "source is 'web'"),
+    ({"when": "confidence", "below": 0.5}, "0.40 confidence: below 0.5"),
+]
+
+
+@pytest.mark.parametrize(("rule", "reason"), REASONS)
+def test_a_rule_gives_its_reason(rule: dict[str, Any], reason: str) -> None:
+    assert decide([{**rule, "to": 1}], 2, "this is", {"source": "web"}, 0.4).reason.startswith(reason) or \
+        decide([{**rule, "to": 1}], 2, "is so", {"source": "web"}, 0.4).reason == reason
+
+
+def test_the_first_rule_that_matches_wins() -> None:
+    rules = [{"when": "length", "at_most": 1, "to": 1}, {"when": K, "words": ["b"], "to": 2},
+             {"when": P, "pattern": ".", "to": 3}]
+    assert [decide(rules, 4, text, {}).rule for text in ("b", "a b", "a c", " \n")] == [1, 2, 3, 1]
+
+
+@pytest.mark.parametrize("pattern", [r"(a+)+$", r"(a|aa)+$", r"(.*)*x", r"(a?){500}a{500}"])
+def test_a_hostile_pattern_takes_no_time(pattern: str) -> None:
+    assert rule_problem({"when": P, "pattern": pattern, "to": 1}, 2) is None
+    start = time.perf_counter()
+    decide([{"when": P, "pattern": pattern, "to": 1}], 2, "a" * 20_000 + "!", {})
+    assert time.perf_counter() - start < 5.0
+
+
+SCRIPTS = [
+    ("hello", "latin"), ("привет", "cyrillic"), ("γεια", "greek"), ("مرحبا", "arabic"), ("שלום", "hebrew"),
+    ("नमस्ते", "devanagari"), ("你好", "han"), ("こんにちは", "kana"), ("カメラ", "kana"), ("안녕", "hangul"),
+    ("สวัสดี", "thai"), ("", "other"), ("12 🙂", "other"), ("привет ok", "cyrillic"),
+]
+
+
+@pytest.mark.parametrize(("text", "script"), SCRIPTS)
+def test_script(text: str, script: str) -> None:
+    assert script_of(text) == script

@@ -1,0 +1,125 @@
+"""What is fitted in closed form finds what was planted, or what another solver finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression, Ridge
+from torch import Tensor
+from torch.nn import functional as F
+
+from fgdesign.training import fit
+from fgdesign.training.fit import fit_linear, fit_temperature, fit_weights, pick_threshold
+
+
+def cross(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(logits, targets, reduction="none")
+
+
+def squares(values: Tensor, targets: Tensor) -> Tensor:
+    return (values[:, 0] - targets) ** 2
+
+
+def classes(rows: int, seed: int, width: int = 6, count: int = 3) -> tuple[Tensor, Tensor]:
+    """Features, and targets drawn from a planted logistic model."""
+    draw = torch.Generator().manual_seed(seed)
+    planted = torch.randn(width, count, generator=torch.Generator().manual_seed(99))
+    features = torch.randn(rows, width, generator=draw)
+    return features, torch.multinomial((features @ planted).softmax(-1), 1, generator=draw).squeeze(1)
+
+
+def test_a_head_is_the_optimum_another_solver_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    penalty = 1e-2
+    monkeypatch.setattr(fit, "PENALTIES", (penalty,))
+    features, targets = classes(300, 1)
+    weight, bias, _ = fit_linear(features, targets, 3, cross, *classes(100, 2))
+    other = LogisticRegression(C=3 / (penalty * 300), max_iter=5000, tol=1e-10).fit(features.numpy(), targets.numpy())
+    mine = (features @ weight.T + bias).softmax(-1).numpy()
+    np.testing.assert_allclose(mine, other.predict_proba(features.numpy()), atol=2e-3)
+
+
+def test_a_regression_is_a_ridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    penalty = 3e-2
+    monkeypatch.setattr(fit, "PENALTIES", (penalty,))
+    features, _ = classes(200, 3)
+    targets = features @ torch.arange(6.0) + 40 + torch.randn(200, generator=torch.Generator().manual_seed(4))
+    weight, bias, _ = fit_linear(features, targets, 1, squares, features, targets)
+    other = Ridge(alpha=0.5 * penalty * 200).fit(features.numpy(), targets.numpy())
+    np.testing.assert_allclose(weight[0].numpy(), other.coef_, atol=2e-3)
+    assert float(bias) == pytest.approx(float(other.intercept_), abs=1e-2)
+
+
+def test_the_penalty_is_chosen_on_validation_rows() -> None:
+    features, targets = classes(40, 5, width=30)
+    valid = classes(400, 6, width=30)
+    weight, bias, score = fit_linear(features, targets, 3, cross, *valid)
+    assert score == pytest.approx(float(cross(valid[0] @ weight.T + bias, valid[1]).mean()), rel=1e-5)
+    tried = []
+    for penalty in fit.PENALTIES:
+        model = LogisticRegression(C=3 / (penalty * 40), max_iter=5000).fit(features.numpy(), targets.numpy())
+        p = torch.from_numpy(model.predict_proba(valid[0].numpy()))
+        tried.append(float(F.nll_loss(p.log(), valid[1])))
+    assert score <= tried[-1] + 1e-3 and score == pytest.approx(min(tried), rel=0.05)
+
+
+@pytest.mark.parametrize("planted", [0.5, 1.0, 3.0])
+def test_a_planted_temperature_is_found(planted: float) -> None:
+    draw = torch.Generator().manual_seed(7)
+    logits = 2 * torch.randn(4000, 4, generator=draw)
+    targets = torch.multinomial(logits.softmax(-1), 1, generator=draw).squeeze(1)
+    assert fit_temperature(logits * planted, targets, cross) == pytest.approx(planted, rel=0.08)
+
+
+def test_a_temperature_stays_in_bounds() -> None:
+    right = torch.eye(3).repeat(20, 1)
+    targets = torch.arange(3).repeat(20)
+    assert 0.05 <= fit_temperature(right, targets, cross) <= 20
+    assert 0.05 <= fit_temperature(-right * 50, targets, cross) <= 20
+    assert fit_temperature(right * float("nan"), targets, cross) == 1.0
+
+
+def test_planted_merge_weights_are_found() -> None:
+    draw = torch.Generator().manual_seed(8)
+    opinions = [torch.randn(6000, 3, generator=draw).log_softmax(-1) for _ in range(3)]
+    planted = torch.tensor([1.2, 0.5, 0.02])
+    mixed = torch.einsum("i,inc->nc", planted, torch.stack(opinions))
+    targets = torch.multinomial(mixed.softmax(-1), 1, generator=draw).squeeze(1)
+    found = fit_weights(opinions, targets, cross, torch.full((3,), 1 / 3))
+    assert found.tolist() == pytest.approx(planted.tolist(), abs=0.12)
+
+
+def test_merge_weights_stay_where_nothing_is_better() -> None:
+    start = torch.tensor([0.5, 0.5])
+    opinions = [torch.full((40, 2), float("nan"))] * 2
+    assert fit_weights(opinions, torch.zeros(40, dtype=torch.int64), cross, start) is start
+
+
+def smallest(sure: Tensor, right: Tensor, last: Tensor, tolerance: float) -> float:
+    """The rule, row by row: go down while exits spoil no more than the tolerance."""
+    best = 1.0
+    for threshold in np.arange(100, 0, -1) / 100:
+        spoilt = 0
+        for row in range(sure.shape[1]):
+            taken = next((e for e in range(len(sure)) if float(sure[e, row]) >= float(np.float32(threshold))), None)
+            spoilt += taken is not None and bool(last[row]) and not bool(right[taken, row])
+        if spoilt / sure.shape[1] > tolerance:
+            return best
+        best = float(threshold)
+    return best
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.006, 0.05, 0.3, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_thresholds_follow_the_rule(seed: int, tolerance: float) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    sure = torch.rand(3, 120, generator=draw)
+    right = torch.rand(3, 120, generator=draw) < sure
+    last = torch.rand(120, generator=draw) < 0.9
+    assert pick_threshold(sure, right, last, tolerance) == pytest.approx(smallest(sure, right, last, tolerance))
+
+
+def test_wrong_exits_leave_the_graph_at_full_depth() -> None:
+    sure, never, always = torch.full((1, 40), 0.99), torch.zeros(1, 40, dtype=torch.bool), torch.ones(40).bool()
+    assert pick_threshold(sure, never, always, 0.006) == 1.0
+    assert pick_threshold(sure, ~never, always, 0.006) == 0.01

@@ -1,0 +1,226 @@
+"""The training loop: what is kept, when it ends, and that a resumed run ends with the same bits."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from conftest import write_rows
+
+from fgdesign.graph import Graph
+from fgdesign.model.device import available
+from fgdesign.model.static import StaticCache
+from fgdesign.runs.prepare import DataChoice, Prepared, prepare, read_data
+from fgdesign.training import checkpoint
+from fgdesign.training.loop import Run, Stage, Stopped, fit, learned_state, rate_factor, run_stage, steps_per_epoch, validate
+from fgdesign.training.settings import Settings
+from fgdesign.training.stages import plan_stages
+
+QUICK = Settings(epochs=1, warm_epochs=2, batch_size=16, checkpoint_seconds=0)
+
+
+class Crash(Exception):
+    """The process died here."""
+
+
+@dataclass
+class Bench:
+    """A prepared run in memory, its log as lines."""
+
+    ready: Prepared
+    stages: list[Stage]
+    settings: Settings
+    device: torch.device
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    def run(self, folder: Path | None = None, should_stop: Callable[[], bool] = lambda: False) -> Run:
+        parts, data = self.ready.parts, self.ready.data
+        return Run(self.ready.network, self.ready.goal, parts["train"], parts["valid"], data.labels, self.settings,
+                   self.device, self.log.append, should_stop, folder, lambda: len(self.log))
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [entry for entry in self.log if entry["kind"] != "note"]
+
+
+@pytest.fixture
+def bench(tiny_graph: Callable[[str], Graph], tmp_path: Path) -> Callable[..., Bench]:
+    def make(graph: str | Graph, settings: Settings = QUICK, device: str = "cpu", cached: bool = True) -> Bench:
+        data, splits = read_data(DataChoice(str(write_rows(tmp_path / "rows.csv", 90))))
+        drawn, where = tiny_graph(graph) if isinstance(graph, str) else graph, torch.device(device)
+        ready = prepare(drawn, data, splits, settings, device=where, note=lambda message: None)
+        stages = plan_stages(ready.network, ready.goal, settings, len(splits.train), 8.0)
+        if not cached:
+            stages = [replace(stage, known=()) for stage in stages]
+        ports = tuple({port: None for stage in stages for port in stage.known})
+        for name in ("train", "valid"):
+            StaticCache(tmp_path / "cache").fill(ready.network, ready.parts[name].inputs, ports, "tiny", where)
+        return Bench(ready, stages, settings, where)
+
+    return make
+
+
+def state_of(run: Run) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in run.network.state_dict().items()}
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert not [name for name in one if not torch.equal(one[name], other[name])]
+
+
+@pytest.mark.parametrize("device", available())
+@pytest.mark.parametrize("name", ["routed-experts", "cheap-word-first"])
+def test_a_run_learns_and_keeps_its_best(bench: Callable[..., Bench], name: str, device: str) -> None:
+    made = bench(name, replace(QUICK, epochs=3), device)
+    run = made.run()
+    fit(run, made.stages)
+    valid = [entry for entry in made.log if entry["kind"] == "valid"]
+    assert [entry["stage"] for entry in valid] == sorted((e["stage"] for e in valid), key=["probe", "warm", "tune"].index)
+    scores = [(entry["metrics"]["macro_f1"], -round(entry["metrics"]["log_loss"], 2)) for entry in valid]
+    best = max(range(len(scores)), key=scores.__getitem__)
+    assert run.best_at == {key: valid[best][key] for key in ("stage", "epoch", "step")}
+    assert [entry["best"] for entry in valid][best] and not any(entry["best"] for entry in valid[best + 1:])
+    learned = learned_state(run.network)
+    assert_same({key: tensor.cpu() for key, tensor in learned.items()}, run.best)
+    steps = [entry for entry in made.log if entry["kind"] == "step"]
+    assert [entry["progress"] for entry in steps] == sorted(entry["progress"] for entry in steps)
+    assert steps[-1]["progress"] == pytest.approx(1.0) and all(math.isfinite(entry["loss"]) for entry in steps)
+
+
+def test_every_validation_tells_of_routers_and_exits(bench: Callable[..., Bench]) -> None:
+    made = bench("routed-experts")
+    fit(made.run(), made.stages)
+    told = [entry["routers"]["router"] for entry in made.log if entry["kind"] == "valid"]
+    assert all(sum(router["load"].values()) == pytest.approx(1) and 0 <= router["entropy"] <= 1 for router in told)
+    assert told[0]["agreement"] is None and 0 < told[-1]["agreement"] <= 1
+    made = bench("early-exit")
+    fit(made.run(), made.stages)
+    exits = next(entry["exits"] for entry in made.log if entry["kind"] == "valid")
+    assert [(entry["node"], entry["depth"]) for entry in exits] == [("exit_2", 2), ("exit_4", 4), ("answer", 6)]
+    assert sum(entry["share"] for entry in exits) == pytest.approx(1)
+
+
+def test_a_run_that_only_harms_keeps_what_it_began_with(bench: Callable[..., Bench]) -> None:
+    made = bench("routed-experts", replace(QUICK, rate=1.0, warm_rate=1.0, layer_rate=1.0, clip=0.0, epochs=2))
+    run = made.run()
+    fit(run, made.stages)
+    score = run.best_score
+    first = next(entry for entry in made.log if entry["kind"] == "valid")
+    assert run.best_score >= (first["metrics"]["macro_f1"], -round(first["metrics"]["log_loss"], 2))
+    run.best = {}
+    validate(run, made.stages[-1].known, {})
+    assert run.best_score == pytest.approx(score, abs=0.011)
+
+
+def test_a_stage_without_gain_ends_early(bench: Callable[..., Bench]) -> None:
+    still = replace(QUICK, rate=0.0, warm_rate=0.0, layer_rate=0.0, epochs=9, patience=2, validations=1)
+    made = bench("textbook-sentiment", still)
+    run = made.run()
+    fit(run, made.stages)
+    assert run.best_at["stage"] == "probe" and run.epochs == {"warm": 2}
+    notes = [entry["message"] for entry in made.log if entry["kind"] == "note"]
+    assert "Stage warm ended early: no gain in 2 validations." in notes
+
+
+def test_a_stop_is_heard_at_once_and_leaves_the_best(bench: Callable[..., Bench]) -> None:
+    made = bench("routed-experts")
+    run = made.run(should_stop=lambda: True)
+    with pytest.raises(Stopped):
+        fit(run, made.stages)
+    assert run.best_at["stage"] == "probe" and not [entry for entry in made.log if entry["kind"] == "step"]
+
+
+def test_where_the_metric_is_undefined_something_is_kept(bench: Callable[..., Bench]) -> None:
+    made = bench("textbook-sentiment")
+    for part in made.ready.parts.values():  # a regression whose validation rows are all alike has no correlation
+        part.targets = torch.full((len(part),), 2.0)
+    run = made.run()
+    run.network.plan = replace(run.network.plan, task="regression")
+    run.objective = replace(run.objective, task="regression")
+    fit(run, [])
+    assert run.best and run.best_at["stage"] == "probe"
+    assert made.log[-1]["metrics"].keys() == {"rows", "mae", "rmse"}
+
+
+def interrupted(made: Bench, folder: Path, after: int, kind: type[Exception]) -> checkpoint.Snapshot | None:
+    """Run until `after` steps are done, then die or be stopped."""
+    count = iter(range(10_000))
+
+    def should_stop() -> bool:
+        reached = next(count) >= after
+        if reached and kind is Crash:
+            raise Crash
+        return reached
+
+    with pytest.raises(kind):
+        fit(made.run(folder, should_stop), made.stages)
+    return checkpoint.latest(folder)
+
+
+@pytest.mark.parametrize("name", ["routed-experts", "two-opinions"])
+def test_a_resumed_run_ends_with_the_same_bits(bench: Callable[..., Bench], tmp_path: Path, name: str) -> None:
+    whole = bench(name)
+    reference = whole.run(tmp_path / "whole")
+    fit(reference, whole.stages)
+    total = sum(stage.epochs * steps_per_epoch(len(reference.train), stage.batch_size) for stage in whole.stages)
+    for after, kind, lose in ((1, Stopped, 0), (2, Crash, 0), (total - 1, Crash, 1), (total, Stopped, 0)):
+        folder = tmp_path / f"{after}-{kind.__name__}"
+        broken = bench(name)
+        snapshot = interrupted(broken, folder, after, kind)
+        for newest in sorted(folder.glob("step-*"))[-1:] * lose:
+            shutil.rmtree(newest)
+            snapshot = checkpoint.latest(folder)
+        assert snapshot is not None
+        again = bench(name)
+        again.log = broken.log[:snapshot.state["log_size"]]
+        run = again.run(folder)
+        fit(run, again.stages, snapshot)
+        assert again.lines() == whole.lines(), (after, kind)
+        assert_same(state_of(run), state_of(reference))
+        assert (run.best_at, run.best_score, run.epochs) == (reference.best_at, reference.best_score, reference.epochs)
+
+
+def test_a_run_that_ended_early_ends_so_again(bench: Callable[..., Bench], tmp_path: Path) -> None:
+    still = replace(QUICK, rate=0.0, warm_rate=0.0, layer_rate=0.0, epochs=4, patience=1, validations=1)
+    whole = bench("textbook-sentiment", still)
+    fit(whole.run(tmp_path / "whole"), whole.stages)
+    snapshot = checkpoint.latest(tmp_path / "whole")
+    assert snapshot is not None and snapshot.state["position"]["stale"] == 1
+    again = bench("textbook-sentiment", still)
+    again.log = whole.log[:snapshot.state["log_size"]]
+    fit(again.run(), again.stages, snapshot)
+    assert again.log == whole.log
+
+
+@pytest.mark.parametrize(("name", "close"), [("textbook-sentiment", 1e-4), ("routed-experts", 0.02)])
+def test_cached_values_train_the_same(bench: Callable[..., Bench], name: str, close: float) -> None:
+    losses: list[list[float]] = []
+    for cached in (True, False):
+        made = bench(name, cached=cached)
+        run = made.run()
+        for number in range(len(made.stages)):
+            run_stage(run, made.stages, number, None)
+        assert any(stage.known for stage in made.stages) == cached
+        losses.append([entry["loss"] for entry in made.log if entry["kind"] == "step"])
+    assert losses[0] == pytest.approx(losses[1], rel=close)
+
+
+def test_stages_go_from_cheap_to_dear(bench: Callable[..., Bench]) -> None:
+    found = {name: [(stage.name, stage.epochs) for stage in bench(name).stages] for name in
+             ("routed-experts", "linear-probe", "gcn-experts", "words-only", "early-exit")}
+    assert found == {"routed-experts": [("warm", 2), ("tune", 1)], "linear-probe": [("warm", 0)],
+                     "gcn-experts": [("warm", 1)], "words-only": [], "early-exit": [("warm", 0)]}
+    warm, tune = bench("routed-experts").stages
+    assert warm.work < tune.work and set(warm.names) < set(tune.names)
+
+
+def test_the_rate_climbs_and_falls() -> None:
+    factors = [rate_factor(step / 20, 0.1) for step in range(21)]
+    assert factors[0] < 0.05 and max(factors) == pytest.approx(1.0) == factors[2] and factors[20] == 0
+    assert factors[2:] == sorted(factors[2:], reverse=True) and rate_factor(0.0, 0.0) == 1.0

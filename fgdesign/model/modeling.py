@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,19 @@ class FunctionGraphModel(PreTrainedModel):
     def dtype(self) -> torch.dtype:
         """float32, also where a graph of word functions has no parameter to tell it by."""
         return torch.float32
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As in transformers; every tensor gets memory of its own.
+
+        A tensor that is a view of the file may start at any byte, and kernels then sum in another order: the
+        same weights would not answer with the same bits.
+        """
+        loaded = super().from_pretrained(*args, **kwargs)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        for tensor in chain(model.parameters(), model.buffers()):
+            tensor.data = tensor.data.clone()
+        return loaded
 
     def _init_weights(self, module: torch.nn.Module) -> None:
         """Nothing: every tensor is read from the file."""

@@ -88,7 +88,7 @@ def _within(number: float, rule: Mapping[str, Any], unit: str) -> tuple[str, Non
 
 
 def _search(pattern: str, text: str, what: str) -> tuple[str, tuple[int, int]] | None:
-    """What matched and where: the group that did, or all of it where the pattern has none that counts."""
+    """What matched and where: the group that did in a keyword pattern, all of it in others."""
     found = _compiled(pattern).search(LONE.sub("\ufffd", text))
     if not found:
         return None
@@ -96,23 +96,25 @@ def _search(pattern: str, text: str, what: str) -> tuple[str, tuple[int, int]] |
     return f"{what} {found.group(group)!r}", found.span(group)
 
 
+@lru_cache(maxsize=256)
 def _keyword_pattern(words: tuple[str, ...]) -> str:
-    return f"(?i){'|'.join(_whole_word(word.strip()) for word in words)}"
-
-
-def _whole_word(word: str) -> str:
-    """The word as a group, no letter or digit beside it, save where writing has no blanks between words."""
+    """Whole words: no letter or digit beside them, save where writing has no blanks between words."""
     import re2
 
-    before, after = ("" if re2.search(f"[{UNSPACED}]", end) else f"[^\\pL\\pM\\pN_]|[{UNSPACED}]"
-                     for end in (word[0], word[-1]))
-    start = f"(?:^|{before})" if before else ""
-    end = f"(?:$|{after})" if after else ""
-    return f"{start}({re2.escape(word)}){end}"
+    groups: dict[tuple[bool, bool], list[str]] = {}
+    for word in (word.strip() for word in words):
+        ends = not re2.search(f"[{UNSPACED}]", word[0]), not re2.search(f"[{UNSPACED}]", word[-1])
+        groups.setdefault(ends, []).append(re2.escape(word))
+    beside = f"[^\\pL\\pM\\pN_]|[{UNSPACED}]"
+    parts = (f"{f'(?:^|{beside})' if before else ''}({'|'.join(mine)}){f'(?:$|{beside})' if after else ''}"
+             for (before, after), mine in groups.items())
+    return f"(?i){'|'.join(parts)}"
 
 
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> Any:
     import re2
 
-    return re2.compile(pattern)
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options=options)

@@ -1,0 +1,161 @@
+"""Real training processes, killed at random moments and resumed, end with the bits of one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import write_rows
+
+from fgdesign.errors import RunError
+from fgdesign.graph import Graph, to_json
+from fgdesign.runs import local
+from fgdesign.runs.folder import FINAL_STATES, RunFolder
+from fgdesign.runs.job import resume
+
+KILLS = 10
+posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+
+
+def train_line(place: Path, out: Path, *more: str) -> list[str]:
+    return ["train", str(place / "graph.json"), str(place / "rows.csv"), "--out", str(out), "--epochs", "6", "--device",
+            "cpu", "--set", "warm_epochs=3", "--set", "checkpoint_seconds=0", "--set", "patience=1000", *more]
+
+
+def start(*line: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "fgdesign", *line], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
+
+
+def lines(run: Path) -> list[dict[str, Any]]:
+    """What was logged, apart from notes and times."""
+    logged = [json.loads(line) for line in (run / "metrics.jsonl").read_text("utf-8").splitlines()]
+    return [{key: value for key, value in entry.items() if key != "time"} for entry in logged
+            if entry["kind"] != "note"]
+
+
+@pytest.fixture
+def place(tmp_path: Path, tiny_graph: Callable[[str], Graph]) -> Path:
+    write_rows(tmp_path / "rows.csv", 90)
+    (tmp_path / "graph.json").write_text(to_json(tiny_graph("routed-experts")), "utf-8")
+    return tmp_path
+
+
+def wait_for(done: Callable[[], bool], seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "it took too long"
+        time.sleep(0.02)
+
+
+@posix
+@pytest.mark.slow
+def test_ten_kills_change_nothing(place: Path) -> None:
+    whole, broken = place / "whole", place / "broken"
+    assert start(*train_line(place, whole)).wait(300) == 0
+    draw = random.Random(5)
+    total = len(lines(whole))
+    child = start(*train_line(place, broken))
+    kills = 0
+    for number in range(KILLS):
+        until = min(total, 1 + number * total // KILLS)  # killed ever later, at a random moment of that part
+        wait_for(lambda until=until: child.poll() is not None or logged(broken) >= until)
+        time.sleep(draw.uniform(0, 0.15))
+        if child.poll() is None:
+            child.send_signal(signal.SIGKILL)
+            kills += 1
+        child.wait()
+        folder = RunFolder(broken)
+        if folder.status()["state"] == "succeeded":
+            break
+        assert folder.status()["state"] == "failed" and "fgdesign resume" in folder.status()["message"]
+        child = start("resume", str(broken))
+    code = child.wait(300)
+    assert code == 0 and kills >= KILLS - 2
+    assert (whole / "model/model.safetensors").read_bytes() == (broken / "model/model.safetensors").read_bytes()
+    assert lines(whole) == lines(broken)
+    notes = [entry["message"] for entry in RunFolder(broken).metrics() if entry["kind"] == "note"]
+    assert len(set(notes)) == len(notes)
+    reports = [RunFolder(path).report() for path in (whole, broken)]
+    assert reports[0] and reports[1] and all(reports[0][part] == reports[1][part] for part in ("train", "valid", "test"))
+
+
+def logged(run: Path) -> int:
+    return len(lines(run)) if (run / "metrics.jsonl").exists() else 0
+
+
+@posix
+@pytest.mark.slow
+def test_a_polite_end_is_told_and_a_stop_keeps_the_best(place: Path) -> None:
+    run = RunFolder(place / "run")
+    child = start(*train_line(place, run.path))
+    wait_for(lambda: logged(run.path) >= 3)
+    with pytest.raises(RunError, match="Another process is training"):
+        resume(run)
+    child.send_signal(signal.SIGTERM)
+    assert child.wait(60) == 1
+    raw = json.loads((run.path / "status.json").read_text())
+    assert raw["state"] == "failed" and raw["message"].startswith("Interrupted.")
+    child = start("resume", str(run.path))
+    before = logged(run.path)
+    wait_for(lambda: logged(run.path) > before)
+    run.stop()
+    assert child.wait(120) == 0
+    status, report = run.status(), run.report()
+    assert status["state"] == "stopped" and "kept" in status["message"]
+    assert report is not None and report["state"] == "stopped" and (run.model / "model.safetensors").is_file()
+    assert start("resume", str(run.path)).wait(300) == 0
+    assert run.status()["state"] == "succeeded"
+    whole = place / "whole"
+    assert start(*train_line(place, whole)).wait(300) == 0
+    assert (whole / "model/model.safetensors").read_bytes() == (run.model / "model.safetensors").read_bytes()
+    assert lines(whole) == lines(run.path)
+
+
+@pytest.mark.slow
+def test_a_run_of_its_own_process(place: Path, tiny_graph: Callable[[str], Graph]) -> None:
+    run = local.start(tiny_graph("linear-probe"), place / "rows.csv", place / "run", epochs=0, seed=3, device="cpu",
+                      class_weights=True, label_smoothing=0.1)
+    wait_for(lambda: run.status()["state"] in FINAL_STATES)
+    assert run.status()["state"] == "succeeded", (run.path / "log.txt").read_text()
+    settings = run.config()["settings"]
+    assert (settings["seed"], settings["class_weights"], settings["label_smoothing"]) == (3, True, 0.1)
+    for wrong, said in (({"epochs": 5000}, "epochs"), ({"device": "tpu"}, "tpu")):
+        failed = local.start(tiny_graph("linear-probe"), place / "rows.csv", place / said, **wrong)
+        wait_for(lambda failed=failed: failed.status()["state"] in FINAL_STATES)
+        assert failed.status()["state"] == "failed" and said in failed.status()["message"]
+
+
+def test_a_dead_process_reads_as_failed(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    run.write_status(state="running", pid=child.pid, started=time.time())
+    assert run.status()["state"] == "failed" and "fgdesign resume" in run.status()["message"]
+    run.write_status(pid=os.getpid())
+    assert run.status()["state"] == "running"
+
+
+def test_the_log_is_cut_where_a_checkpoint_was(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert run.log_size() == 0 and run.metrics() == []
+    run.log({"kind": "note", "message": "one\u2028line"})
+    size = run.log_size()
+    run.log({"kind": "step", "loss": float("nan")})
+    assert run.metrics(1)[0]["loss"] is None
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "st')
+    assert len(run.metrics()) == 2
+    run.cut_log(size)
+    assert [entry["message"] for entry in run.metrics()] == ["one\u2028line"] and run.log_size() == size
+    run.cut_log(10**6)
+    assert run.log_size() == size

@@ -51,7 +51,7 @@ class RowReference:
 
     def port(self, name: str) -> Held | None:
         if name not in self.known:
-            node_id, _, port = name.partition(".")
+            node_id = name.partition(".")[0]
             outputs = self._outputs(self.graph.node(node_id))
             if any(held is not None for held in outputs.values()):
                 self.ran.add(node_id)

@@ -10,7 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from model_toys import CPU, WORDS, answers, halve_exits, on_tiny, tiny_folder, toy_inputs, toy_network, toy_texts, toy_tokenizer
+from model_toys import (
+    CPU,
+    WORDS,
+    answers,
+    halve_exits,
+    on_tiny,
+    tiny_folder,
+    toy_inputs,
+    toy_network,
+    toy_texts,
+    toy_tokenizer,
+)
 from transformers import AutoConfig, AutoModelForSequenceClassification, pipeline
 
 from fgdesign.errors import InputError
@@ -63,6 +74,13 @@ def tensors(texts: list[str], texts_b: list[str] | None = None) -> dict[str, tor
     return dict(toy_tokenizer()(texts, texts_b, padding=True, return_tensors="pt", return_token_type_ids=True))
 
 
+def same_logits(one: FunctionGraphModel, other: FunctionGraphModel) -> bool:
+    """The same bits for the toy texts."""
+    with torch.inference_mode():
+        first, second = (model(**tensors(TEXTS), texts=TEXTS).logits for model in (one, other))
+    return torch.equal(first, second)
+
+
 @pytest.mark.parametrize(("task", "head", "labels"), TASKS)
 def test_what_is_saved_comes_back_to_the_bit_without_the_backbone(
     task: str, head: str, labels: tuple[str, ...], tmp_path: Path
@@ -80,8 +98,7 @@ def test_what_is_saved_comes_back_to_the_bit_without_the_backbone(
         assert type(loaded) is FunctionGraphModel and not loaded.training
         assert {name: bool(torch.equal(tensor, model.state_dict()[name]))
                 for name, tensor in loaded.state_dict().items()} == dict.fromkeys(model.state_dict(), True)
-        with torch.inference_mode():
-            assert torch.equal(loaded(**tensors(TEXTS), texts=TEXTS).logits, model(**tensors(TEXTS), texts=TEXTS).logits)
+        assert same_logits(loaded, model)
     config = AutoConfig.from_pretrained(tmp_path / "model")
     assert list(config.id2label.values()) == list(labels or ["value"])
     assert config.problem_type.startswith({"single": "single", "multi": "multi", "regression": "regression"}[task])
@@ -155,7 +172,8 @@ def test_pairs_come_in_one_sequence(folder: Path) -> None:
 
 PIPELINE = """
 import sys
-{imports}
+import fgdesign
+from transformers import pipeline
 classify = pipeline("text-classification", sys.argv[1])
 for text in sys.stdin.read().splitlines():
     found = classify(text)[0]
@@ -163,9 +181,7 @@ for text in sys.stdin.read().splitlines():
 """
 
 
-@pytest.mark.parametrize("imports", ["import fgdesign\nfrom transformers import pipeline",
-                                     "from transformers import pipeline\nimport fgdesign"], ids=["before", "after"])
-def test_a_pipeline_of_the_default_backbone_in_a_process_that_only_imports_us(imports: str, tmp_path: Path) -> None:
+def test_a_pipeline_of_the_default_backbone_in_a_process_that_only_imports_us(tmp_path: Path) -> None:
     info = describe_backbone(DEFAULT_BACKBONE)
     if info.folder is None:
         pytest.skip("the default backbone is not installed")
@@ -175,7 +191,7 @@ def test_a_pipeline_of_the_default_backbone_in_a_process_that_only_imports_us(im
     tokenizer, texts = load_tokenizer(info), ["a fine day", "the worst of all films, and long as well"]
     FunctionGraphModel.around(network, LABELS).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    done = subprocess.run([sys.executable, "-c", PIPELINE.format(imports=imports), tmp_path], input="\n".join(texts),
+    done = subprocess.run([sys.executable, "-c", PIPELINE, tmp_path], input="\n".join(texts),
                           capture_output=True, text=True, check=True, timeout=120)
     from fgdesign.model.inputs import make_inputs
 
@@ -183,6 +199,13 @@ def test_a_pipeline_of_the_default_backbone_in_a_process_that_only_imports_us(im
     found = [line.split() for line in done.stdout.splitlines()]
     assert [label for label, _ in found] == [LABELS[i] for i in chances.argmax(1).tolist()]
     assert [float(score) for _, score in found] == pytest.approx(chances.amax(1).tolist(), abs=1e-5)
+
+
+def test_transformers_may_be_imported_first() -> None:
+    code = ("from transformers.models.auto.modeling_auto import AutoModelForSequenceClassification as Auto; import "
+            "fgdesign; print([model.__name__ for model in Auto._model_mapping.values() if 'Graph' in model.__name__])")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "['FunctionGraphModel']"
 
 
 def test_a_pipeline_of_a_graph_that_reads_words(folder: Path, tmp_path: Path) -> None:
@@ -216,5 +239,4 @@ def test_starters_survive_a_round_trip(name: str, tmp_path: Path) -> None:
     model = FunctionGraphModel.around(network, LABELS).eval()
     model.save_pretrained(tmp_path)
     loaded = FunctionGraphModel.from_pretrained(tmp_path)
-    with torch.inference_mode():
-        assert torch.equal(loaded(**tensors(TEXTS), texts=TEXTS).logits, model(**tensors(TEXTS), texts=TEXTS).logits)
+    assert same_logits(loaded, model)

@@ -125,7 +125,7 @@ def test_terms_are_runs_of_words() -> None:
 
 
 K, P = "keyword", "pattern"
-FIRES: list[tuple[dict[str, Any], str, tuple[int, int] | None | bool]] = [
+FIRES: list[tuple[dict[str, Any], str, tuple[int, int] | bool | None]] = [
     ({"when": K, "words": ["refund"]}, "my REFUND, now", (3, 9)),
     ({"when": K, "words": ["refund"]}, "refund", (0, 6)),
     ({"when": K, "words": ["refund"]}, "refunds", False),
@@ -162,7 +162,7 @@ FIRES: list[tuple[dict[str, Any], str, tuple[int, int] | None | bool]] = [
 
 
 @pytest.mark.parametrize(("rule", "text", "span"), FIRES)
-def test_a_rule_fires_and_shows_where(rule: dict[str, Any], text: str, span: tuple[int, int] | None | bool) -> None:
+def test_a_rule_fires_and_shows_where(rule: dict[str, Any], text: str, span: tuple[int, int] | bool | None) -> None:
     rule = {**rule, "to": 2}
     assert rule_problem(rule, 3) is None
     decision = decide([rule], 3, text, {"source": "web"}, 0.4)
@@ -199,6 +199,12 @@ def test_a_hostile_pattern_takes_no_time(pattern: str) -> None:
     start = time.perf_counter()
     decide([{"when": P, "pattern": pattern, "to": 1}], 2, "a" * 20_000 + "!", {})
     assert time.perf_counter() - start < 5.0
+
+
+def test_many_keywords_are_one_small_pattern(capfd: pytest.CaptureFixture[str]) -> None:
+    rule = {"when": K, "words": [f"word{i}" for i in range(400)] + ["été", "退款"], "to": 1}
+    assert decide([rule], 2, "longword7 " * 500 + "word399", {}).span == (5000, 5007)
+    assert capfd.readouterr().err == ""
 
 
 SCRIPTS = [

@@ -117,7 +117,8 @@ def die_at(point: int, folder: str) -> None:
             return call(*args, **named)
         return run
 
-    os.fsync, os.rename, os.unlink, os.rmdir, os.mkdir = map(deadly, (os.fsync, os.rename, os.unlink, os.rmdir, os.mkdir))
+    for name in ("fsync", "rename", "unlink", "rmdir", "mkdir"):
+        setattr(os, name, deadly(getattr(os, name)))
     save(Path(folder), 3, snapshot(3))
 
 

@@ -18,7 +18,17 @@ from fgdesign.model.device import available
 from fgdesign.model.static import StaticCache
 from fgdesign.runs.prepare import DataChoice, Prepared, prepare, read_data
 from fgdesign.training import checkpoint
-from fgdesign.training.loop import Run, Stage, Stopped, fit, learned_state, rate_factor, run_stage, steps_per_epoch, validate
+from fgdesign.training.loop import (
+    Run,
+    Stage,
+    Stopped,
+    fit,
+    learned_state,
+    rate_factor,
+    run_stage,
+    steps_per_epoch,
+    validate,
+)
 from fgdesign.training.settings import Settings
 from fgdesign.training.stages import plan_stages
 
@@ -81,7 +91,8 @@ def test_a_run_learns_and_keeps_its_best(bench: Callable[..., Bench], name: str,
     run = made.run()
     fit(run, made.stages)
     valid = [entry for entry in made.log if entry["kind"] == "valid"]
-    assert [entry["stage"] for entry in valid] == sorted((e["stage"] for e in valid), key=["probe", "warm", "tune"].index)
+    order = [["probe", "warm", "tune"].index(entry["stage"]) for entry in valid]
+    assert order == sorted(order) and order[0] == 0 and order[-1] == 2
     scores = [(entry["metrics"]["macro_f1"], -round(entry["metrics"]["log_loss"], 2)) for entry in valid]
     best = max(range(len(scores)), key=scores.__getitem__)
     assert run.best_at == {key: valid[best][key] for key in ("stage", "epoch", "step")}

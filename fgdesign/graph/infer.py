@@ -270,9 +270,9 @@ def answer_port(graph: Graph, values: Mapping[str, Value]) -> str | None:
     return loose[0] if len(loose) == 1 else None
 
 
-def summarise(graph: Graph, classes: int = 0) -> Summary:
-    """Totals for the summary line. Raises BackboneError as `infer` does."""
-    found = infer(graph, classes)
+def summarise(graph: Graph, classes: int = 0, found: Inference | None = None) -> Summary:
+    """Totals for the summary line. found: what `infer` gave, where it is at hand. Raises BackboneError as `infer`."""
+    found = found or infer(graph, classes)
     counted: set[tuple[object, ...]] = set()
     parameters = trained = 0
     for node_id, cost in found.costs.items():

@@ -48,13 +48,13 @@ class Problem:
         return f"{self.message} {self.fix}"
 
 
-def validate(graph: Graph, classes: int = 0) -> tuple[Problem, ...]:
+def validate(graph: Graph, classes: int = 0, found: Inference | None = None) -> tuple[Problem, ...]:
     """All problems of a graph, errors first; empty for a graph that can be trained.
 
     Of one rule at most a hundred. Whether every row reaches the answer is asked once nodes and edges fit.
-    Raises: BackboneError when the graph's backbone cannot be described.
+    found: what `infer` gave, where it is at hand. Raises: BackboneError where the backbone cannot be described.
     """
-    found = infer(graph, classes)
+    found = found or infer(graph, classes)
     problems = _listed(_names(graph), _parameters(graph), _edges(graph), _ports(graph), _cycles(graph, found),
                        _types(graph, found), _shared_weights(graph))
     fits = _same_wiring(problems)

@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ def _spawn(folder: RunFolder, arguments: list[str]) -> RunFolder:
             [sys.executable, "-m", "fgdesign", *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
             env=environment, start_new_session=True,
         )
+    threading.Thread(target=child.wait, daemon=True).start()  # so that it does not stay as a zombie
     folder.write_status(state="preparing", stage="start", progress=0.0, seconds_left=None, message="Starting.",
                         pid=child.pid, started=time.time())
     return folder

@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
-import pyvis
 import streamlit as st
 
-from fgdesign.views.canvas import palette, slim
+from fgdesign.views.canvas import palette, slim, vis_network
+from fgdesign.views.canvas_feed import Feed
 
 PARTS = ("route", "paint", "edits", "chrome", "pointer", "keys", "view")
 READY = "dispatchEvent(new Event('fg-canvas'));\nexport default function () {}\n"
-VIS = Path(pyvis.__file__).parent / "templates" / "lib" / "vis-9.1.2" / "vis-network.min.js"
 
 
 def canvas_code() -> str:
@@ -33,7 +31,7 @@ def canvas_code() -> str:
 
 def library() -> str:
     """vis-network and the drawing code in one script, for pages of any kind."""
-    return f"{VIS.read_text('utf-8')}\nif (!globalThis.fgCanvas) {{\n{canvas_code()}\n}}\n"
+    return f"{vis_network()}\nif (!globalThis.fgCanvas) {{\n{canvas_code()}\n}}\n"
 
 
 def styles() -> str:
@@ -56,6 +54,7 @@ def show(
     height: int | str = 560,
     editable: bool = False,
     on_ops: Callable[[dict[str, Any]], None] | None = None,
+    feed: Feed | None = None,
 ) -> list[str]:
     """Draw a graph.
 
@@ -64,7 +63,9 @@ def show(
         key: names the canvas; it keeps zoom and place as long as the key stays.
         height: pixels, or "window" to reach down to the window's end.
         editable: with palette, tools and edits, else a picture in which nodes can be selected.
-        on_ops: called with each batch of edits, {"sid": text, "ops": [...]}, before the script runs again.
+        on_ops: called with each batch of edits, {"sid": text, "ops": [...], "have": version}, before the script
+            runs again.
+        feed: sends what changed since the version that the browser has; without it all is sent.
     Returns: the ids selected in a canvas that is not editable.
     """
 
@@ -75,7 +76,7 @@ def show(
 
     result = _editor(
         key=key,
-        data={**slim(data), "height": height, "editable": editable},
+        data={**(feed.send(data) if feed else slim(data)), "height": height, "editable": editable},
         default={"selected": []},
         on_ops_change=received,
         on_selected_change=_nothing,

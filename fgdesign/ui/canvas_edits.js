@@ -7,6 +7,8 @@ class Outbox {
     this.seq = 0;
     this.ops = [];
     this.send = send;
+    this.versions = new Map(); // what the server may take as known: version -> data
+    this.have = 0;
   }
 
   push(op) {
@@ -16,9 +18,22 @@ class Outbox {
   }
 
   flush() {
-    this.send({ sid: this.sid, ops: this.ops });
+    this.send({ sid: this.sid, ops: this.ops, have: this.have });
     clearTimeout(this.again);
     this.again = setTimeout(() => { if (this.ops.length) this.flush(); }, 3000);
+  }
+
+  // The whole data where only changes since a known version have come; null, and asked for, where it is not known.
+  whole(data) {
+    if (data.version === undefined) return data;
+    const base = data.base === undefined ? null : this.versions.get(data.base);
+    if (base === undefined) { this.have = 0; this.flush(); return null; }
+    if (!base) this.versions.clear();
+    for (const old of this.versions.keys()) if (old < data.base) this.versions.delete(old);
+    const all = base ? { ...merged(base, data), acks: { ...base.acks, ...data.acks } } : data;
+    this.versions.set(data.version, all);
+    this.have = data.version;
+    return all;
   }
 
   acknowledge(acks) {
@@ -28,8 +43,27 @@ class Outbox {
   }
 }
 
+// Changes put into the data that they were made from: see `delta` in views/canvas_feed.py.
+function merged(base, changes) {
+  const all = { ...base, ...changes };
+  const names = { nodes: (node) => node.id, edges: (edge) => `${edge.start}>${edge.end}` };
+  for (const [key, name] of Object.entries(names)) {
+    const found = new Map(base[key].map((item) => [name(item), item]));
+    for (const gone of changes.gone[key]) found.delete(gone);
+    for (const item of changes[key]) found.set(name(item), item);
+    all[key] = [...found.values()];
+  }
+  return all;
+}
+
 // What the server leaves out because it follows from the rest: see `slim` in views/canvas.py.
+const completed = new WeakMap();
 function fullNode(node) {
+  if (!completed.has(node)) completed.set(node, completedNode(node));
+  return { ...completed.get(node) };
+}
+
+function completedNode(node) {
   const entry = CATALOGUE.find((item) => item.type === node.type);
   const port = (given) => ({ types: [], ...(entry && entry.inputs.find((item) => item.name === given.name)), ...given });
   return { label: node.id, w: 140, hue: entry ? entry.hue : '#B00020', ...node, inputs: node.inputs.map(port) };

@@ -44,6 +44,16 @@ function around(points, rects, margin) {
   return rects.filter((box) => box.r > l - margin && box.l < r + margin && box.b > t - margin && box.t < b + margin);
 }
 
+// Whether a card is within the frame round a way, which is worked out once.
+function meets(way, rects) {
+  if (!way.frame) {
+    const xs = way.points.map(({ x }) => x), ys = way.points.map(({ y }) => y);
+    way.frame = { l: Math.min(...xs) - 2, r: Math.max(...xs) + 2, t: Math.min(...ys) - 2, b: Math.max(...ys) + 2 };
+  }
+  const { l, r, t, b } = way.frame;
+  return rects.some((box) => box.r > l && box.l < r && box.b > t && box.t < b);
+}
+
 function hits(points, all, own, margin) {
   const rects = around(points, all, margin);
   if (!rects.length) return false;

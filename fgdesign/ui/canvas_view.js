@@ -59,7 +59,7 @@ class Canvas {
     removeEventListener('resize', this.onWindow);
     clearTimeout(this.outbox.again);
     if (this.watch) this.watch.disconnect();
-    if (this.net) { this.net.destroy(); this.net = { redraw() {}, body: { nodes: {} } }; }
+    if (this.net) { this.net.destroy(); this.net = { redraw() {}, body: { nodes: {}, emitter: { emit() {} } } }; }
   }
 
   resize() {
@@ -86,7 +86,9 @@ class Canvas {
   }
 
   // New truth from the server. While own edits are on their way the picture is kept.
-  update(data) {
+  update(given) {
+    const data = this.outbox.whole(given);
+    if (!data) return;
     if (!this.net) this.start(data);
     this.height = data.height;
     this.resize();
@@ -95,8 +97,11 @@ class Canvas {
     this.tellRefusals(data.refused);
     this.latest = data;
     if (settled && !this.dragging && !this.wire) this.adopt();
-    else this.net.redraw();
+    else this.draw();
   }
+
+  // Paints with the next frame, once however often it is asked for.
+  draw() { this.net.body.emitter.emit('_requestRedraw'); }
 
   adopt() {
     const data = this.latest, first = !this.data, other = this.data && this.data.title !== data.title;
@@ -124,7 +129,7 @@ class Canvas {
     }
     if (changed.length) this.visNodes.update(changed);
     this.reroute();
-    this.net.redraw();
+    this.draw();
   }
 
   // Finds ways for the wires; those whose ends stay and whose way stays free are kept. `only`: wires of these nodes.
@@ -141,7 +146,7 @@ class Canvas {
       const p = endPoint(this.nodes, edge.start, 'out'), q = endPoint(this.nodes, edge.end, 'in');
       const old = this.ways.get(edge.id);
       const same = old && p && q && !gone && old.p.x === p.x && old.p.y === p.y && old.q.x === q.x && old.q.y === q.y;
-      if (same && !hits(old.points, changed, [edge.from, edge.to], 2)) continue;
+      if (same && (!changed.length || !meets(old, changed) || !hits(old.points, changed, [edge.from, edge.to], 2))) continue;
       if (p && q) this.ways.set(edge.id, route(p, q, [edge.from, edge.to], rects, lanes.get(edge.start)));
       else this.ways.delete(edge.id);
     }

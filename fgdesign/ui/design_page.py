@@ -25,8 +25,9 @@ PANEL_HEIGHT = 620
 
 
 def bar() -> None:
-    """Open, keep, share: one line above the canvas."""
+    """Open, keep, share: one line above the canvas. It runs with the whole page, when the canvas may be a new one."""
     here = design.editor()
+    here.session.feed.held = 0
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if st.button("New", icon=":material/add:", help="An empty graph, a starter or a graph of yours"):
             choose_graph()
@@ -52,7 +53,7 @@ def editor() -> None:
         _conflict()
     left, right = st.columns([3.3, 1], gap="small")
     with left:
-        show(here.session.picture(), key=CANVAS, height="window", editable=True, on_ops=design.receive)
+        show(here.session.picture(), key=CANVAS, height="window", editable=True, on_ops=design.receive, feed=here.session.feed)
         _summary(here.session)
     with right, st.container(height=PANEL_HEIGHT, border=False):
         if here.error:

@@ -7,7 +7,7 @@ or files; the page keeps a session in the session state.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fgdesign.errors import FgdesignError, GraphError
@@ -18,6 +18,7 @@ from fgdesign.graph.spec import Graph
 from fgdesign.graph.validate import Problem, validate
 from fgdesign.ui import design_ops as ops
 from fgdesign.views.canvas import canvas_data
+from fgdesign.views.canvas_feed import Feed
 
 LONGEST_HISTORY = 200
 MOST_REFUSALS = 5
@@ -63,6 +64,7 @@ class DesignSession:
     refused: list[dict[str, Any]] = field(default_factory=list)
     revision: int = 0
     fit: int = 0
+    feed: Feed = field(default_factory=Feed)
     _known: tuple[Graph, int, Findings] | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +75,8 @@ class DesignSession:
         sid, sent = batch.get("sid"), batch.get("ops")
         if not isinstance(sid, str) or len(sid) > 40 or not isinstance(sent, list):
             return
+        held = batch.get("have")
+        self.feed.held = held if isinstance(held, int) else 0
         for op in sent:
             seq = op.get("seq") if isinstance(op, dict) else None
             if not isinstance(seq, int) or seq <= self.acks.get(sid, 0):
@@ -161,8 +165,9 @@ class DesignSession:
 
     def _find(self) -> Findings:
         try:
-            problems, inference = validate(self.graph, self.classes), infer(self.graph, self.classes)
-            summary = summarise(self.graph, self.classes)
+            inference = self._inferred()
+            problems = validate(self.graph, self.classes, inference)
+            summary = summarise(self.graph, self.classes, inference)
         except FgdesignError as error:
             return Findings((Problem("backbone", str(error), "Choose another backbone."),), ((),))
         fixes = tuple(
@@ -170,6 +175,12 @@ class DesignSession:
             for i, problem in enumerate(problems)
         )
         return Findings(problems, fixes, summary, inference)
+
+    def _inferred(self) -> Inference:
+        """What follows from the graph; as before where nodes were only moved."""
+        if self._known and self._known[1] == self.classes and _same_but_places(self._known[0], self.graph):
+            return self._known[2].inferred
+        return infer(self.graph, self.classes)
 
     def _repair(self, op: Mapping[str, Any]) -> None:
         wanted = [op.get("problem"), op.get("repair"), op.get("label")]
@@ -208,3 +219,12 @@ class DesignSession:
         wires = {f"{edge.source}>{edge.target}" for edge in self.graph.edges}
         self.nodes = tuple(node for node in nodes if node in self.graph.ids)
         self.edges = tuple(edge for edge in edges if edge in wires)
+
+
+def _same_but_places(old: Graph, new: Graph) -> bool:
+    return (
+        (old.edges, old.backbone, old.task, len(old.nodes)) == (new.edges, new.backbone, new.task, len(new.nodes))
+        and all(
+            a is b or replace(a, position=b.position) == b for a, b in zip(old.nodes, new.nodes, strict=True)
+        )
+    )

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from fgdesign.ui.words import command
+from fgdesign.views.theme import Figure
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs cells that begin so
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"], "responsive": True}
@@ -22,7 +22,7 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def chart(figure: go.Figure, key: str, *, tools: bool = True) -> None:
+def chart(figure: Figure, key: str, *, tools: bool = True) -> None:
     """A chart in our own look; its tool bar saves the picture. tools: False for one too small for a bar."""
     st.plotly_chart(figure, key=key, theme=None, config={**CONFIG, "displayModeBar": "hover" if tools else False})
 

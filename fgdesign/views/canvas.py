@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import networkx as nx
+import pyvis
 from pyvis.network import Network
 
 from fgdesign.errors import BackboneError
@@ -238,6 +240,12 @@ def _wire(edge: Edge, found: Inference, lit: Mapping[str, Any] | None) -> dict[s
     if lit is not None:
         wire |= {"state": lit["state"], "gate": lit.get("gate")}
     return wire
+
+
+def vis_network() -> str:
+    """The script of vis-network 9.1.2 that pyvis ships; it sets `globalThis.vis`."""
+    folder = Path(pyvis.__file__).parent / "templates" / "lib" / "vis-9.1.2"
+    return (folder / "vis-network.min.js").read_text("utf-8")
 
 
 def palette() -> list[dict[str, Any]]:

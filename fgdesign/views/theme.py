@@ -9,6 +9,8 @@ import plotly.graph_objects as go
 
 from fgdesign.views.canvas import HUES
 
+Figure = go.Figure
+
 BLUE, GREEN, ORANGE, PURPLE, VERMILION, SKY, GREY = (
     HUES["pretrained"],
     HUES["function"],

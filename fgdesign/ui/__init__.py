@@ -1,0 +1,1 @@
+"""The web app: pages, their parts and what a session keeps."""

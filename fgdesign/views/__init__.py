@@ -1,0 +1,1 @@
+"""Pictures as plain data: the canvas, charts and exports, without Streamlit."""

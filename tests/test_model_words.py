@@ -58,7 +58,7 @@ def test_a_class_without_examples_is_all_but_ruled_out() -> None:
 def test_a_single_class_is_all_there_is(only: int) -> None:
     ours = lexical(3)
     ours.fit(["amber boat", "candle"], np.array([only, only]))
-    assert ours(["amber", ""]).argmax(1).tolist() == [only, only]
+    assert bool((ours(["amber", ""])[:, only].exp() > 0.99).all())
 
 
 @pytest.mark.parametrize("texts", [["", "", " ", "!"], ["amber", "boat", "candle", "door"]], ids=["empty", "rare"])

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fgdesign.training import fit
-from fgdesign.training.fit import fit_linear, fit_temperature, fit_weights, pick_threshold
+from fgdesign.training.fit import fit_linear, fit_temperature, fit_weights, pick_decision, pick_threshold
 
 
 def cross(logits: Tensor, targets: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ def smallest(sure: Tensor, right: Tensor, last: Tensor, tolerance: float) -> flo
         for row in range(sure.shape[1]):
             taken = next((e for e in range(len(sure)) if float(sure[e, row]) >= float(np.float32(threshold))), None)
             spoilt += taken is not None and bool(last[row]) and not bool(right[taken, row])
-        if spoilt / sure.shape[1] > tolerance:
+        if spoilt > 1 and spoilt / sure.shape[1] > tolerance:
             return best
         best = float(threshold)
     return best
@@ -123,3 +123,10 @@ def test_wrong_exits_leave_the_graph_at_full_depth() -> None:
     sure, never, always = torch.full((1, 40), 0.99), torch.zeros(1, 40, dtype=torch.bool), torch.ones(40).bool()
     assert pick_threshold(sure, never, always, 0.006) == 1.0
     assert pick_threshold(sure, ~never, always, 0.006) == 0.01
+
+
+def test_a_label_is_given_from_where_f1_is_largest() -> None:
+    truth = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    low = torch.tensor([[0.32, 0.1], [0.31, 0.2], [0.05, 0.33], [0.12, 0.1]])
+    assert pick_decision(low, truth) == pytest.approx(0.3)
+    assert pick_decision(truth, truth) == 0.5  # all thresholds are as good: the usual one

@@ -35,12 +35,16 @@ class FunctionGraph(nn.Module):
     """Computes a graph. Frozen modules stay in evaluation mode whatever `train` says.
 
     Args: what: the plan. seed: of the random start. pretrained: weights to take; random ones without.
+    decision: buffer; of several labels, each is given from this probability on. Fitted on validation.
     """
+
+    decision: Tensor
 
     def __init__(self, what: Plan, *, seed: int = 0, pretrained: Backbone | None = None) -> None:
         super().__init__()
         self.plan = what
         self.modules_by_key, self.keys = build_modules(what, seed, pretrained)
+        self.register_buffer("decision", torch.tensor(0.5))
         self.program = compile_program(what, self.modules_by_key, self.keys)
         self._needed: dict[tuple[tuple[str, ...], tuple[str, ...], bool], Needed] = {}
 

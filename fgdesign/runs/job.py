@@ -272,7 +272,7 @@ def full_depth(ready: Prepared, part: str, device: torch.device) -> dict[str, An
     network, rows = ready.network, ready.parts[part]
     logits = collect(network, rows.inputs, device, (network.answer,))[network.answer]
     told = measure(ready.data.task.kind, as_outputs(logits, ready.data.task.kind), rows.targets.numpy(),
-                   ready.data.labels)
+                   ready.data.labels, threshold=float(network.decision))
     return {key: value for key, value in told.items() if isinstance(value, int | float)}
 
 

@@ -73,7 +73,7 @@ class TrainedRun:
             return {"prediction": float(output), "confidence": None, "probabilities": {}}
         probabilities = {name: float(p) for name, p in zip(self.labels, output, strict=True)}
         if self.task == "multi":
-            chosen = [name for name, p in probabilities.items() if p >= 0.5]
+            chosen = [name for name, p in probabilities.items() if p >= float(self.network.decision)]
             sure = float(np.maximum(output, 1 - output).mean())
             return {"prediction": "|".join(chosen), "confidence": sure, "probabilities": probabilities}
         best = max(probabilities, key=lambda name: probabilities[name])

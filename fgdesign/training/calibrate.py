@@ -19,7 +19,7 @@ from fgdesign.model.blocks.merges import LogitMerge
 from fgdesign.model.choosing import Exit, certainty
 from fgdesign.model.lexical import Lexical
 from fgdesign.model.network import FunctionGraph
-from fgdesign.training.fit import RowLoss, fit_temperature, fit_weights, pick_threshold
+from fgdesign.training.fit import RowLoss, fit_temperature, fit_weights, pick_decision, pick_threshold
 
 FEWEST_ROWS = 30
 
@@ -39,7 +39,9 @@ def logit_ports(network: FunctionGraph) -> list[str]:
 
 
 def calibrate(network: FunctionGraph, values: dict[str, Tensor], targets: Tensor, loss: RowLoss) -> Opinions:
-    """Fit every temperature and every weight of merged opinions; exits keep their thresholds.
+    """Fit every temperature, every weight of merged opinions, and from which probability a label is given.
+
+    Exits keep their thresholds.
 
     Args: values: of `logit_ports`, as they are with the present temperatures.
     """
@@ -55,7 +57,10 @@ def calibrate(network: FunctionGraph, values: dict[str, Tensor], targets: Tensor
             _mix(network, module, node_id, values, targets, loss if fits else None)
         elif CATALOGUE[network.plan.graph.node(node_id).type].role == "answer" and _follows(network, port):
             values[port] = _filled([values[e.source] for e in network.plan.graph.into(node_id) if e.source in values])
-    return Opinions(values, values[network.answer])
+    answer = values[network.answer]
+    if network.plan.task == "multi" and len(targets) >= FEWEST_ROWS:
+        network.decision.fill_(pick_decision(answer.sigmoid(), targets))
+    return Opinions(values, answer)
 
 
 def pick_thresholds(network: FunctionGraph, opinions: Opinions, targets: Tensor) -> float | None:
@@ -69,7 +74,7 @@ def pick_thresholds(network: FunctionGraph, opinions: Opinions, targets: Tensor)
         return None
     tolerance = min(float(str(params[view.node]["tolerance"])) for view in exits)
     best = pick_threshold(torch.stack([view.sure for view in exits]), torch.stack([view.right for view in exits]),
-                          is_right(network.plan.task, opinions.answer, targets), tolerance)
+                          is_right(network, opinions.answer, targets), tolerance)
     for view in exits:
         view.module.threshold.fill_(best)
     return best
@@ -95,7 +100,7 @@ def exit_views(network: FunctionGraph, opinions: Opinions, targets: Tensor) -> l
             logits = opinions.values[port]
             sure = certainty(logits.nan_to_num(), module.measure, several=module.several)
             views.append(ExitView(node, module, torch.where(logits.isnan().any(1), -1.0, sure),
-                                  is_right(network.plan.task, logits, targets)))
+                                  is_right(network, logits, targets)))
     return views
 
 
@@ -110,7 +115,7 @@ def exit_shares(network: FunctionGraph, opinions: Opinions, targets: Tensor) -> 
         mine = ~left & (view.sure >= view.module.threshold.cpu())
         left |= mine
         found.append(_share(network, view.node, mine, view.right))
-    return [*found, _share(network, "answer", ~left, is_right(network.plan.task, opinions.answer, targets))]
+    return [*found, _share(network, "answer", ~left, is_right(network, opinions.answer, targets))]
 
 
 def _share(network: FunctionGraph, node: str, mine: Tensor, right: Tensor) -> dict[str, Any]:
@@ -121,10 +126,10 @@ def _share(network: FunctionGraph, node: str, mine: Tensor, right: Tensor) -> di
             "accuracy": float(right[mine].float().mean()) if bool(mine.any()) else None}
 
 
-def is_right(task: str, logits: Tensor, targets: Tensor) -> Tensor:
+def is_right(network: FunctionGraph, logits: Tensor, targets: Tensor) -> Tensor:
     """(N,) bool: the answer of these logits is the target (all labels of it, where there are several)."""
-    if task == "multi":
-        return ((logits > 0) == (targets > 0.5)).all(1)
+    if network.plan.task == "multi":
+        return ((logits.sigmoid() >= network.decision.cpu()) == (targets > 0.5)).all(1)
     return logits.nan_to_num(-torch.inf).argmax(1) == targets
 
 

@@ -27,7 +27,8 @@ class Answers:
 
     outputs: (N, C) probabilities, or (N,) values of a regression. exits: (N,) place in `exit_names`, -1 for the
     last answer. layers: (N,) encoder layers run. called: per router (N, branches) bool. probabilities: per
-    learned router (N, branches) float32, NaN where a row did not reach it.
+    learned router (N, branches) float32, NaN where a row did not reach it. decision: of several labels, each is
+    given from this probability on.
     """
 
     outputs: np.ndarray
@@ -37,6 +38,7 @@ class Answers:
     called: dict[str, np.ndarray] = field(default_factory=dict)
     probabilities: dict[str, np.ndarray] = field(default_factory=dict)
     branches: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    decision: float = 0.5
 
     def route(self, row: int) -> str:
         """The branches one row took, in running order: "router:branch_2 > exit_3"."""
@@ -74,7 +76,8 @@ def ahead_of_exits(network: FunctionGraph, known: Sequence[str]) -> tuple[str, .
 def no_answers(network: FunctionGraph, size: int) -> Answers:
     """Answers of N rows before any is known, for `note_routes` to fill."""
     graph = network.plan.graph
-    made = Answers(np.zeros(0), np.full(size, -1), np.zeros(size, np.int64), tuple(network.nodes_of_role("exit")))
+    made = Answers(np.zeros(0), np.full(size, -1), np.zeros(size, np.int64), tuple(network.nodes_of_role("exit")),
+                   decision=float(network.decision))
     for router in network.nodes_of_role("router"):
         made.branches[router] = CATALOGUE[graph.node(router).type].output_names(params_of(graph.node(router)))
         made.called[router] = np.zeros((size, len(made.branches[router])), bool)
@@ -93,9 +96,9 @@ def as_outputs(logits: Tensor, task: str) -> np.ndarray:
 def report(answers: Answers, targets: Tensor, task: str, labels: Sequence[str],
            agreement: dict[str, float] | None = None) -> dict[str, Any]:
     """metrics, routers, exits and mean_layers as `report.json` holds them."""
-    right = _right(answers.outputs, targets, task)
+    right = _right(answers, targets, task)
     return {
-        "metrics": measure(task, answers.outputs, targets.numpy(), labels),
+        "metrics": measure(task, answers.outputs, targets.numpy(), labels, threshold=answers.decision),
         "routers": {name: router_report(answers, name, (agreement or {}).get(name)) for name in answers.called},
         "exits": exit_report(answers, right),
         "mean_layers": float(answers.layers.mean()) if len(answers.layers) else 0.0,
@@ -137,12 +140,15 @@ def exit_report(answers: Answers, right: np.ndarray | None) -> list[dict[str, An
     return found
 
 
-def _right(outputs: np.ndarray, targets: Tensor, task: str) -> np.ndarray | None:
+def _right(answers: Answers, targets: Tensor, task: str) -> np.ndarray | None:
     truth = targets.numpy()
     if task == "regression":
         return None
-    right: np.ndarray = outputs.argmax(1) == truth if task == "single" else ((outputs >= 0.5) == (truth > 0.5)).all(1)
-    return right
+    if task == "single":
+        best: np.ndarray = answers.outputs.argmax(1) == truth
+        return best
+    whole: np.ndarray = ((answers.outputs >= answers.decision) == (truth > 0.5)).all(1)
+    return whole
 
 
 def note_routes(made: Answers, outcome: Outcome, rows: np.ndarray) -> None:

@@ -89,7 +89,8 @@ def pick_threshold(sure: Tensor, right: Tensor, last_right: Tensor, tolerance: f
 
     Args: sure: (E, n) how sure each exit is, in order; right: (E, n) bool, exit would be right; last_right: (n,)
         the full graph is right. tolerance: largest share of rows where the full graph is right and the exit wrong.
-    Returns: a threshold in 0..1; 1.0 where none below holds.
+    Returns: a threshold in 0..1; 1.0 where none below holds. One row may always be spoilt, or a few rows could
+        never let any exit answer.
     """
     best = 1.0
     for step in range(100, 0, -1):
@@ -98,7 +99,22 @@ def pick_threshold(sure: Tensor, right: Tensor, last_right: Tensor, tolerance: f
         first = leaves.float().argmax(0)
         exits = leaves.any(0)
         wrong = exits & last_right & ~right.gather(0, first.unsqueeze(0)).squeeze(0)
-        if int(wrong.sum()) > tolerance * len(last_right) + 1e-6:
+        if int(wrong.sum()) > max(1.0, tolerance * len(last_right) + 1e-6):
             break
         best = threshold
+    return best
+
+
+def pick_decision(probabilities: Tensor, targets: Tensor) -> float:
+    """The probability from which a label is given that makes micro-F1 largest; the nearest to 0.5 of equals.
+
+    Args: probabilities: (n, C); targets: (n, C) zeros and ones.
+    """
+    truth = targets > 0.5
+    best, best_f1 = 0.5, -1.0
+    for step in sorted(range(5, 100, 5), key=lambda step: abs(step - 50)):
+        given = probabilities >= step / 100
+        f1 = 2 * float((given & truth).sum()) / max(1.0, float(given.sum() + truth.sum()))
+        if f1 > best_f1 + 1e-9:
+            best, best_f1 = step / 100, f1
     return best

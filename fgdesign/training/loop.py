@@ -262,9 +262,10 @@ def validate(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
     network, targets = run.network, run.valid.targets
     routes = no_answers(network, len(run.valid))
     opinions = validation_opinions(run, known, routes)
-    pick_thresholds(network, opinions, targets)
     task = network.plan.task
-    metrics = measure(task, as_outputs(opinions.answer, task), targets.numpy(), run.labels)
+    outputs = as_outputs(opinions.answer, task)
+    pick_thresholds(network, opinions, targets)
+    metrics = measure(task, outputs, targets.numpy(), run.labels, threshold=float(network.decision))
     score = _score(task, metrics)
     better = not run.best or score > run.best_score
     if better:

@@ -29,7 +29,8 @@ def main_metric(kind: str) -> tuple[str, bool]:
     return MAIN[kind]
 
 
-def evaluate(kind: str, outputs: ArrayLike, targets: ArrayLike, labels: Sequence[str] = ()) -> Metrics:
+def evaluate(kind: str, outputs: ArrayLike, targets: ArrayLike, labels: Sequence[str] = (), *,
+             threshold: float = 0.5) -> Metrics:
     """The metrics of a task kind.
 
     Args:
@@ -37,11 +38,14 @@ def evaluate(kind: str, outputs: ArrayLike, targets: ArrayLike, labels: Sequence
         outputs: (N, C) probabilities, or (N,) predictions for a regression.
         targets: (N,) class numbers, (N, C) zeros and ones, or (N,) numbers.
         labels: the C label names; unused for a regression.
+        threshold: of several labels, each is given from this probability on.
     """
     _check_kind(kind)
     if kind == "regression":
         return regression(outputs, targets)
-    return (classification if kind == "single" else multilabel)(outputs, targets, labels)
+    if kind == "multi":
+        return multilabel(outputs, targets, labels, threshold)
+    return classification(outputs, targets, labels)
 
 
 def classification(probabilities: ArrayLike, targets: ArrayLike, labels: Sequence[str]) -> Metrics:

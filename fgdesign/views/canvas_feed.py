@@ -45,17 +45,17 @@ class Feed:
 
 
 def delta(old: Data, new: Data) -> dict[str, Any] | None:
-    """What turns `old` into `new`, or None where cards or wires change places and all has to be sent.
+    """What turns `old` into `new`, or None where cards change places in their list and all has to be sent.
 
     Fields that differ; of `nodes` and `edges` those that are new or different, and in `gone` the names of those
-    that are no more. Of a new one at the end nothing but itself is sent.
+    that are no more. The order of wires does not matter.
     """
     changes = {key: value for key, value in new.items() if key not in old or old[key] != value}
     changes["gone"] = {}
     for key, name in (("nodes", _node_name), ("edges", _edge_name)):
         before, after = ({name(item): item for item in data[key]} for data in (old, new))
         kept = [item for item in before if item in after]
-        if [*kept, *(item for item in after if item not in before)] != list(after):
+        if key == "nodes" and [*kept, *(item for item in after if item not in before)] != list(after):
             return None
         changes[key] = [item for ident, item in after.items() if before.get(ident) != item]
         changes["gone"][key] = [item for item in before if item not in after]

@@ -1,0 +1,94 @@
+"""When two texts or two labels count as the same, and when a cell holds nothing. Knows cells only."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fgdesign.data.dataset import NOTHING_TO_READ
+from fgdesign.data.task import MAYBE_MISSING, MISSING
+
+Mask = NDArray[np.bool_]
+Numbers = NDArray[np.int64]
+
+NO_LETTERS = re.compile(r"[\W_]+")
+
+
+def tidy(cell: str) -> str:
+    """Without white space at its ends, and single spaces inside."""
+    return " ".join(cell.split())
+
+
+def same_label(label: str) -> str:
+    """A key that labels share when they differ in case, spaces or how accents are encoded only."""
+    return tidy(unicodedata.normalize("NFKC", label).casefold())
+
+
+def text_keys(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """(N,) keys that rows share when their texts differ in case and white space only."""
+    keys = [[tidy(cell).casefold() for cell in frame[name].tolist()] for name in columns]
+    return keys[0] if len(keys) == 1 else ["\n".join(pair) for pair in zip(*keys, strict=True)]
+
+
+def near_key(key: str) -> str:
+    """A key that texts share when they differ in punctuation too; a text of punctuation alone is its own."""
+    return NO_LETTERS.sub(" ", unicodedata.normalize("NFKC", key)).strip() or key
+
+
+def near_keys(keys: Iterable[str]) -> list[str]:
+    """`near_key` of every text key, each worked out once."""
+    known: dict[str, str] = {}
+    return [known[key] if key in known else known.setdefault(key, near_key(key)) for key in keys]
+
+
+def numbered(keys: Sequence[str]) -> Numbers:
+    """(N,) a number for each row, from 0 on, the same for the same key."""
+    return np.asarray(pd.factorize(np.array(keys, object))[0], np.int64)
+
+
+def repeats(numbers: Numbers) -> Mask:
+    """(N,) rows whose number stood in an earlier row."""
+    first = np.zeros(len(numbers), bool)
+    first[np.unique(numbers, return_index=True)[1]] = True
+    return ~first
+
+
+def has_text(cells: Sequence[str]) -> Mask:
+    """(N,) cells with something to read."""
+    return np.fromiter((not NOTHING_TO_READ.fullmatch(cell) for cell in cells), bool, len(cells))
+
+
+def has_label(cells: Sequence[str]) -> Mask:
+    """(N,) cells that hold a label; "None" and "NA" do in a column that has no other gaps."""
+    found = list(map(str.strip, cells))
+    distinct = set(found)
+    empty = MISSING | MAYBE_MISSING if distinct & MISSING else MISSING
+    return np.fromiter((cell not in empty for cell in found), bool, len(found))
+
+
+def label_numbers(cells: Sequence[str]) -> Numbers:
+    """(N,) a number for each row, the same for the same label, -1 where there is none."""
+    return np.where(has_label(cells), numbered(list(map(str.strip, cells))), -1)
+
+
+def paired(first: Numbers, second: Numbers) -> Numbers:
+    """(N,) a number for each pair of numbers from -1 on."""
+    return first * (int(second.max(initial=0)) + 2) + second
+
+
+def conflicting(texts: Numbers, labels: Numbers) -> Mask:
+    """(N,) rows whose text has several labels.
+
+    Args:
+        texts: (N,) numbers of the texts.
+        labels: (N,) numbers of the labels, -1 where there is none.
+    """
+    known = labels >= 0
+    pairs = np.unique(np.stack([texts[known], labels[known]]), axis=1)[0] if known.any() else texts[:0]
+    several = np.bincount(pairs, minlength=int(texts.max(initial=-1)) + 1) > 1
+    return several[texts] & known

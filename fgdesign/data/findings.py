@@ -1,0 +1,75 @@
+"""What the doctor finds: a finding is data, made here from rows of a table. Knows no rule of what is wrong."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from fgdesign.data.alike import Mask
+from fgdesign.data.recipe import Repair
+from fgdesign.data.table import Table, count
+
+Severity = Literal["error", "warning", "note"]
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+MOST_ROWS = 1000  # row numbers that a finding lists
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing a person should know of a table.
+
+    Attributes:
+        code: a name that stays the same, such as "missing_labels".
+        severity: "error": nothing can be learnt so; "warning": what is learnt suffers; "note": good to know.
+        message: the value, the rule and the next step.
+        column: where, "" for the table.
+        rows: row numbers as a person counts them, the first 1,000.
+        count: all rows it is about, 0 where it is not about rows.
+        repair: what mends it, None where only a person can.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    column: str = ""
+    rows: tuple[int, ...] = ()
+    count: int = 0
+    repair: Repair | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "column": self.column,
+            "rows": list(self.rows),
+            "count": self.count,
+            "repair": None if self.repair is None else self.repair.to_dict(),
+        }
+
+
+def about_rows(
+    table: Table, found: Mask, code: str, severity: Severity, message: str, column: str, repair: Repair | None = None
+) -> Finding:
+    """A finding about some rows; "{rows}" in the message becomes their number and "{first}" the first of them.
+
+    Args:
+        table: N rows.
+        found: (N,) bool, at least one true.
+        code, severity, message, column, repair: of the finding.
+    """
+    numbers = table.row_numbers[found]
+    rows = tuple(np.sort(numbers)[:MOST_ROWS].tolist())
+    total = len(numbers)
+    said = message.replace("{rows}", count(total, "row")).replace("{first}", f"first: row {rows[0]}")
+    said = re.sub(r"\{(\w+)/(\w+)\}", r"\1" if total == 1 else r"\2", said)
+    return Finding(code, severity, said, column, rows, total, repair)
+
+
+def worst_first(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Errors, then warnings, then notes."""
+    return tuple(sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)))

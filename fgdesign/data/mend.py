@@ -1,0 +1,207 @@
+"""A recipe applied to a table: a pure function that tells what each repair changed. Knows no files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from fgdesign.data import alike
+from fgdesign.data.alike import Mask
+from fgdesign.data.recipe import HUGE, Recipe, Repair
+from fgdesign.data.table import Table, count
+from fgdesign.data.task import SEPARATOR, parts
+from fgdesign.errors import DataError, choices
+
+Done = tuple[Table, int, str]  # the table, how many were changed, and the word for what was changed
+
+
+def apply(recipe: Recipe, table: Table) -> tuple[Table, tuple[str, ...]]:
+    """(the mended table, a sentence for each repair: what it is and how many rows or columns it changed).
+
+    A second application changes nothing. A repair of a column that the recipe itself removes is passed
+    over where the column is gone; a column that it renames is also found under its new name.
+
+    Raises:
+        DataError: a repair names a column that is not there, or leaves no rows.
+    """
+    notes = []
+    for repair in recipe.steps:
+        fitted = _fit(repair, recipe, table)
+        if fitted is None:
+            notes.append(f"{repair}: the column is gone already, nothing to do.")
+            continue
+        table, changed, what = _DOES[fitted.kind](table, fitted)
+        if not len(table):
+            raise DataError(f"'{repair}' leaves no rows. Take this repair out of the recipe.")
+        plural = "columns" if what.startswith("column") else "rows"
+        notes.append(f"{repair}: {count(changed, what, what.replace(plural[:-1], plural, 1))}.")
+    return table, tuple(notes)
+
+
+def _fit(repair: Repair, recipe: Recipe, table: Table) -> Repair | None:
+    """The repair with the names the columns have in this table; None when the recipe removed them."""
+    there = set(map(str, table.frame.columns))
+    if repair.kind == "drop_columns":
+        return repair
+    renamed = dict(pair for step in recipe.steps if step.kind == "rename" for pair in step.names)
+    if repair.kind == "rename":
+        _check_free(repair, there)
+        pairs = [(old, new) for old, new in repair.names if old in there]
+        for old, new in repair.names:
+            if old not in there and new not in there and not _removed(old, recipe):
+                raise _absent(repair, old, there)
+        return replace(repair, names=tuple(pairs)) if pairs else None
+    columns = []
+    for name in repair.columns:
+        if name in there:
+            columns.append(name)
+        elif renamed.get(name) in there:
+            columns.append(renamed[name])
+        elif _removed(name, recipe):
+            return None
+        else:
+            raise _absent(repair, name, there)
+    return replace(repair, columns=tuple(columns))
+
+
+def _check_free(repair: Repair, there: set[str]) -> None:
+    taken = [new for old, new in repair.names if old in there and new in there]
+    if taken:
+        raise DataError(
+            f"'{repair}' is not possible: there is a column '{taken[0]}' already. Choose another name."
+        )
+
+
+def _removed(name: str, recipe: Recipe) -> bool:
+    return any(
+        (step.kind == "drop_columns" and name in step.columns)
+        or (step.kind == "choose_columns" and name not in step.columns)
+        for step in recipe.steps
+    )
+
+
+def _absent(repair: Repair, name: str, there: set[str]) -> DataError:
+    return DataError(
+        f"'{repair}' needs the column '{name}', which is not there. {choices(there, name)} "
+        "Name the column so in the file, or in the recipe."
+    )
+
+
+def _kept(table: Table, keep: Mask) -> Done:
+    """The rows that stay."""
+    if keep.all():
+        return table, 0, "row dropped"
+    frame = table.frame[keep].reset_index(drop=True)
+    dropped = int((~keep).sum())
+    return replace(table, frame=frame, row_numbers=table.row_numbers[keep]), dropped, "row dropped"
+
+
+def _relabelled(table: Table, column: str, change: Callable[[str], str]) -> Done:
+    """Every label changed, each distinct one worked out once."""
+    cells = table.frame[column]
+    new = {cell: change(cell) for cell in cells.unique().tolist()}
+    new = {old: label for old, label in new.items() if old != label}
+    changed = int(cells.isin(list(new)).sum()) if new else 0
+    if changed:
+        labels = [new.get(cell, cell) for cell in cells.tolist()]
+        frame = table.frame.copy()
+        frame[column] = np.array(labels, object)
+        table = replace(table, frame=frame.astype("str"))
+    return table, changed, "row changed"
+
+
+def _strip_labels(table: Table, repair: Repair) -> Done:
+    return _relabelled(table, repair.columns[0], alike.tidy)
+
+
+def _merge_labels(table: Table, repair: Repair) -> Done:
+    names = {alike.tidy(old): new for old, new in repair.names}
+
+    def merged(cell: str) -> str:
+        plain = alike.tidy(cell)
+        if plain in names or SEPARATOR not in cell:
+            return names.get(plain, cell)
+        several = parts(cell)
+        found = list(dict.fromkeys(names.get(alike.tidy(part), part) for part in several))
+        return cell if found == several else SEPARATOR.join(found)
+
+    return _relabelled(table, repair.columns[0], merged)
+
+
+def _drop_classes(table: Table, repair: Repair) -> Done:
+    column, gone = repair.columns[0], {alike.tidy(label) for label in repair.labels}
+    empty = {
+        cell for cell in table.frame[column].unique().tolist()
+        if alike.tidy(cell) in gone or (parts(cell) and all(alike.tidy(part) in gone for part in parts(cell)))
+    }  # fmt: skip
+    table, dropped, _ = _kept(table, ~table.frame[column].isin(list(empty)).to_numpy(bool))
+
+    def without(cell: str) -> str:
+        left = [part for part in parts(cell) if alike.tidy(part) not in gone]
+        return cell if len(left) == len(parts(cell)) else SEPARATOR.join(left)
+
+    table, changed, _ = _relabelled(table, column, without)
+    return table, dropped + changed, "row dropped or changed" if changed else "row dropped"
+
+
+def _drop_rows(table: Table, repair: Repair) -> Done:
+    keep = np.ones(len(table), bool)
+    for name in repair.columns:
+        cells = table.frame[name].tolist()
+        if repair.rule == "empty_text":
+            keep &= alike.has_text(cells)
+        elif repair.rule == "no_label":
+            keep &= alike.has_label(cells)
+        else:
+            keep &= np.fromiter((len(cell) <= HUGE for cell in cells), bool, len(cells))
+    return _kept(table, keep)
+
+
+def _drop_conflicts(table: Table, repair: Repair) -> Done:
+    *texts, label = repair.columns
+    found = alike.conflicting(
+        alike.numbered(alike.text_keys(table.frame, texts)), alike.label_numbers(table.frame[label].tolist())
+    )
+    return _kept(table, ~found)
+
+
+def _drop_duplicates(table: Table, repair: Repair) -> Done:
+    *texts, label = repair.columns if len(repair.columns) > 1 else (*repair.columns, "")
+    keys = alike.text_keys(table.frame, texts)
+    keys = alike.near_keys(keys) if repair.rule == "near" else keys
+    labels = table.frame[label].str.strip().tolist() if label else [""] * len(table)
+    return _kept(table, ~alike.repeats(alike.paired(alike.numbered(keys), alike.numbered(labels))))
+
+
+def _drop_columns(table: Table, repair: Repair) -> Done:
+    there = [name for name in repair.columns if name in table.frame]
+    if len(there) == table.frame.shape[1]:
+        raise DataError(f"'{repair}' leaves no column. Take this repair out of the recipe.")
+    frame = table.frame.drop(columns=there)
+    return replace(table, frame=frame) if there else table, len(there), "column dropped"
+
+
+def _choose_columns(table: Table, repair: Repair) -> Done:
+    gone = table.frame.shape[1] - len(repair.columns)
+    frame = table.frame[list(dict.fromkeys(repair.columns))]
+    return replace(table, frame=frame), gone, "column dropped"
+
+
+def _rename(table: Table, repair: Repair) -> Done:
+    frame = table.frame.rename(columns=dict(repair.names))
+    return replace(table, frame=frame), len(repair.names), "column renamed"
+
+
+_DOES: dict[str, Callable[[Table, Repair], Done]] = {
+    "strip_labels": _strip_labels,
+    "merge_labels": _merge_labels,
+    "drop_classes": _drop_classes,
+    "drop_rows": _drop_rows,
+    "drop_conflicts": _drop_conflicts,
+    "drop_duplicates": _drop_duplicates,
+    "drop_columns": _drop_columns,
+    "choose_columns": _choose_columns,
+    "rename": _rename,
+}

@@ -1,0 +1,248 @@
+"""Repairs of a table as data, and the recipe that holds the accepted ones. Knows nothing of how they are done.
+
+A repair names a rule, never row numbers, so that a recipe fits next month's file too:
+
+    drop_rows         columns, rule       rows where the rule holds in any of the columns
+    strip_labels      column              spaces at the ends of labels go, those inside become single
+    merge_labels      column, names       labels get the name they are paired with
+    drop_classes      column, labels      rows with these labels; of several labels only these go
+    drop_conflicts    texts..., label     all rows of a text that has different labels
+    drop_duplicates   texts..., label     all but the first row of the same text and label
+    drop_columns      columns             the columns; those that are not there do not matter
+    choose_columns    columns             all other columns go
+    rename            names               columns get other names
+
+Whatever the order they were accepted in, repairs are applied in this one: so a second application changes
+nothing, and two people who accept the same repairs get the same table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fgdesign.data.table import count, short
+from fgdesign.data.task import MISSING
+from fgdesign.errors import DataError, choices
+
+FORMAT = "fgdesign.recipe/1"
+KINDS: dict[str, frozenset[str]] = {  # in the order of application: the fields that each one needs
+    "strip_labels": frozenset({"columns"}),
+    "merge_labels": frozenset({"columns", "names"}),
+    "drop_classes": frozenset({"columns", "labels"}),
+    "drop_rows": frozenset({"columns", "rule"}),
+    "drop_conflicts": frozenset({"columns"}),
+    "drop_duplicates": frozenset({"columns", "rule"}),
+    "drop_columns": frozenset({"columns"}),
+    "choose_columns": frozenset({"columns"}),
+    "rename": frozenset({"names"}),
+}
+RULES: dict[str, dict[str, str]] = {  # kind -> rule -> what a person reads; in the order of application
+    "drop_rows": {
+        "empty_text": "Drop rows without a text",
+        "no_label": "Drop rows without a label",
+        "huge_cell": "Drop rows with a huge cell",
+    },
+    "drop_duplicates": {
+        "same": "Drop repeated rows",
+        "near": "Drop rows that repeat a text but for its punctuation",
+    },
+}
+ONE_COLUMN = frozenset({"strip_labels", "merge_labels", "drop_classes"})
+TEXTS_AND_LABEL = frozenset({"drop_conflicts"})
+HUGE = 20_000  # characters of a cell from which on it is huge
+
+
+@dataclass(frozen=True)
+class Repair:
+    """One repair.
+
+    Attributes:
+        kind: one of KINDS.
+        columns: names; where texts and a label are needed the label stands last.
+        rule: one of RULES of this kind, "" where the kind has none.
+        names: (old, new) pairs of labels or columns.
+        labels: names of classes.
+
+    Raises:
+        DataError: the kind or rule is unknown, or a field lacks or is not wanted.
+    """
+
+    kind: str
+    columns: tuple[str, ...] = ()
+    rule: str = ""
+    names: tuple[tuple[str, str], ...] = ()
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise DataError(f"There is no repair '{short(self.kind)}'. {choices(KINDS, self.kind)}")
+        for field in ("columns", "rule", "names", "labels"):
+            if bool(getattr(self, field)) != (field in KINDS[self.kind]):
+                verb = "needs" if field in KINDS[self.kind] else "has no"
+                raise DataError(f"Repair '{self.kind}' {verb} '{field}'. {choices(KINDS[self.kind])}")
+        if self.rule and self.rule not in RULES[self.kind]:
+            raise DataError(
+                f"Repair '{self.kind}' has no rule '{short(self.rule)}'. {choices(RULES[self.kind], self.rule)}"
+            )
+        self._check_columns()
+        self._check_names()
+
+    def _check_columns(self) -> None:
+        number = len(self.columns)
+        if (self.kind in ONE_COLUMN and number != 1) or (self.kind in TEXTS_AND_LABEL and number < 2):
+            wanted = "exactly 1 column" if self.kind in ONE_COLUMN else "a text column and the label column"
+            raise DataError(f"Repair '{self.kind}' names {count(number, 'column')}; it needs {wanted}.")
+
+    def _check_names(self) -> None:
+        old, new = {first for first, _ in self.names}, {second for _, second in self.names}
+        if both := sorted(old & new):
+            raise DataError(
+                f"Repair '{self.kind}' gives '{short(both[0])}' a new name and also uses it as a new name. "
+                "Name the last one directly."
+            )
+        for name in new:
+            if name != " ".join(name.split()) or name in MISSING:
+                raise DataError(
+                    f"Repair '{self.kind}' has the new name '{short(name)}', which is empty, stands for a gap "
+                    "or has needless spaces. Give a plain name."
+                )
+        if self.kind == "rename" and len(new) < len(self.names):
+            raise DataError("Repair 'rename' gives two columns the same name. Give each its own.")
+
+    def __str__(self) -> str:
+        shown = ", ".join(f"'{short(name)}'" for name in (self.labels or self.columns)[:3])
+        shown += ", ..." if len(self.labels or self.columns) > 3 else ""
+        pairs = ", ".join(f"'{short(old, 24)}' to '{short(new, 24)}'" for old, new in self.names[:3])
+        pairs += f" and {len(self.names) - 3} more" if len(self.names) > 3 else ""
+        return {
+            "strip_labels": f"Remove needless spaces from labels in {shown}",
+            "merge_labels": f"Rename labels: {pairs}",
+            "drop_classes": f"Drop the rows of {shown}",
+            "drop_rows": f"{RULES['drop_rows'].get(self.rule)} in {shown}",
+            "drop_conflicts": "Drop all rows of texts with different labels",
+            "drop_duplicates": f"{RULES['drop_duplicates'].get(self.rule)}",
+            "drop_columns": f"Drop {shown}",
+            "choose_columns": f"Keep only {shown}",
+            "rename": f"Rename columns: {pairs}",
+        }[self.kind]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it; only the fields this kind has."""
+        found: dict[str, Any] = {"repair": self.kind}
+        for field in ("columns", "rule", "names", "labels"):
+            if value := getattr(self, field):
+                found[field] = (
+                    dict(value) if field == "names" else value if field == "rule" else list(value)
+                )
+        return found
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The accepted repairs.
+
+    Raises:
+        DataError: a column gets a name that another repair uses, so that a second application would differ.
+    """
+
+    repairs: tuple[Repair, ...] = ()
+
+    def __post_init__(self) -> None:
+        given = {new for repair in self.repairs if repair.kind == "rename" for _, new in repair.names}
+        for repair in self.repairs:
+            if used := sorted(given.intersection(repair.columns)):
+                raise DataError(
+                    f"The recipe renames a column to '{short(used[0])}', which the repair '{repair.kind}' "
+                    "already names. Choose another name, or use the old one in that repair."
+                )
+
+    @property
+    def steps(self) -> tuple[Repair, ...]:
+        """The repairs in the order of application, each once."""
+        order = list(KINDS)
+
+        def place(repair: Repair) -> tuple[int, int]:
+            rules = list(RULES.get(repair.kind, {}))
+            return order.index(repair.kind), rules.index(repair.rule) if repair.rule else 0
+
+        return tuple(sorted(dict.fromkeys(self.repairs), key=place))
+
+    def with_repairs(self, repairs: Iterable[Repair]) -> Recipe:
+        """The recipe with further repairs; those it has are not added again."""
+        return Recipe(tuple(dict.fromkeys((*self.repairs, *repairs))))
+
+    def without(self, repair: Repair) -> Recipe:
+        """The recipe without one repair."""
+        return Recipe(tuple(other for other in self.repairs if other != repair))
+
+
+def recipe_json(recipe: Recipe) -> str:
+    """A recipe as text, in the order of application."""
+    found = {"format": FORMAT, "repairs": [repair.to_dict() for repair in recipe.steps]}
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+def recipe_from(text: str, name: str = "The recipe") -> Recipe:
+    """The recipe that a JSON text holds.
+
+    Raises:
+        DataError: it is no JSON, of another format, or a repair in it is wrong; the message says which.
+    """
+    try:
+        found = json.loads(text)
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{name} is no JSON: {error}. Save it again from the doctor.") from None
+    said = found.get("format") if isinstance(found, dict) else None
+    if said != FORMAT or not isinstance(found.get("repairs"), list):
+        raise DataError(
+            f"{name} has the format '{short(str(said))}'; a recipe has \"format\": \"{FORMAT}\" and a list "
+            "of \"repairs\". Give a file that --save-recipe wrote."
+        )
+    repairs = []
+    for place, item in enumerate(found["repairs"], 1):
+        try:
+            repairs.append(_repair_from(item))
+        except DataError as error:
+            raise DataError(f"{name}, repair {place}: {error}") from None
+    return Recipe(tuple(repairs))
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """The recipe in a file. Raises DataError."""
+    try:
+        text = Path(path).read_text("utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be read: {reason}. Give a file that --save-recipe wrote.") from None
+    return recipe_from(text, Path(path).name)
+
+
+def save_recipe(recipe: Recipe, path: str | Path) -> None:
+    """Write a recipe to a file."""
+    Path(path).write_text(recipe_json(recipe), "utf-8")
+
+
+def _repair_from(item: Any) -> Repair:
+    if not isinstance(item, dict) or not isinstance(item.get("repair"), str):
+        raise DataError(f'it is no object with a "repair". {choices(KINDS)}')
+    fields = {"repair": str, "columns": list, "rule": str, "names": dict, "labels": list}
+    for field, value in item.items():
+        if field not in fields:
+            raise DataError(f"there is no field '{short(field)}'. {choices(fields, field)}")
+        if not isinstance(value, fields[field]) or not all(isinstance(cell, str) for cell in _cells(value)):
+            raise DataError(f"'{field}' is of another kind than the format's: {short(json.dumps(value))}.")
+    return Repair(
+        item["repair"],
+        tuple(item.get("columns", ())),
+        item.get("rule", ""),
+        tuple(item.get("names", {}).items()),
+        tuple(item.get("labels", ())),
+    )
+
+
+def _cells(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value

@@ -47,7 +47,22 @@ _editor = st.components.v2.component(
 )
 
 
-def show(
+def show(data: dict[str, Any], *, key: str, height: int | str = 560) -> list[str]:
+    """Draw a graph as a picture in which nodes can be selected. Returns: the ids of those that are.
+
+    Args: as those of `draw`.
+    """
+    selected = draw(data, key=key, height=height)
+    bring_library(key)
+    return selected
+
+
+def bring_library(key: str) -> None:
+    """The drawing code, once on a page for each canvas and behind it; constant, so best left out of fragments."""
+    _loader(key=f"{key}_library", height=1)
+
+
+def draw(
     data: dict[str, Any],
     *,
     key: str,
@@ -56,7 +71,7 @@ def show(
     on_ops: Callable[[dict[str, Any]], None] | None = None,
     feed: Feed | None = None,
 ) -> list[str]:
-    """Draw a graph.
+    """Draw a graph; `bring_library` has to follow somewhere on the page.
 
     Args:
         data: from `views.canvas.canvas_data`; for an editor also what `DesignSession.picture` adds.
@@ -81,7 +96,6 @@ def show(
         on_ops_change=received,
         on_selected_change=_nothing,
     )
-    _loader(key=f"{key}_library", height=1)
     return list(result.selected or [])
 
 

@@ -11,7 +11,7 @@ from fgdesign.errors import FgdesignError
 from fgdesign.graph.spec import Graph, from_json, to_json
 from fgdesign.graph.starters import STARTERS
 from fgdesign.ui import design_state as design
-from fgdesign.ui.canvas import library, show, styles
+from fgdesign.ui.canvas import bring_library, draw, library, styles
 from fgdesign.ui.design_inspector import inspector
 from fgdesign.ui.design_session import DesignSession
 from fgdesign.ui.design_store import difference
@@ -45,15 +45,22 @@ def bar() -> None:
             st.caption(f"The file is graphs/{name}.json in the workspace.")
 
 
-@st.fragment
 def editor() -> None:
-    """Canvas and inspector. An edit runs this part again, not the page."""
+    """Canvas and inspector."""
+    _editor()
+    bring_library(CANVAS)
+
+
+@st.fragment
+def _editor() -> None:
+    """An edit runs this part again, not the page."""
     here = design.editor()
     if here.conflict:
         _conflict()
     left, right = st.columns([3.3, 1], gap="small")
     with left:
-        show(here.session.picture(), key=CANVAS, height="window", editable=True, on_ops=design.receive, feed=here.session.feed)
+        picture = here.session.picture()
+        draw(picture, key=CANVAS, height="window", editable=True, on_ops=design.receive, feed=here.session.feed)
         _summary(here.session)
     with right, st.container(height=PANEL_HEIGHT, border=False):
         if here.error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,12 @@ def value_text(value: Value) -> str:
 
 
 def _cost(cost: Cost, total: float) -> dict[str, Any]:
+    return {"share": round(price(cost) / total, 4) if total else 0.0, "cost": cost_text(cost)}
+
+
+@lru_cache(maxsize=4096)
+def cost_text(cost: Cost) -> str:
+    """Parameters and multiply-adds of a node in words."""
     parts = [f"{short(cost.parameters)} parameters"] if cost.parameters else ["no parameters"]
     if cost.trained:
         parts.append(f"{short(cost.trained)} trained")
@@ -226,7 +233,7 @@ def _cost(cost: Cost, total: float) -> dict[str, Any]:
         parts.append(f"{short(cost.macs_per_token)} multiply-adds per token")
     if cost.macs_per_text:
         parts.append(f"{short(cost.macs_per_text)} multiply-adds per text")
-    return {"share": round(price(cost) / total, 4) if total else 0.0, "cost": ", ".join(parts)}
+    return ", ".join(parts)
 
 
 def _wire(edge: Edge, found: Inference, lit: Mapping[str, Any] | None) -> dict[str, Any]:

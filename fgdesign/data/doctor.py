@@ -1,0 +1,173 @@
+"""What is wrong with a table, what to do about it, and the repairs that do it. Changes nothing; knows no files.
+
+The findings of `examine` carry repairs; a recipe of the accepted ones is applied by `fgdesign.data.mend.apply`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fgdesign.data import alike
+from fgdesign.data.case import Case
+from fgdesign.data.check_columns import check_columns
+from fgdesign.data.check_labels import check_labels
+from fgdesign.data.check_texts import check_texts
+from fgdesign.data.columns import choose_columns
+from fgdesign.data.dataset import load_dataset
+from fgdesign.data.findings import Finding, Severity, about_rows, worst_first
+from fgdesign.data.mend import apply
+from fgdesign.data.recipe import Recipe
+from fgdesign.data.table import Table, short
+from fgdesign.errors import DataError
+
+ROUNDS = 6  # a repair may bring up another finding; after so many rounds nothing new comes
+READING: tuple[tuple[str, str, Severity], ...] = (  # what a reader's note has in it, code, severity
+    ("is a guess: if letters", "encoding_guess", "warning"),
+    ("were replaced by", "bad_bytes", "warning"),
+    ("Fewer cells than", "short_rows", "warning"),
+    ("More cells than", "long_rows", "warning"),
+    ("opens and never closes", "open_quote", "warning"),
+    ("do not follow the rules", "quotes", "warning"),
+    ("has very many lines", "many_lines", "warning"),
+    ("zero byte", "zero_bytes", "warning"),
+    ("with the name of another", "column_names", "warning"),
+    ("without a name", "column_names", "note"),
+    ("looks like data", "no_header", "note"),
+    ("stands again further down", "repeated_header", "note"),
+    ("stands above the header", "title", "note"),
+)
+ROW = re.compile(r"\brow (\d+)")
+ROWS = re.compile(r"([\d\u2009]+) rows, first: row")
+
+
+def examine(
+    table: Table,
+    *,
+    text: str | None = None,
+    text_b: str | None = None,
+    label: str | None = None,
+    task: str = "auto",
+    test: Table | None = None,
+    lengths: NDArray[np.int64] | None = None,
+    limit: int = 256,
+) -> tuple[Finding, ...]:
+    """All findings, errors first.
+
+    Args:
+        table: N rows, as they were read.
+        text, text_b, label: column names; what is None is guessed.
+        task: "auto", or the kind of task.
+        test: another table to be tested on: texts that are in both are found.
+        lengths: (N,) tokens of each text; without them words are counted.
+        limit: tokens that the graph reads.
+
+    Raises:
+        DataError: a named column is not there, or `lengths` is not as long as the table.
+    """
+    if lengths is not None and len(lengths) != len(table):
+        raise DataError(f"There are {len(lengths)} lengths for {len(table)} rows. Give one for each row.")
+    for name in (text, text_b, label):
+        if name is not None and name not in table.frame:
+            choose_columns(table, text=text, text_b=text_b, label=label)
+    found = list(_reading(table))
+    try:
+        columns = choose_columns(table, text=text, text_b=text_b, label=label)
+    except DataError as error:
+        return worst_first([*found, Finding("columns", "error", str(error))])
+    case = Case(table, columns, task, lengths, limit)
+    for check in (check_labels, check_texts, check_columns):
+        found += check(case)
+    if test is not None:
+        found += _against(case, test)
+    if all(finding.severity != "error" for finding in found):
+        found += _refused(case)
+    return worst_first(found)
+
+
+def proposed(findings: tuple[Finding, ...]) -> Recipe:
+    """The repairs of all errors and warnings; those of notes are a matter of taste."""
+    return Recipe().with_repairs(
+        finding.repair for finding in findings if finding.repair is not None and finding.severity != "note"
+    )
+
+
+def full_recipe(table: Table, recipe: Recipe, *, text: str | None = None, text_b: str | None = None,
+                label: str | None = None, task: str = "auto") -> Recipe:  # fmt: skip
+    """The recipe with the proposed repairs of what it leaves, and of what those bring up in turn.
+
+    Args:
+        table: as it was read.
+        recipe: what is accepted already.
+        text, text_b, label, task: as `examine` takes them.
+
+    Raises:
+        DataError: the recipe does not fit the table.
+    """
+    for _ in range(ROUNDS):
+        mended, _ = apply(recipe, table)
+        more = recipe.with_repairs(
+            proposed(examine(mended, text=text, text_b=text_b, label=label, task=task)).repairs
+        )
+        if more == recipe:
+            break
+        recipe = more
+    return recipe
+
+
+def _reading(table: Table) -> Iterator[Finding]:
+    """What the reader decided and repaired, as findings."""
+    for note in table.notes:
+        code, severity = next(
+            ((code, severity) for words, code, severity in READING if words in note), ("reading", "note")
+        )
+        first = ROW.search(note)
+        rows = (int(first[1]),) if first else ()
+        several = ROWS.search(note)
+        total = int(several[1].replace("\u2009", "")) if several else len(rows)
+        yield Finding(code, severity, note, rows=rows, count=total)
+
+
+def _against(case: Case, test: Table) -> Iterator[Finding]:
+    """Texts that are also in the test table, and its labels that are nowhere here."""
+    columns = case.columns
+    needed = [*case.text_columns, *([columns.label] if columns.label else [])]
+    absent = [name for name in needed if name not in test.frame]
+    if absent:
+        yield Finding(
+            "test_columns", "error",
+            f"The test table has no column '{short(absent[0])}'. Name its columns as they are named here.", absent[0],
+        )  # fmt: skip
+        return
+    tested = set(alike.text_keys(test.frame, case.text_columns))
+    leaks = case.has_text & np.fromiter((key in tested for key in case.keys), bool, len(case.keys))
+    if leaks.any():
+        share = len({key for key in case.keys if key in tested}) / max(1, len(tested))
+        yield about_rows(
+            case.table, leaks, "leaks", "warning",
+            f"{{rows}} {{has a text/have texts}} of the test table too ({{first}}), {share:.1%} of its texts: its "
+            "score would be too good. Take {it/them} out of one of the two.", columns.text,
+        )  # fmt: skip
+    other = replace(case, table=test)
+    unknown = sorted(set(other.sizes).difference(case.sizes)) if columns.label and case.task_kind != "regression" else []
+    if unknown:
+        shown = ", ".join(f"'{short(name)}'" for name in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
+        rows = int(other.rows_with(unknown).sum())
+        yield Finding(
+            "test_labels", "warning",
+            f"The test table has labels that are not in this one ({shown}; {rows:,} of its rows): they can never be "
+            "answered right. Write the labels the same way in both.", columns.label or "",
+        )  # fmt: skip
+
+
+def _refused(case: Case) -> Iterator[Finding]:
+    """What still keeps the table from being learnt from, whatever the checks did not know."""
+    columns = case.columns
+    try:
+        load_dataset(case.table, text=columns.text, text_b=columns.text_b, label=columns.label, task=case.kind)
+    except DataError as error:
+        yield Finding("not_learnable", "error", str(error), columns.label or "")

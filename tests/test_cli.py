@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import rows_of, write_rows
+from made_up_rows import rows_of, write_rows
 
 from fgdesign.cli import main
 from fgdesign.graph import Graph, to_json

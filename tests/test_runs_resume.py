@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import write_rows
+from made_up_rows import write_rows
 
 from fgdesign.errors import RunError
 from fgdesign.graph import Graph, to_json

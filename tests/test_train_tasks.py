@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import rows_of, write_rows
+from made_up_rows import rows_of, write_rows
 
 import fgdesign as fg
 from fgdesign.errors import DataError, DeviceError, GraphError, InputError, RunError

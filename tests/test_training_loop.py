@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import write_rows
+from made_up_rows import write_rows
 
 from fgdesign.graph import Graph
 from fgdesign.model.device import available

@@ -109,7 +109,8 @@ class Case:
         wanted = set(labels)
         if self.task_kind == "multi":
             wanted = {cell for cell in set(self.cells) if not wanted.isdisjoint(parts(cell))}
-        return self.has_label & np.fromiter((cell in wanted for cell in self.cells), bool, len(self.cells))
+        found: Mask = np.fromiter((cell in wanted for cell in self.cells), bool, len(self.cells))
+        return found & self.has_label
 
     @property
     def some(self) -> Numbers:

@@ -159,7 +159,8 @@ def _conflicts(case: Case, text: str, columns: tuple[str, ...]) -> Iterator[Find
     yield about_rows(
         case.table, found, "conflicts", "warning",
         f"{count(number, 'text')} with different labels ({{rows}}, {{first}}: '{example}'): no model can answer "
-        "both. Correct the labels, or drop all rows of such texts.", text, Repair("drop_conflicts", columns),
+        "both. Correct the labels, or drop all rows of such texts.", text,
+        None if found.all() else Repair("drop_conflicts", columns),
     )  # fmt: skip
 
 
@@ -177,7 +178,8 @@ def _told(case: Case, text: str) -> Iterator[Finding]:
     if case.task_kind != "single" or len(case.sizes) < 2:
         return
     rows = case.some[(case.labels[case.some] >= 0) & case.has_text[case.some]]
-    told = sum(f" {alike.near_key(case.cells[row].casefold())} " in f" {alike.near_key(case.keys[row])} " for row in rows)
+    near = alike.near_key
+    told = sum(f" {near(case.cells[row].casefold())} " in f" {near(case.keys[row])} " for row in rows)
     if len(rows) >= 10 and told > TOLD_SHARE * len(rows):
         yield Finding(
             "label_in_text", "warning",

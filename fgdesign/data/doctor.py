@@ -110,13 +110,27 @@ def full_recipe(table: Table, recipe: Recipe, *, text: str | None = None, text_b
     """
     for _ in range(ROUNDS):
         mended, _ = apply(recipe, table)
-        more = recipe.with_repairs(
-            proposed(examine(mended, text=text, text_b=text_b, label=label, task=task)).repairs
-        )
-        if more == recipe:
+        more = proposed(examine(mended, text=text, text_b=text_b, label=label, task=task))
+        longer = _possible(recipe, more, table)
+        if longer == recipe:
             break
-        recipe = more
+        recipe = longer
     return recipe
+
+
+def _possible(recipe: Recipe, more: Recipe, table: Table) -> Recipe:
+    """The recipe with those of the further repairs that leave rows."""
+    try:
+        apply(recipe.with_repairs(more.repairs), table)
+    except DataError:
+        for repair in more.repairs:
+            try:
+                apply(recipe.with_repairs([repair]), table)
+            except DataError:
+                continue
+            recipe = recipe.with_repairs([repair])
+        return recipe
+    return recipe.with_repairs(more.repairs)
 
 
 def _reading(table: Table) -> Iterator[Finding]:
@@ -153,7 +167,7 @@ def _against(case: Case, test: Table) -> Iterator[Finding]:
             "score would be too good. Take {it/them} out of one of the two.", columns.text,
         )  # fmt: skip
     other = replace(case, table=test)
-    unknown = sorted(set(other.sizes).difference(case.sizes)) if columns.label and case.task_kind != "regression" else []
+    unknown = sorted(set(other.sizes).difference(case.sizes)) if case.sizes else []
     if unknown:
         shown = ", ".join(f"'{short(name)}'" for name in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
         rows = int(other.rows_with(unknown).sum())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import networkx as nx
 
@@ -95,7 +96,7 @@ def _breaks(costs: Sequence[float], width: int) -> list[int]:
 
 def _lines(columns: Sequence[list[str]], breaks: Sequence[int]) -> list[list[list[str]]]:
     edges = [0, *breaks, len(columns)]
-    return [[list(column) for column in columns[a:b]] for a, b in zip(edges, edges[1:], strict=False)]
+    return [[list(column) for column in columns[a:b]] for a, b in pairwise(edges)]
 
 
 def _place(net: nx.DiGraph, lines: list[list[list[str]]], size: dict[str, float]) -> Place:

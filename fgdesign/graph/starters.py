@@ -232,15 +232,15 @@ _BUILDERS: tuple[tuple[str, str, Callable[[], Graph]], ...] = (
      "study routing: a run takes seconds. Expect the accuracy of one expert of the same size.", _gcn_experts),
     ("Early exit", "Frozen encoder with heads after layers 2, 4 and 6; a row leaves as soon as a head is sure. Use it "
      "on intents and questions. Expect two to three times less compute at the same accuracy.", _early_exit),
-    ("Adapter stack", "Bottleneck adapters in layers 4 to 6, all else frozen. Use it where many small models must share "
-     "one backbone. Expect most of fine-tuning with under 2 % of its parameters.", _adapter_stack),
+    ("Adapter stack", "Bottleneck adapters in layers 4 to 6, all else frozen. Use it where many small models must "
+     "share one backbone. Expect most of fine-tuning with under 2 % of its parameters.", _adapter_stack),
     ("Rule and learned", "Short texts take a way of their own by rule; the others are routed by a learned router. Use "
      "it where you know something the model does not. Expect clear routes more than accuracy.", _rule_and_learned),
     ("LoRA upper half", "LoRA updates in layers 4 to 6 and a router over two experts and the straight way. Use it to "
      "keep what is stored for a task tiny. Expect less than full fine-tuning in the same number of epochs.",
      _lora_upper_half),
-    ("Sentence pairs", "Both texts through the same frozen encoder, compared by product and absolute difference. Use it "
-     "for similarity and duplicates. Expect good rank correlation in seconds.", _sentence_pairs),
+    ("Sentence pairs", "Both texts through the same frozen encoder, compared by product and absolute difference. Use "
+     "it for similarity and duplicates. Expect good rank correlation in seconds.", _sentence_pairs),
     ("Words only", "TF-IDF and logistic regression, no encoder at all. Use it as the price to beat. Expect to be "
      "surprised on keyword-like classes.", _words_only),
 )

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fgdesign.ui import data_view, parts, start, state
+from fgdesign.ui import data_view, doctor_view, parts, start, state
 from fgdesign.ui.words import label
 
 st.title("Data", anchor=False)
@@ -16,6 +16,7 @@ with shown:
         st.stop()
     st.subheader(label(file.title.capitalize()), anchor=False)
     dataset = data_view.read(file)
+    doctor_view.show(file)
     if dataset is None:
         st.stop()
     data_view.numbers(file, dataset)

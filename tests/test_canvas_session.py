@@ -14,7 +14,7 @@ from fgdesign.graph import STARTERS, Graph, errors, placed
 from fgdesign.ui.design_ops import OPERATIONS, apply
 from fgdesign.ui.design_rules import row_to_rule, rule_to_row
 from fgdesign.ui.design_session import DesignSession
-from fgdesign.ui.design_store import ConflictError, DraftStore, difference
+from fgdesign.ui.design_store import ConflictError, DraftStore
 
 PROBE = STARTERS["linear-probe"].graph
 EXPERTS = STARTERS["routed-experts"].graph
@@ -249,21 +249,6 @@ def test_versions_are_numbered_and_an_unchanged_graph_makes_none(tmp_path: Path)
     assert [store.save_version("a", graph) for graph in (PROBE, PROBE, EXPERTS)] == [1, 1, 2]
     assert [version.graph for version in store.versions("a")] == [EXPERTS, PROBE]
     assert "T" in store.versions("a")[0].saved
-
-
-def test_a_difference_names_what_came_went_and_changed() -> None:
-    here = session(
-        PROBE,
-        {"op": "params", "id": "pool", "params": {"method": "max"}},
-        {"op": "delete", "nodes": ["classifier"]},
-        {"op": "add", "type": "text/1", "x": 0, "y": 0},
-        {"op": "layout"},
-    )
-    found = difference(PROBE, here.graph)
-    assert found.added == ("text_2",)
-    assert found.removed == ("classifier", "pool.out>classifier.in")
-    assert found.changed == ("pool",)
-    assert str(difference(PROBE, placed(PROBE))) == "no difference"
 
 
 RULES = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,20 @@ def test_the_first_visit_shows_the_default_starter_ready_to_train(workspace: Pat
     data = sent(page)
     assert [node["id"] for node in data["nodes"]] == list(STARTERS["cheap-word-first"].graph.ids)
     assert (data["editable"], data["problems"]) == (True, [])
-    assert "ready to train" in " ".join(caption.value for caption in page.caption)
+    summary = " ".join(caption.value for caption in page.caption)
+    assert "ready to train" in summary
+    assert re.search(r"about [\d.]+ ms per text of 32 tokens · about \d+\u2009MB of memory to train", summary)
+
+
+def test_the_inspector_names_the_run_that_used_a_node(workspace: Path) -> None:
+    folder = workspace / "runs" / "first-run"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "graph.json").write_text(to_json(STARTERS["cheap-word-first"].graph))
+    page = select(opened(), "exit_1")
+    assert "Last used in run first-run" in [text.value for text in page.text]
+    page = select(page, "pool_1")
+    assert "of the compute" in page.code[-1].value
 
 
 def test_a_parameter_is_set_reset_and_saved(workspace: Path) -> None:

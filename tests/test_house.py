@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -133,3 +134,11 @@ def test_design_data_and_run_pages_open_without_torch(part: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_the_readme_shows_the_tree_as_it_is() -> None:
+    shown = (ROOT / "README.md").read_text("utf-8").partition("## The tree")[2]
+    named = set(re.findall(r"[a-z_]+\.py", shown))
+    listed = [path for path in FILES if path.parent.name not in ("pages", "blocks", "catalogue")]
+    real = {path.name for path in listed if not path.name.startswith("__")}
+    assert named == real, f"missing: {sorted(real - named)}, gone: {sorted(named - real)}"

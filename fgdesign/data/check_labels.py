@@ -37,8 +37,8 @@ def check_labels(case: Case) -> Iterator[Finding]:
         yield from _not_numbers(case, label)
         return
     yield from _spaces(case, label)
-    yield from _variants(case, label)
-    yield from _sizes(case, label)
+    variants = list(_variants(case, label))
+    yield from variants or _sizes(case, label)  # sizes mean something only when each class has one name
 
 
 def _gaps(case: Case, label: str) -> Iterator[Finding]:

@@ -96,8 +96,15 @@ def proposed(findings: tuple[Finding, ...]) -> Recipe:
     )
 
 
-def full_recipe(table: Table, recipe: Recipe, *, text: str | None = None, text_b: str | None = None,
-                label: str | None = None, task: str = "auto") -> Recipe:  # fmt: skip
+def full_recipe(
+    table: Table,
+    recipe: Recipe,
+    *,
+    text: str | None = None,
+    text_b: str | None = None,
+    label: str | None = None,
+    task: str = "auto",
+) -> Recipe:
     """The recipe with the proposed repairs of what it leaves, and of what those bring up in turn.
 
     Args:
@@ -108,9 +115,10 @@ def full_recipe(table: Table, recipe: Recipe, *, text: str | None = None, text_b
     Raises:
         DataError: the recipe does not fit the table.
     """
+    columns = {"text": text, "text_b": text_b, "label": label}
     for _ in range(ROUNDS):
         mended, _ = apply(recipe, table)
-        more = proposed(examine(mended, text=text, text_b=text_b, label=label, task=task))
+        more = proposed(examine(mended, **recipe.renamed(columns), task=task))
         longer = _possible(recipe, more, table)
         if longer == recipe:
             break

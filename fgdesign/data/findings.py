@@ -55,7 +55,9 @@ class Finding:
 def about_rows(
     table: Table, found: Mask, code: str, severity: Severity, message: str, column: str, repair: Repair | None = None
 ) -> Finding:
-    """A finding about some rows; "{rows}" in the message becomes their number and "{first}" the first of them.
+    """A finding about some rows.
+
+    In the message "{rows}" becomes their number, "{first}" the first of them, "{has/have}" the verb that fits.
 
     Args:
         table: N rows.
@@ -66,7 +68,7 @@ def about_rows(
     rows = tuple(np.sort(numbers)[:MOST_ROWS].tolist())
     total = len(numbers)
     said = message.replace("{rows}", count(total, "row")).replace("{first}", f"first: row {rows[0]}")
-    said = re.sub(r"\{(\w+)/(\w+)\}", r"\1" if total == 1 else r"\2", said)
+    said = re.sub(r"\{([\w ]+)/([\w ]+)\}", r"\1" if total == 1 else r"\2", said)
     return Finding(code, severity, said, column, rows, total, repair)
 
 

@@ -19,7 +19,7 @@ nothing, and two people who accept the same repairs get the same table.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,7 @@ class Recipe:
     """The accepted repairs.
 
     Raises:
-        DataError: a column gets a name that another repair uses, so that a second application would differ.
+        DataError: a new name is one that another repair changes, so that a second application would differ.
     """
 
     repairs: tuple[Repair, ...] = ()
@@ -159,6 +159,20 @@ class Recipe:
                     f"The recipe renames a column to '{short(used[0])}', which the repair '{repair.kind}' "
                     "already names. Choose another name, or use the old one in that repair."
                 )
+        self._check_merges()
+
+    def _check_merges(self) -> None:
+        changed: set[tuple[str, str]] = set()
+        for repair in self.repairs:
+            if repair.kind == "merge_labels":
+                column = repair.columns[0]
+                again = [new for _, new in repair.names if (column, new) in changed]
+                if again:
+                    raise DataError(
+                        f"The recipe renames a label to '{short(again[0])}', which an earlier repair renames. "
+                        "Put it after this one, or give the last name directly."
+                    )
+                changed.update((column, old) for old, _ in repair.names)
 
     @property
     def steps(self) -> tuple[Repair, ...]:
@@ -171,6 +185,15 @@ class Recipe:
 
         return tuple(sorted(dict.fromkeys(self.repairs), key=place))
 
+    def renamed(self, columns: Mapping[str, str | None]) -> dict[str, Any]:
+        """The same columns under the names that the recipe gives them."""
+        names = dict(pair for repair in self.repairs if repair.kind == "rename" for pair in repair.names)
+        return {role: names.get(name, name) if name is not None else None for role, name in columns.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it, in the order of application."""
+        return {"format": FORMAT, "repairs": [repair.to_dict() for repair in self.steps]}
+
     def with_repairs(self, repairs: Iterable[Repair]) -> Recipe:
         """The recipe with further repairs; those it has are not added again."""
         return Recipe(tuple(dict.fromkeys((*self.repairs, *repairs))))
@@ -181,9 +204,8 @@ class Recipe:
 
 
 def recipe_json(recipe: Recipe) -> str:
-    """A recipe as text, in the order of application."""
-    found = {"format": FORMAT, "repairs": [repair.to_dict() for repair in recipe.steps]}
-    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+    """A recipe as text."""
+    return json.dumps(recipe.to_dict(), indent=2, ensure_ascii=False) + "\n"
 
 
 def recipe_from(text: str, name: str = "The recipe") -> Recipe:

@@ -30,7 +30,7 @@ class Outbox {
     if (base === undefined) { this.have = 0; this.flush(); return null; }
     if (!base) this.versions.clear();
     for (const old of this.versions.keys()) if (old < data.base) this.versions.delete(old);
-    const all = base ? { ...merged(base, data), acks: { ...base.acks, ...data.acks } } : data;
+    const all = base ? merged(base, data) : data;
     this.versions.set(data.version, all);
     this.have = data.version;
     return all;
@@ -51,7 +51,7 @@ function merged(base, changes) {
     const found = new Map(base[key].map((item) => [name(item), item]));
     for (const gone of changes.gone[key]) found.delete(gone);
     for (const item of changes[key]) found.set(name(item), item);
-    all[key] = [...found.values()];
+    all[key] = key === 'nodes' && changes.order ? changes.order.map((id) => found.get(id)) : [...found.values()];
   }
   return all;
 }

@@ -79,6 +79,7 @@ function stroke(ctx, path, x, y, size, colour, width = 1.6) {
   ctx.restore();
 }
 
+const CHANGES = { added: { hue: '#009E73', sign: '+' }, removed: { hue: '#7A7A7A', sign: '−' }, changed: { hue: '#E69F00', sign: 'Δ' } };
 const ALPHA = { skipped: 0.4, 'not reached': 0.45, called: 1, idle: 0.9 };
 
 // look: {scale, selected, hover, faded, ports: null | Map("in:name" -> "legal"|"illegal")}
@@ -86,7 +87,7 @@ function paintCard(ctx, node, theme, look) {
   const { x, y, w, h } = node, l = x - w / 2, t = y - h / 2, hue = hueIn(theme, node.hue);
   const state = node.state, hollow = state === 'idle' || state === 'not reached';
   ctx.save();
-  ctx.globalAlpha = (ALPHA[state] ?? 1) * (look.faded ? 0.35 : 1) * (node.pending ? 0.6 : 1);
+  ctx.globalAlpha = (ALPHA[state] ?? 1) * (node.change === 'removed' ? 0.55 : 1) * (look.faded ? 0.35 : 1) * (node.pending ? 0.6 : 1);
   ctx.beginPath();
   ctx.roundRect(l, t, w, h, 8);
   if (!hollow && !look.flat) { ctx.shadowColor = theme.dark ? 'rgba(0,0,0,.5)' : 'rgba(20,30,50,.16)'; ctx.shadowBlur = 6; ctx.shadowOffsetY = 2; }
@@ -102,13 +103,15 @@ function paintCard(ctx, node, theme, look) {
   ctx.strokeStyle = look.selected ? theme.accent : worst || (state ? hue : look.hover ? theme.soft : theme.line);
   ctx.lineWidth = look.selected ? 2.5 : worst || state === 'called' || hollow ? 1.8 : 1;
   if (state === 'not reached') ctx.setLineDash([2, 4]);
-  if (node.pending) ctx.setLineDash([5, 4]);
+  if (node.change) { ctx.strokeStyle = CHANGES[node.change].hue; ctx.lineWidth = 2.4; }
+  if (node.pending || node.change === 'removed') ctx.setLineDash([5, 4]);
   ctx.stroke();
   ctx.setLineDash([]);
   paintWords(ctx, node, l, t, hue, theme, look);
   paintPorts(ctx, node, theme, look);
   if (state === 'skipped') paintSlash(ctx, l + w - 4, t + 4, theme);
-  if (worst && !state) paintProblem(ctx, l + w - 3, t + 3, worst, theme);
+  if (node.change) paintChange(ctx, node, l, t, theme);
+  else if (worst && !state) paintProblem(ctx, l + w - 3, t + 3, worst, theme);
   ctx.restore();
 }
 
@@ -211,9 +214,20 @@ function paintProblem(ctx, x, y, colour, theme) {
   ctx.fillStyle = theme.page; ctx.fillRect(x - 1, y - 4, 2, 6); ctx.fillRect(x - 1, y + 3.5, 2, 2);
 }
 
+function paintChange(ctx, node, l, t, theme) {
+  const { hue, sign } = CHANGES[node.change];
+  if (node.change === 'removed') {
+    ctx.strokeStyle = theme.text; ctx.lineWidth = 1.5;
+    ctx.beginPath(); ctx.moveTo(l + 5, t + node.h - 5); ctx.lineTo(l + node.w - 5, t + 5); ctx.stroke();
+  }
+  ctx.beginPath(); ctx.arc(l + 2, t + 2, 9, 0, 7); ctx.fillStyle = hue; ctx.fill();
+  ctx.fillStyle = '#ffffff'; ctx.font = `700 13px ${theme.font}`; ctx.textAlign = 'center'; ctx.textBaseline = 'middle';
+  ctx.fillText(sign, l + 2, t + 2.5);
+}
+
 // look: {selected, hover, faded, pending}
 function paintWire(ctx, edge, way, theme, look) {
-  const state = edge.state, hue = hueIn(theme, TYPE_HUES[edge.type] || '#7A7A7A');
+  const state = edge.state, change = CHANGES[edge.change], hue = hueIn(theme, change ? change.hue : TYPE_HUES[edge.type] || '#7A7A7A');
   ctx.save();
   ctx.globalAlpha = (state === 'skipped' ? 0.45 : state === 'not reached' ? 0.5 : 1) * (look.faded ? 0.25 : 1);
   ctx.lineCap = 'round';
@@ -221,7 +235,7 @@ function paintWire(ctx, edge, way, theme, look) {
   if (look.selected || look.hover) { ctx.strokeStyle = mix(theme.accent, theme.page, 0.6); ctx.lineWidth = 9; ctx.stroke(); }
   ctx.strokeStyle = look.selected ? theme.accent : state === 'skipped' ? theme.soft : mix(hue, theme.page, state === 'called' ? 0 : 0.18);
   ctx.lineWidth = state === 'called' ? 3.6 : state === 'skipped' ? 1 : 1.9;
-  if (state === 'not reached' || look.pending) ctx.setLineDash([2, 5]);
+  if (state === 'not reached' || look.pending || edge.change === 'removed') ctx.setLineDash([2, 5]);
   ctx.stroke();
   ctx.setLineDash([]);
   const { q } = way;
@@ -230,7 +244,8 @@ function paintWire(ctx, edge, way, theme, look) {
     ctx.fillStyle = ctx.strokeStyle; ctx.fill();
   }
   const label = state === 'called' && edge.gate != null ? Number(edge.gate).toPrecision(2) : edge.weight != null ? `× ${edge.weight}` : null;
-  if (label) paintTag(ctx, labelPoint(way), label, theme);
+  const tag = [change ? change.sign : '', label || ''].join(' ').trim();
+  if (tag) paintTag(ctx, labelPoint(way), tag, theme);
   ctx.restore();
 }
 

@@ -145,6 +145,7 @@ function nodeTip(node) {
   if (entry) lines.push(entry.help);
   if (node.cost) lines.push(node.share ? `${node.cost} (${(node.share * 100).toPrecision(2)} % of the graph's compute)` : node.cost);
   if (node.tuning) lines.push(TUNING_WORDS[node.tuning] || node.tuning);
+  if (node.change) lines.push(node.details ? `${node.change}: ${node.details}` : node.change);
   if (node.static) lines.push('static: computed once for each text, then cached');
   if (node.state) lines.push(node.ms != null ? `${node.state}, ${Number(node.ms).toPrecision(3)} ms` : node.state);
   for (const problem of node.problems || []) lines.push(`${problem.severity}: ${problem.text}`);
@@ -153,7 +154,7 @@ function nodeTip(node) {
 
 function wireTip(edge) {
   const gate = edge.gate != null ? `, gate ${Number(edge.gate).toPrecision(2)}` : '';
-  return `${edge.start} to ${edge.end}${edge.type ? `: ${edge.type}` : ''}${edge.state ? ` (${edge.state}${gate})` : ''}`;
+  return `${edge.start} to ${edge.end}${edge.type ? `: ${edge.type}` : ''}${edge.state ? ` (${edge.state}${gate})` : ''}${edge.change ? `: ${edge.change}` : ''}`;
 }
 
 function doubleClicked(c, event) {

@@ -48,6 +48,7 @@ class Canvas {
     buildChrome(this);
     bindPointer(this);
     bindKeys(this);
+    for (const kind of ['pointerdown', 'wheel', 'keydown']) this.root.addEventListener(kind, () => { this.touched = true; }, true);
     this.watch = new ResizeObserver(() => this.resized());
     this.watch.observe(this.host);
     this.watch.observe(this.stage);
@@ -81,7 +82,7 @@ class Canvas {
     this.sized = key;
     this.net.setSize('100%', '100%');
     this.net.moveTo({ position: { x: corner.x + w / 2 / scale, y: corner.y + h / 2 / scale }, scale });
-    if (!this.fitted) this.fit();
+    if (!this.fitted || !this.touched) this.fit(); // nobody has chosen a place yet
     this.net.redraw();
   }
 

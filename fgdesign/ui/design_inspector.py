@@ -15,6 +15,7 @@ from fgdesign.graph.infer import known_type, params_of, tuning_of
 from fgdesign.graph.spec import TASKS, Graph, Node
 from fgdesign.graph.types import NodeType, Param
 from fgdesign.ui.design_rules import rules_form
+from fgdesign.ui.design_runs import last_run
 from fgdesign.ui.design_session import DesignSession
 from fgdesign.views.canvas import price
 from fgdesign.views.numbers import percent, short
@@ -233,6 +234,8 @@ def _facts(session: DesignSession, node: Node, entry: NodeType) -> None:
             f"{percent(price(cost) / total)} of the compute"
         )
     st.code("\n".join(lines), language=None, wrap_lines=True)
+    run = last_run(node)
+    st.text(f"Last used in run {run}" if run else "No run has used this node yet")
 
 
 def _widget(

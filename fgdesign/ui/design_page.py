@@ -8,17 +8,21 @@ from __future__ import annotations
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
+from fgdesign.graph.backbones import describe_backbone
+from fgdesign.graph.compare import Comparison, compare
+from fgdesign.graph.estimate import estimate
+from fgdesign.graph.infer import Summary
 from fgdesign.graph.spec import Graph, from_json, to_json
 from fgdesign.graph.starters import STARTERS
 from fgdesign.ui import design_state as design
 from fgdesign.ui.canvas import bring_library, draw, library, styles
 from fgdesign.ui.design_inspector import inspector
 from fgdesign.ui.design_session import DesignSession
-from fgdesign.ui.design_store import difference
+from fgdesign.ui.speed import macs_per_second
 from fgdesign.views.canvas import canvas_data
 from fgdesign.views.canvas_thumb import picture, thumbnail
 from fgdesign.views.export import standalone_html
-from fgdesign.views.numbers import percent, short
+from fgdesign.views.numbers import percent, plain, short
 
 CANVAS = "design_canvas"
 PANEL_HEIGHT = 620
@@ -59,8 +63,8 @@ def _editor() -> None:
         _conflict()
     left, right = st.columns([3.3, 1], gap="small")
     with left:
-        picture = here.session.picture()
-        draw(picture, key=CANVAS, height="window", editable=True, on_ops=design.receive, feed=here.session.feed)
+        data = here.session.picture()
+        draw(data, key=CANVAS, height="window", editable=True, on_ops=design.receive, feed=here.session.feed)
         _summary(here.session)
     with right, st.container(height=PANEL_HEIGHT, border=False):
         if here.error:
@@ -89,13 +93,32 @@ def _summary(session: DesignSession) -> None:
             else ""
         ),
         f"{found.static} static",
+        *_about(session, total),
     ]
     st.caption(" · ".join(parts))
 
 
+def _about(session: DesignSession, total: Summary) -> list[str]:
+    """Time and memory as this machine would need them."""
+    try:
+        backbone = describe_backbone(session.graph.backbone)
+    except FgdesignError:
+        return []
+    about = estimate(session.graph, session.findings().inferred, total, backbone, macs_per_second())
+    return [
+        f"about {plain(_rough(about.milliseconds))} ms per text of 32 tokens",
+        f"about {short(_rough(about.training_bytes), 'B')} of memory to train",
+    ]
+
+
+def _rough(value: float) -> float:
+    """Two significant digits: an estimate promises no more."""
+    return float(f"{value:.2g}")
+
+
 def _conflict() -> None:
     theirs, _ = design.store().read(design.editor().key)
-    changes = difference(design.editor().session.graph, theirs)
+    changes = compare(design.editor().session.graph, theirs)
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.text(f"This graph was changed elsewhere. There: {changes}.")
         st.button("Take theirs", on_click=design.take_theirs)
@@ -145,12 +168,22 @@ def versions_dialog() -> None:
     if not kept:
         st.caption("No version yet. Drafts are saved with every edit; a version stays as it is.")
     for version in kept[:30]:
+        found = compare(version.graph, here.session.graph)
         with st.container(horizontal=True, vertical_alignment="center"):
             st.text(f"{version.number} · {version.saved[:16].replace('T', ' ')} · {version.by}")
-            st.text(f"since then: {difference(version.graph, here.session.graph)}")
+            st.text(f"since then: {found}")
+            seen = st.toggle("Show", key=f"compare|{version.number}", disabled=not found.changes)
             if st.button("Go back to it", key=f"version|{version.number}"):
                 design.import_json(to_json(version.graph))
                 st.rerun()
+        if seen:
+            _show_changes(found, f"changes|{version.number}")
+
+
+def _show_changes(found: Comparison, key: str) -> None:
+    """Both graphs in one picture."""
+    draw(canvas_data(found.graph, changes=found), key=key, height=400)
+    st.caption("Green with a plus: added. Pale and struck: removed. Orange with Δ: changed; hover says how.")
 
 
 @st.dialog("Graph as JSON", width="large")

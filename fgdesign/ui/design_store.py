@@ -1,4 +1,4 @@
-"""Graphs on disk: drafts that follow every edit, versions that stay, and what two graphs differ in.
+"""Graphs on disk: drafts that follow every edit, and versions that stay.
 
 A draft is `NAME.json` in the folder, its versions are in `NAME.versions`. A draft changed by somebody else is
 never overwritten silently. Knows nothing of Streamlit.
@@ -12,7 +12,6 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,23 +40,6 @@ class Version:
     saved: str
     by: str
     graph: Graph
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Node ids and wires ("source>target") that one graph has more, less or otherwise than another."""
-
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        parts = [
-            f"{word} {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
-            for word, names in (("added", self.added), ("removed", self.removed), ("changed", self.changed))
-            if names
-        ]
-        return "; ".join(parts) or "no difference"
 
 
 class DraftStore:
@@ -144,24 +126,6 @@ class DraftStore:
                 f"'{key[:80]}' is no name of a graph; it has small letters, digits, - and _ only."
             )
         return self.folder / f"{key}.json"
-
-
-def difference(old: Graph, new: Graph) -> Difference:
-    """What `new` has more, less and otherwise than `old`; positions do not count."""
-    before, after = (
-        {node.id: (node.type, dict(node.params), node.tuning) for node in g.nodes} for g in (old, new)
-    )
-    cut, drawn = ({f"{edge.source}>{edge.target}": edge.weight for edge in g.edges} for g in (old, new))
-    return Difference(
-        _without(after, before) + _without(drawn, cut),
-        _without(before, after) + _without(cut, drawn),
-        tuple(name for name in after if name in before and after[name] != before[name])
-        + tuple(name for name in drawn if name in cut and drawn[name] != cut[name]),
-    )
-
-
-def _without(these: Iterable[str], those: Container[str]) -> tuple[str, ...]:
-    return tuple(name for name in these if name not in those)
 
 
 def _stamp(data: bytes) -> str:

@@ -22,6 +22,8 @@ from fgdesign.ui import library
 
 PROJECT = "project"  # session key of the Project
 UPLOADED = "uploaded"  # session key: the id of the upload handled last, so that a rerun does not store it again
+RECIPES = "recipes"  # session key: data file id -> Recipe of the repairs accepted for it
+SHOWN = "shown_finding"  # session key: the code of the finding whose rows are shown
 TEXT = "routes_text"  # session key: the text whose route is shown
 FIRST_GRAPH = "cheap-word-first"
 FIRST_DATA = "sample-support_tickets"

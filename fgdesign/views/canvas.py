@@ -18,6 +18,7 @@ from pyvis.network import Network
 
 from fgdesign.errors import BackboneError
 from fgdesign.graph.catalogue import CATALOGUE, CATEGORIES
+from fgdesign.graph.compare import Comparison
 from fgdesign.graph.infer import Inference, infer, known_type, params_of, tuning_of
 from fgdesign.graph.layout import CARD_HEAD, CARD_WIDTH, PORT_ROW, placed, ports_of
 from fgdesign.graph.spec import Edge, Graph, Node
@@ -43,12 +44,13 @@ TYPICAL_TOKENS = 32
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a graph while its cards are written: inference, problems per node, a trace."""
+    """What is known of a graph while its cards are written: inference, problems per node, a trace, a comparison."""
 
     found: Inference
     problems: Mapping[str, Sequence[Problem]]
     traced: Mapping[str, Mapping[str, Any]]
     total_cost: float
+    changes: Comparison | None = None
 
 
 def canvas_data(
@@ -59,6 +61,7 @@ def canvas_data(
     selected: Iterable[str] = (),
     classes: int = 0,
     found: Inference | None = None,
+    changes: Comparison | None = None,
 ) -> dict[str, Any]:
     """All that the canvas draws, as plain JSON data.
 
@@ -67,6 +70,7 @@ def canvas_data(
         trace: a record as `run.trace` returns it; nodes and edges then carry `state` and `gate`.
         selected: ids of selected nodes. classes: number of classes, 0 while unknown.
         found: what `infer` gave for the graph, where it is at hand.
+        changes: marks what was added, removed or changed; the graph is the comparison's.
     """
     graph = placed(graph)
     if found is None:
@@ -78,7 +82,7 @@ def canvas_data(
     for problem in problems:
         marked.setdefault(problem.node or "", []).append(problem)
     traced = {item["id"]: item for item in (trace or {}).get("nodes", ())}
-    facts = Facts(found, marked, traced, sum(map(price, found.costs.values())))
+    facts = Facts(found, marked, traced, sum(map(price, found.costs.values())), changes)
     network = to_pyvis(to_networkx(graph, facts, trace))
     return {
         "title": graph.name,
@@ -121,7 +125,7 @@ def to_networkx(graph: Graph, facts: Facts, trace: Mapping[str, Any] | None = No
     lit = {(item["source"], item["target"]): item for item in (trace or {}).get("edges", ())}
     for edge in graph.edges:
         if edge.source_node in net and edge.target_node in net:
-            wire = _wire(edge, facts.found, lit.get((edge.source, edge.target)))
+            wire = _wire(edge, facts, lit.get((edge.source, edge.target)))
             net.add_edge(edge.source_node, edge.target_node, key=wire["id"], **wire)
     return net
 
@@ -162,6 +166,8 @@ def _card(graph: Graph, node: Node, facts: Facts) -> dict[str, Any]:
         card["problems"] = [
             {"severity": p.severity, "text": str(p), "port": p.port} for p in facts.problems[node.id]
         ]
+    if facts.changes and node.id in facts.changes.changes:
+        card |= {"change": facts.changes.changes[node.id], "details": facts.changes.details.get(node.id, "")}
     if facts.traced:
         step = facts.traced.get(node.id, {})
         card |= {"state": step.get("state", "not reached"), "gate": step.get("gate"), "ms": step.get("ms")}
@@ -236,8 +242,11 @@ def cost_text(cost: Cost) -> str:
     return ", ".join(parts)
 
 
-def _wire(edge: Edge, found: Inference, lit: Mapping[str, Any] | None) -> dict[str, Any]:
+def _wire(edge: Edge, facts: Facts, lit: Mapping[str, Any] | None) -> dict[str, Any]:
     wire: dict[str, Any] = {"id": f"{edge.source}>{edge.target}", "start": edge.source, "end": edge.target}
+    found = facts.found
+    if facts.changes and wire["id"] in facts.changes.changes:
+        wire["change"] = facts.changes.changes[wire["id"]]
     if edge.source in found.values:
         wire["type"] = found.values[edge.source].type
     if edge.source in found.static:

@@ -38,27 +38,26 @@ class Feed:
         recent = {self.held, *range(self.version - MOST_KEPT + 1, self.version + 1)}
         self.kept = {version: known for version, known in self.kept.items() if version in recent}
         known = self.kept.get(self.held)
-        changes = None if known is None else delta(known, data)
-        if changes is None:
+        if known is None:
             return {**data, "version": self.version}
-        return {**changes, "version": self.version, "base": self.held}
+        return {**delta(known, data), "version": self.version, "base": self.held}
 
 
-def delta(old: Data, new: Data) -> dict[str, Any] | None:
-    """What turns `old` into `new`, or None where cards change places in their list and all has to be sent.
+def delta(old: Data, new: Data) -> dict[str, Any]:
+    """What turns `old` into `new`.
 
     Fields that differ; of `nodes` and `edges` those that are new or different, and in `gone` the names of those
-    that are no more. The order of wires does not matter.
+    that are no more. `order` has the names of all nodes where new ones do not just follow those that were there.
     """
     changes = {key: value for key, value in new.items() if key not in old or old[key] != value}
-    changes["gone"] = {}
+    changes["gone"], changes["order"] = {}, None
     for key, name in (("nodes", _node_name), ("edges", _edge_name)):
         before, after = ({name(item): item for item in data[key]} for data in (old, new))
-        kept = [item for item in before if item in after]
-        if key == "nodes" and [*kept, *(item for item in after if item not in before)] != list(after):
-            return None
         changes[key] = [item for ident, item in after.items() if before.get(ident) != item]
         changes["gone"][key] = [item for item in before if item not in after]
+        usual = [*(item for item in before if item in after), *(item for item in after if item not in before)]
+        if key == "nodes" and usual != list(after):
+            changes["order"] = list(after)
     return changes
 
 

@@ -398,3 +398,56 @@ def test_zoom_and_place_are_kept_over_an_edit(design: Design) -> None:
     design.press("Delete")
     assert "pool_3" not in design.graph().ids
     assert [round(v, 6) for v in design.root.evaluate(view)] == before
+
+
+def test_an_edit_brings_only_what_changed_and_both_sides_agree(design: Design) -> None:
+    received: list[int] = []
+    design.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
+    design.open(design.address)
+    design.page.wait_for_timeout(1000)
+    for edit in ("move", "delete", "undo", "add"):
+        if edit == "move":
+            x, y = design.node("pool_3")
+            design.drag((x, y), (x + 30, y + 24))
+        elif edit == "delete":
+            design.press("Delete")
+        elif edit == "undo":
+            design.press("Control+z")
+        else:
+            received.clear()
+            design.add("Dropout")
+        design.settle()
+        assert design.root.evaluate("root => root.canvas.latest.base !== undefined")  # it came as changes
+        graph = design.graph()
+        assert design.root.evaluate("root => [...root.canvas.nodes.keys()]") == list(graph.ids)
+        assert set(design.root.evaluate("root => [...root.canvas.edges.keys()]")) == edges(graph)
+        places = design.root.evaluate("root => [...root.canvas.nodes.values()].map((n) => [n.x, n.y])")
+        assert [tuple(place) for place in places] == [node.position for node in graph.nodes]
+    assert 0 < sum(received) < 15_000
+
+
+def test_a_canvas_that_lost_its_data_asks_for_all_of_it(design: Design) -> None:
+    design.root.evaluate("root => { root.canvas.outbox.versions.clear(); }")
+    design.click("pool_3")
+    design.press("Delete")
+    wait_until(lambda: not design.root.evaluate("root => root.canvas.nodes.has('pool_3')"))
+    assert design.root.evaluate("root => [...root.canvas.nodes.keys()]") == list(design.graph().ids)
+
+
+def test_two_versions_are_shown_in_one_picture(design: Design) -> None:
+    design.click("pool_3")
+    design.press("Delete")
+    design.page.get_by_role("button", name="Versions").click()
+    design.page.get_by_role("button", name="Save this version").click()
+    design.page.get_by_text("no difference").wait_for()
+    design.page.keyboard.press("Escape")
+    design.page.get_by_role("dialog").wait_for(state="hidden")
+    design.root.focus()
+    design.press("Control+z")
+    design.page.get_by_role("button", name="Versions").click()
+    design.page.get_by_text("Show", exact=True).click()
+    picture = design.page.get_by_role("dialog").locator(".fg-root")
+    picture.wait_for()
+    marks = "root => [...root.canvas.nodes.values()].filter((n) => n.change).map((n) => [n.id, n.change])"
+    wait_until(lambda: picture.evaluate("root => root.canvas && root.canvas.nodes.size > 0"))
+    assert picture.evaluate(marks) == [["pool_3", "added"]]

@@ -89,6 +89,6 @@ def conflicting(texts: Numbers, labels: Numbers) -> Mask:
         labels: (N,) numbers of the labels, -1 where there is none.
     """
     known = labels >= 0
-    pairs = np.unique(np.stack([texts[known], labels[known]]), axis=1)[0] if known.any() else texts[:0]
-    several = np.bincount(pairs, minlength=int(texts.max(initial=-1)) + 1) > 1
+    firsts = np.unique(paired(texts[known], labels[known]), return_index=True)[1]
+    several = np.bincount(texts[known][firsts], minlength=int(texts.max(initial=-1)) + 1) > 1
     return several[texts] & known

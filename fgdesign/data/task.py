@@ -110,7 +110,9 @@ def _decimal_commas(cells: Sequence[str]) -> bool:
 
 def _joined(cells: Sequence[str]) -> bool:
     """Whether a noticeable share of cells is joined by the separator and their parts come back."""
-    joined = [cell for cell in cells if len(parts(cell)) > 1]
+    joined = [cell for cell in cells if SEPARATOR in cell and len(parts(cell)) > 1]
+    if not joined:
+        return False
     if len(joined) < max(1.0, SHARE_JOINED * len(cells)):
         return False
     seen = Counter(part for cell in cells for part in parts(cell))

@@ -91,6 +91,7 @@ def _show_finding(file: library.DataFile, finding: Finding) -> None:
             label(str(finding.repair), 60),
             key=f"repair_{key}",
             icon=":material/healing:",
+            help=label(str(finding.repair), 300),
             on_click=_accept,
             args=(file.id, finding.repair),
         )
@@ -114,6 +115,7 @@ def _show_recipe(file: library.DataFile, recipe: Recipe, said: tuple[str, ...], 
     if not recipe.repairs:
         return
     st.markdown("**Recipe**")
+    st.caption("The data set stays as it is; save the repaired table as a new one.")
     for place, (repair, sentence) in enumerate(zip(recipe.steps, said, strict=True)):
         text, undo = st.columns([12, 2], vertical_alignment="center")
         text.text(sentence)

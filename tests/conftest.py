@@ -49,3 +49,8 @@ def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     """Nothing is read from or written to the home folder of who runs the tests."""
     monkeypatch.setenv("FGDESIGN_WORKSPACE", str(tmp_path_factory.getbasetemp() / "workspace"))
     monkeypatch.setenv("FGDESIGN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: while they run, an event loop runs beside them that other tests could not share."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

@@ -18,8 +18,8 @@ function pressed(c, event) {
   closePopups(c);
   if (event.button !== 0 || !c.editable) return;
   const at = c.toCanvas(event), port = c.portAt(at.x, at.y);
-  if (port) startWire(c, event, port, at);
-  else if (event.shiftKey && !c.nodeAt(at.x, at.y)) startBand(c, event, at);
+  if (event.shiftKey && (port || !c.nodeAt(at.x, at.y))) startBand(c, event, at); // Shift never pulls at a wire
+  else if (port) startWire(c, event, port, at);
   else return;
   event.stopPropagation();
   event.preventDefault();

@@ -78,7 +78,7 @@ def test_a_stranger_s_label_is_only_text(page: Any, app_url: str, tmp_path: Path
     file.write_text(f"text,label\n{rows}\n", "utf-8")
     page.goto(f"{app_url}/data")
     page.locator("input[type=file]").set_input_files(file)
-    page.get_by_text("Rows per label").wait_for()
+    page.get_by_text("Rows per label").first.wait_for()
     settled(page)
     assert page.title() == "Data" or "owned" not in page.title()
     assert page.locator("a[href^=javascript], img[src=x]").count() == 0

@@ -244,6 +244,7 @@ def build(design: Design) -> None:
     wait_until(lambda: len(design.root.evaluate("r => r.canvas.nodes.get('router').outputs")) == 3)
     design.root.focus()
     design.press("f")
+    design.click("router")
     design.add("Expert")
     x, y = design.port("router.branch_2", "out")
     design.drag((x, y), (x + 60, y + 130))

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fgdesign.data.encode import Encoded, encode
 from fgdesign.graph.infer import params_of
+from fgdesign.model.device import moved
 from fgdesign.model.flows import Batch, Flow
 from fgdesign.model.network import FunctionGraph
 
@@ -34,7 +35,7 @@ class Vectors:
     values: Tensor
 
     def flow(self, rows: np.ndarray, device: torch.device) -> Flow:
-        return Flow(self.values[torch.from_numpy(rows)].to(device, torch.float32, non_blocking=True))
+        return Flow(moved(self.values[torch.from_numpy(rows)].float(), device))
 
 
 @dataclass
@@ -83,8 +84,8 @@ def token_flow(encoded: Encoded, rows: np.ndarray, device: torch.device) -> Flow
     places = np.where(real, starts[:, None] + np.arange(longest), 0)
     both = np.stack([encoded.ids[places], encoded.segments[places]], 1).astype(np.int64)
     both[~np.broadcast_to(real[:, None], both.shape)] = 0
-    value = torch.from_numpy(both).to(device, non_blocking=True)
-    return Flow(value, None if real.all() else torch.from_numpy(real).to(device, non_blocking=True))
+    value = moved(torch.from_numpy(both), device)
+    return Flow(value, None if real.all() else moved(torch.from_numpy(real), device))
 
 
 def make_inputs(network: FunctionGraph, tokenizer: object, texts: Sequence[str], texts_b: Sequence[str] | None = None,

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from fgdesign.errors import RunError
 from fgdesign.graph.infer import params_of
-from fgdesign.model.device import fast_dtype, precision
+from fgdesign.model.device import fast_dtype, moved, precision
 from fgdesign.model.flows import Flow
 from fgdesign.model.inputs import Inputs
 from fgdesign.model.network import FunctionGraph
@@ -68,14 +68,14 @@ class Stored:
         """The rows' values as float32: (n, D), or (n, T, H) padded with its mask."""
         spans = [self._span(*self.place[row]) for row in rows]
         if self.kind == "vector":
-            return Flow(torch.cat(spans).to(device, torch.float32, non_blocking=True))
+            return Flow(moved(torch.cat(spans).float(), device))
         longest = max(len(span) for span in spans)
         value = torch.zeros(len(rows), longest, spans[0].shape[1])
         for i, span in enumerate(spans):
             value[i, : len(span)] = span
         lengths = torch.tensor([len(span) for span in spans])
         mask = None if bool((lengths == longest).all()) else torch.arange(longest) < lengths[:, None]
-        return Flow(value.to(device, non_blocking=True), None if mask is None else mask.to(device))
+        return Flow(moved(value, device), None if mask is None else moved(mask, device))
 
     def _span(self, segment: int, row: int) -> Tensor:
         starts = self.segments[segment].starts

@@ -71,7 +71,7 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
             f"{duration(since)} so far" if going else f"took {duration(since)}",
         ]
         if going and status["seconds_left"] is not None:
-            words.append(f"about {duration(status['seconds_left'])} left in this stage")
+            words.append(f"about {duration(status['seconds_left'])} left")
         st.text(" · ".join(filter(None, words)))
         st.space("stretch")
         if going:

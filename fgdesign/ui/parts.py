@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from fgdesign.data.write import FORMULA
 from fgdesign.ui.words import command
 from fgdesign.views.theme import Figure
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs cells that begin so
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"], "responsive": True}
 
 

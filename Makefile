@@ -1,11 +1,12 @@
 # make app   opens the product with the sample project
 # make test  runs every test        make check  style and types
+# make bench measures speed beside peers and writes docs/benchmarks.md
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8501
 READY = $(VENV)/.ready
 
-.PHONY: app test check clean
+.PHONY: app test check bench clean
 
 app: $(READY)
 	$(VENV)/bin/fgdesign app --port $(PORT)
@@ -16,6 +17,10 @@ test: check
 check: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+
+bench: $(READY)
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(VENV)/bin/python -W ignore -m benchmarks $(QUESTIONS)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from fgdesign.graph.backbones import BackboneInfo, describe_backbone
@@ -19,6 +19,7 @@ from fgdesign.graph.starters import Sketch
 from fgdesign.graph.validate import require_valid
 from fgdesign.model.backbone import random_backbone
 from fgdesign.model.blocks.merges import LogitMerge
+from fgdesign.model.blocks.routers import Router
 from fgdesign.model.build import plan
 from fgdesign.model.choosing import Exit
 from fgdesign.model.inputs import Inputs, make_inputs
@@ -121,6 +122,17 @@ def run(network: FunctionGraph, inputs: Inputs, **options: bool) -> Outcome:
     with torch.inference_mode():
         outcome: Outcome = network(inputs.batch(np.arange(len(inputs)), CPU), **options)
         return outcome
+
+
+def spread_routers(network: FunctionGraph, inputs: Inputs) -> None:
+    """Shift each router's scores so that no branch is best for all rows."""
+    for node in network.nodes_of_role("router"):
+        module = network.keys.get(node) and network.module_of(node)
+        if isinstance(module, Router):
+            scores = run(network, inputs).record.choices[node][1].scores * module.temperature
+            last = module.scorer if isinstance(module.scorer, nn.Linear) else module.scorer[-1]
+            with torch.no_grad():
+                last.bias.sub_(scores.mean(0))
 
 
 def halve_exits(network: FunctionGraph, inputs: Inputs) -> None:

@@ -27,7 +27,18 @@ from model_graphs import (
     two_text_nodes,
 )
 from model_reference import RowReference
-from model_toys import CPU, answers, halve_exits, on_tiny, run, tiny_folder, toy_inputs, toy_network, toy_texts
+from model_toys import (
+    CPU,
+    answers,
+    halve_exits,
+    on_tiny,
+    run,
+    spread_routers,
+    tiny_folder,
+    toy_inputs,
+    toy_network,
+    toy_texts,
+)
 from torch import nn
 
 from fgdesign.errors import InputError
@@ -68,17 +79,6 @@ def made(build: Callable[[], Sketch], task: str, folder: Path) -> tuple[Function
     spread_routers(network, inputs)
     halve_exits(network, inputs)
     return network, inputs
-
-
-def spread_routers(network: FunctionGraph, inputs: Inputs) -> None:
-    """Shift each router's scores so that no branch is best for all rows."""
-    for node in network.nodes_of_role("router"):
-        module = network.keys.get(node) and network.module_of(node)
-        if isinstance(module, Router):
-            scores = run(network, inputs).record.choices[node][1].scores * module.temperature
-            last = module.scorer if isinstance(module.scorer, nn.Linear) else module.scorer[-1]
-            with torch.no_grad():
-                last.bias.sub_(scores.mean(0))
 
 
 @pytest.mark.parametrize(("build", "task"), CASES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from fgdesign.graph.rows import ALL
 from fgdesign.model.inputs import Inputs
 from fgdesign.model.network import FunctionGraph, Outcome
 from fgdesign.training.metrics import evaluate as measure
-from fgdesign.training.rows import outcomes
+from fgdesign.training.rows import answered
 
 DEAD_SHARE = 0.01
 
@@ -53,17 +53,26 @@ class Answers:
 
 
 def answer_rows(network: FunctionGraph, inputs: Inputs, device: torch.device, *, known: Sequence[str] = (),
-                batch_rows: int = 64) -> Answers:
-    """Run rows as they would be answered in use: exits closed, branches chosen."""
+                batch_rows: int = 64, progress: Callable[[int, int], None] | None = None) -> Answers:
+    """Run rows as they would be answered in use: exits closed, branches chosen.
+
+    Args: progress: told after each batch how many rows are answered, and how many there are.
+    """
     size, task = len(inputs), network.plan.task
     made = no_answers(network, size)
     logits: Tensor | None = None
-    for rows, outcome in outcomes(network, inputs, device, known=ahead_of_exits(network, known), count_layers=True,
-                                  batch_rows=batch_rows):
-        part = network.logits(outcome, len(rows)).float().cpu()
-        logits = torch.zeros(size, part.shape[1]) if logits is None else logits
-        logits[torch.from_numpy(rows)] = part
+    done = 0
+    known = ahead_of_exits(network, known)
+    for rows, outcome in answered(network, inputs, device, known=known, batch_rows=batch_rows):
         note_routes(made, outcome, rows)
+        flow = outcome.flows.get(network.answer)
+        if flow is not None:
+            part = flow.value.float().cpu()
+            logits = torch.full((size, part.shape[1]), float("nan")) if logits is None else logits
+            logits[torch.from_numpy(rows if flow.rows is None else rows[flow.rows.cpu().numpy()])] = part
+            done += len(part)
+            if progress:
+                progress(done, size)
     made.outputs = as_outputs(logits if logits is not None else torch.zeros(0, network.plan.classes), task)
     return made
 
@@ -155,7 +164,7 @@ def note_routes(made: Answers, outcome: Outcome, rows: np.ndarray) -> None:
     """Write down what one batch did: layers, branches, probabilities, exits."""
     record = outcome.record
     if record.layers is not None:
-        made.layers[rows] = record.layers.cpu().numpy()
+        made.layers[rows] += record.layers.cpu().numpy()
     for router, (held, choice) in record.choices.items():
         places = rows if held is None else rows[held.cpu().numpy()]
         made.called[router][places] = choice.called.cpu().numpy()

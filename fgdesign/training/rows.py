@@ -6,6 +6,7 @@ Knows nothing of files or optimisers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,9 +14,12 @@ import torch
 from torch import Tensor
 
 from fgdesign.data.encode import buckets
+from fgdesign.model.choosing import Leave
 from fgdesign.model.device import fast_dtype, precision
+from fgdesign.model.flows import Batch
 from fgdesign.model.inputs import Inputs
 from fgdesign.model.network import FunctionGraph, Outcome
+from fgdesign.model.regroup import Regrouping
 
 EVALUATION_ROWS = 64
 
@@ -48,11 +52,41 @@ def outcomes(network: FunctionGraph, inputs: Inputs, device: torch.device, *, wa
         for places in buckets(lengths, batch_rows, seed=0, epoch=0, shuffle=False):
             rows = places if only is None else only[places]
             batch = inputs.batch(rows, device, given=needed.given, tokens=needed.reads_tokens)
-            with torch.inference_mode(), precision(device, fast_dtype(device)):
+            with _quietly(device):
                 outcome = network(batch, wanted=wanted, open_exits=open_exits, count_layers=count_layers)
             yield rows, outcome
     finally:
         network.train(was_training)
+
+
+def answered(network: FunctionGraph, inputs: Inputs, device: torch.device, *, known: Sequence[str] = (),
+             batch_rows: int = EVALUATION_ROWS) -> Iterator[tuple[np.ndarray, Outcome]]:
+    """Answer all rows as in use, exits closed, layers counted; yields rows (n,) and what came of them.
+
+    Where a graph has exits, the few rows of a batch that go on are joined with others: a row may then be in several
+    outcomes, and is answered in the last.
+    """
+    needed = network.needed((), known, False)
+    if len(inputs) <= batch_rows or not any(isinstance(step, Leave) for step in needed.steps):
+        yield from outcomes(network, inputs, device, known=known, count_layers=True, batch_rows=batch_rows)
+        return
+    was_training = network.training
+    network.eval()
+
+    def make(rows: np.ndarray) -> Batch:
+        return inputs.batch(rows, device, given=needed.given, tokens=needed.reads_tokens)
+
+    try:
+        batches = buckets(inputs.lengths, batch_rows, seed=0, epoch=0, shuffle=False)
+        yield from Regrouping(network, needed, make, lambda: _quietly(device)).run(batches)
+    finally:
+        network.train(was_training)
+
+
+@contextmanager
+def _quietly(device: torch.device) -> Iterator[None]:
+    with torch.inference_mode(), precision(device, fast_dtype(device)):
+        yield
 
 
 def collect(network: FunctionGraph, inputs: Inputs, device: torch.device, ports: Sequence[str], *,

@@ -1,0 +1,105 @@
+"""What exits save: the same trained graph with exits at work and held shut, and transformers, end to end."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks.measure import Question, Row, interleaved, ratio
+from benchmarks.public import data_set
+from fgdesign.api import train
+from fgdesign.graph.backbones import backbone_files, describe_backbone
+from fgdesign.graph.spec import DEFAULT_BACKBONE
+from fgdesign.model.choosing import Exit
+from fgdesign.model.inputs import make_inputs
+from fgdesign.runs.trained import TrainedRun
+from fgdesign.training.evaluate import answer_rows
+
+CPU = torch.device("cpu")
+CASES = (("banking77", "early-exit", {1: 3.0, 32: 2.0, 256: 2.0}), ("sst2", "cheap-word-first", {1: 2.0, 32: 1.5}))
+AGAINST_TRANSFORMERS = 7.0
+NEVER = 2.0  # no certainty reaches it
+
+
+def measure(quick: bool) -> Question:
+    """Per data set: speed with exits against the same graph without, and accuracy of both on the test rows."""
+    question = Question("early_exit", "Early exit: the same graph with exits and without")
+    for name, graph, targets in CASES[:1] if quick else CASES:
+        files = data_set(name)
+        with tempfile.TemporaryDirectory() as folder:
+            run = train(graph, files.train, valid=files.valid, test=files.test, out=Path(folder) / "run")
+        _case(question, run, name, graph, pd.read_csv(files.test), targets, quick)
+    return question
+
+
+def _case(question: Question, run: TrainedRun, name: str, graph: str, test: pd.DataFrame, targets: dict[int, float],
+          quick: bool) -> None:
+    exits = {node: float(_exit(run, node).threshold) for node in run.network.nodes_of_role("exit")}
+    texts, truth = test["text"].astype(str).tolist(), test["label"].astype(str).to_numpy()
+    right, layers = {}, {}
+    for which in ("exits", "full"):
+        _set(run, exits, shut=which == "full")
+        told = run.predict(texts)
+        right[which] = np.array([row["prediction"] for row in told]) == truth
+        layers[which] = float(np.mean([row["layers"] for row in told]))
+    better, worse = (right["exits"] & ~right["full"]).sum(), (~right["exits"] & right["full"]).sum()
+    question.rows.append(Row(f"{name}, {graph}: accuracy with exits", float(right["exits"].mean()), "",
+                             note=f"{right['full'].mean():.4f} without; better on {better}, worse on {worse} rows; "
+                                  f"{layers['exits']:.2f} of {layers['full']:.0f} layers"))
+    peer = _transformers()
+    for size, target in targets.items():
+        some = texts[: size * (8 if quick else 96 // min(size, 24))]
+        parts = [some[start:start + size] for start in range(0, len(some), size)]
+
+        def ours(shut: bool, parts: list[list[str]] = parts, some: list[str] = some,
+                 size: int = size) -> Callable[[], Any]:
+            def work() -> None:
+                _set(run, exits, shut=shut)
+                for part in [some] if size > 32 else parts:
+                    answer_rows(run.network, make_inputs(run.network, run.tokenizer, part), CPU, batch_rows=size)
+
+            return work
+
+        def other(parts: list[list[str]] = parts) -> None:
+            for part in parts:
+                peer(part)
+
+        times = interleaved({"exits": ours(False), "full": ours(True), "transformers": other}, rounds=3 if quick else 9)
+        each = median(times["exits"]) / len(some) * 1000
+        question.rows.append(Row(f"{name}, batch {size}", each, "ms/text", ratio(times, "full", "exits"),
+                                 "without exits", target))
+        question.rows.append(Row(f"{name}, batch {size}", each, "ms/text", ratio(times, "transformers", "exits"),
+                                 "transformers", AGAINST_TRANSFORMERS if size == 1 else None))
+    _set(run, exits, shut=False)
+
+
+def _exit(run: TrainedRun, node: str) -> Exit:
+    module = run.network.module_of(node)
+    assert isinstance(module, Exit)
+    return module
+
+
+def _set(run: TrainedRun, exits: dict[str, float], *, shut: bool) -> None:
+    for node, threshold in exits.items():
+        _exit(run, node).threshold.fill_(NEVER if shut else threshold)
+
+
+def _transformers() -> Callable[[list[str]], Any]:
+    """The same encoder at full depth, as its users call it."""
+    from transformers import AutoModel, AutoTokenizer
+
+    folder = backbone_files(describe_backbone(DEFAULT_BACKBONE))
+    model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
+
+    def run(part: list[str]) -> Any:
+        with torch.inference_mode():
+            return model(**tokenizer(part, padding=True, truncation=True, max_length=128, return_tensors="pt"))
+
+    return run

@@ -1,0 +1,154 @@
+"""Times contenders in turn, so that whatever else the machine does meets all of them, and writes what was found.
+
+Knows nothing of what is timed.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: contenders share the cores
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+Work = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured thing. target: what the ratio should reach; higher says whether more is better."""
+
+    what: str
+    value: float
+    unit: str
+    ratio: float | None = None
+    against: str = ""
+    target: float | None = None
+    higher: bool = True
+    note: str = ""
+
+    @property
+    def held(self) -> bool | None:
+        """Whether the target holds; None without one."""
+        if self.target is None:
+            return None
+        reached = self.value if self.ratio is None else self.ratio
+        return reached >= self.target if self.higher else reached <= self.target
+
+
+@dataclass
+class Question:
+    """What one benchmark asks, and the rows that answer it."""
+
+    name: str
+    title: str
+    rows: list[Row] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def interleaved(contenders: Mapping[str, Work], *, rounds: int, warm: int = 1) -> dict[str, list[float]]:
+    """Seconds of each contender, one list entry per round; every round runs all of them, each time in another order."""
+    names = list(contenders)
+    for _ in range(warm):
+        for name in names:
+            contenders[name]()
+    found: dict[str, list[float]] = {name: [] for name in names}
+    gc.collect()
+    gc.disable()
+    try:
+        for turn in range(rounds):
+            shift = turn % len(names)
+            for name in names[shift:] + names[:shift]:
+                start = time.perf_counter()
+                contenders[name]()
+                found[name].append(time.perf_counter() - start)
+    finally:
+        gc.enable()
+    return found
+
+
+def ratio(times: Mapping[str, Sequence[float]], slow: str, fast: str) -> float:
+    """How many times faster `fast` is than `slow`: the median over rounds of the ratio inside a round."""
+    return median(a / b for a, b in zip(times[slow], times[fast], strict=True))
+
+
+def repeated(work: Work, times: int) -> Work:
+    """The same work several times, for what is too short to time once."""
+    def run() -> None:
+        for _ in range(times):
+            work()
+
+    return run
+
+
+def machine() -> dict[str, Any]:
+    """What this was measured on."""
+    import psutil
+    import torch
+
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    return {
+        "processor": model or platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "vector units": next((name for name in ("amx_bf16", "avx512_bf16", "avx512f", "avx2") if name in flags), ""),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "busy": round(psutil.cpu_percent(interval=1.0)),
+    }
+
+
+def write(questions: Sequence[Question], about: Mapping[str, Any], folder: Path) -> None:
+    """benchmarks.json and benchmarks.md in a folder; questions measured earlier and not now stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "benchmarks.json"
+    kept = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    kept |= {q.name: {**asdict(q), "machine": dict(about)} for q in questions}
+    file.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
+    (folder / "benchmarks.md").write_text(_markdown(kept), "utf-8")
+
+
+def _markdown(kept: Mapping[str, Any]) -> str:
+    lines = ["# Benchmarks", "", "Written by `make bench`. Ratios are medians over rounds in which all contenders ran "
+             "in turn in one process tree, on the same rows and threads. Above 1 is faster than what stands beside it, "
+             "unless the target is an upper bound.", ""]
+    for told in kept.values():
+        where = told["machine"]
+        lines += [f"## {told['title']}", "", f"{where['processor']}, {where['cores']} cores ({where['vector units']}), "
+                  f"GPU {where['gpu']}, torch {where['torch']}, {where['threads']} threads; "
+                  f"{where['busy']} % busy with other work when it began.", "",
+                  "| what | value | ratio | against | target | held |", "|---|---|---|---|---|---|"]
+        lines += [_line(Row(**row)) for row in told["rows"]]
+        lines += ["", *(f"- {note}" for note in told["notes"]), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _line(row: Row) -> str:
+    sign = "≥" if row.higher else "≤"
+    held = {None: "", True: "yes", False: "**no**"}[row.held]
+    shown = [row.what, f"{row.value:.4g} {row.unit}", "" if row.ratio is None else f"{row.ratio:.2f}", row.against,
+             "" if row.target is None else f"{sign} {row.target:g}", held + (f" {row.note}" if row.note else "")]
+    return "| " + " | ".join(shown) + " |"
+
+
+def show(question: Question) -> None:
+    """Print a question's rows."""
+    print(f"\n{question.title}  ({question.seconds:.0f} s)")
+    for row in question.rows:
+        print(_line(row))
+    for note in question.notes:
+        print(f"- {note}")

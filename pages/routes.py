@@ -1,9 +1,10 @@
-"""Routes: type or pick a text and see which functions it called, with gates, reasons and the answer."""
+"""Routes: which functions a text called, why, and whether it mattered; and the same over a whole data set."""
 
 import streamlit as st
 
-from fgdesign.errors import FgdesignError
-from fgdesign.ui import models, parts, route_view, shell, state
+from fgdesign.ui import parts, state
+
+ONE, ALL = "One text", "Data set"
 
 st.title("Routes", anchor=False)
 run = state.current_run()
@@ -17,15 +18,17 @@ if not (run.model / "config.json").is_file():
     st.stop()
 if st.query_params.get("run") != run.name:
     st.query_params["run"] = run.name
-asked = route_view.ask(run)
-if not asked["text"].strip():
-    st.text("Type a text, or pick one, to see its route.")
-    st.stop()
-try:
-    model = models.trained(run)
-    trace = model.trace(**asked)
-except FgdesignError as error:
-    shell.show_error(error)
-    st.stop()
-route_view.show(model.graph, trace, run.name)
-parts.show_command("trace", run.path, "--text", asked["text"])
+
+view = st.segmented_control(
+    "View", [ONE, ALL], default=ALL if "look" in st.query_params and "row" not in st.query_params else ONE,
+    required=True, key="routes_view", label_visibility="collapsed",
+)
+if view == ONE:  # what brings torch is imported where a model is looked at
+    from fgdesign.ui import route_one
+
+    st.query_params.pop("look", None)
+    route_one.show(run)
+else:
+    from fgdesign.ui import route_set
+
+    route_set.show(run)

@@ -12,13 +12,16 @@ from typing import Any
 import pandas as pd
 import pytest
 import streamlit as st
+from model_toys import CPU, on_tiny, tiny_folder, toy_network, toy_tokenizer
 from streamlit.testing.v1 import AppTest
 
 from fgdesign.errors import DataError, GraphError
 from fgdesign.graph import Graph, load_graph, to_json
 from fgdesign.graph.spec import Node
+from fgdesign.graph.starters import Sketch
 from fgdesign.runs import local
 from fgdesign.runs.folder import RunFolder
+from fgdesign.runs.trained import TrainedRun
 from fgdesign.ui import library, live, models, parts, runs_table, start, state
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +51,7 @@ def words(page: AppTest) -> str:
         [
             *(str(item.value) for item in (*page.text, *page.title, *page.subheader, *page.caption)),
             *(str(item.label) + " " + str(item.value) for item in page.metric),
+            *(str(item.value) for item in page.markdown),
         ]
     )
 
@@ -246,77 +250,85 @@ def test_routes_before_the_model(home: Path) -> None:
     assert "has no model yet" in words(show("routes"))
 
 
-class FakeModel:
-    """Answers as a trained run does."""
+class ToyRun(TrainedRun):
+    """A trained run that was never on disk: a routed graph with an exit on a tiny encoder."""
 
-    graph = load_graph("linear-probe")
-
-    def trace(self, text: str, text_b: str | None = None, columns: Any = None) -> dict[str, Any]:
-        if text == "bad":
-            raise DataError("The text cannot be read. Type another.")
-        called = [
-            {"id": i, "type": "linear/1", "state": "called", "gate": None, "ms": 0.1, "share": 0.1}
-            for i in self.graph.ids
-        ]
-        return {
-            "text": text,
-            "prediction": "*refund*",
-            "confidence": 0.93,
-            "probabilities": {"*refund*": 0.93, "login": 0.07},
-            "exit": None,
-            "layers": 6,
-            "nodes": called,
-            "edges": [],
-            "routers": {
-                "gate": {
-                    "type": "router/1",
-                    "scores": {"branch_1": 0.7, "branch_2": 0.3},
-                    "chosen": ["branch_1"],
-                    "reason": None,
-                },
-                "exit_1": {
-                    "type": "exit/1",
-                    "scores": {"answer": 0.5, "next": 0.8},
-                    "chosen": ["next"],
-                    "reason": "0.50 sure, threshold 0.80: goes on",
-                },
-            },
-        }
+    def __init__(self, folder: Path) -> None:
+        s = Sketch()
+        hidden = s.layers(s.text(max_length=24), 1, 2)
+        early = s.add("early", "classifier", s.add("pool_1", "pool", hidden))
+        s.add("exit_1", "exit", hidden, logits=early)
+        pool = s.add("pool", "pool", s.layers("exit_1.next", 3, 4))
+        s.add("gate", "router", pool, branches=2)
+        merged = s.add("merge", "merge", s.add("expert", "ffn", "gate.branch_1", hidden=8), "gate.branch_2")
+        s.add("answer", "answer", "exit_1.answer", s.add("late", "classifier", merged))
+        self.network = toy_network(on_tiny(s, tiny_folder(folder)))
+        self.network.module_of("exit_1").threshold.fill_(0.99)
+        self.tokenizer, self.device, self.task = toy_tokenizer(), CPU, "single"
+        self.labels, self.reads_pairs = ["*refund*", "login", "other"], False
 
 
 @pytest.fixture
-def modelled(home: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+def modelled(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     run = make_run(home)
     run.model.mkdir()
     (run.model / "config.json").write_text("{}", "utf-8")
     found = [
-        {"text": f"text {i}", "text_b": None, "columns": {}, "layers": i, "prediction": "refund"} for i in range(3)
+        {"text": text, "text_b": None, "columns": {}, "layers": i, "prediction": "refund"}
+        for i, text in enumerate(["amber boat", "candle door engine", "fiddle garden"])
     ]
-    monkeypatch.setattr(models, "trained", lambda run: FakeModel())
+    toy = ToyRun(tmp_path_factory.mktemp("tiny"))
+    monkeypatch.setattr(models, "_trained", lambda path, changed: toy)
     monkeypatch.setattr(models, "examples", lambda run: found)
     return run
 
 
-def test_routes_tell_the_answer_and_each_reason(modelled: RunFolder) -> None:
+def test_routes_tell_the_answer_each_reason_and_whether_it_mattered(modelled: RunFolder) -> None:
     page = show("routes")
     assert not page.exception
-    assert page.text_area[0].value == "text 0"
+    assert page.text_area[0].value == "amber boat"
     said = words(page)
-    assert page.header[0].value == r"\*refund\*"
-    assert "93\u2009% sure · 6 encoder layers" in said
-    assert "0.50 sure, threshold 0.80: goes on" in said
-    assert "Chose branch_1." in said
+    assert page.header[0].value in (r"\*refund\*", "login", "other")
+    assert "% sure · 4 encoder layers" in said
+    assert "threshold 0.99: goes on" in said
+    assert "Chose branch_" in said
+    assert said.count("redundant") + said.count("decisive") >= 2
+    assert "Completeness error" in said or "Exact shares" in said
+
+
+def test_a_forced_branch_changes_the_answer_and_stands_in_the_address(modelled: RunFolder) -> None:
+    page = show("routes")
+    page.multiselect[0].set_value(["exit_1: answer"]).run()
+    assert not page.exception
+    said = words(page)
+    assert "Answer under the change" in said and "Changed: the answer" in said
+    assert "2 encoder layers" in said
+    assert page.query_params["force"] == "exit_1:answer"
+    next(button for button in page.button if button.label == "Reset").click().run()
+    assert "Answer under the change" not in words(page)
+
+
+def test_an_edited_text_is_answered_beside_the_first(modelled: RunFolder) -> None:
+    page = show("routes")
+    page.text_area[1].set_value("amber kettle").run()
+    assert not page.exception
+    assert "Edited: the answer" in words(page)
+
+
+def test_an_address_that_forces_what_is_not_there_is_said_and_can_be_reset(modelled: RunFolder) -> None:
+    page = show("routes", force="gate:branch_9")
+    assert not page.exception
+    assert "There is no branch of 'gate' 'branch_9'" in words(page)
+    assert any(button.label == "Reset the change" for button in page.button)
 
 
 def test_routes_follow_a_picked_text(modelled: RunFolder) -> None:
     page = show("routes")
     page.selectbox[0].select_index(2).run()
-    assert page.text_area[0].value == "text 2"
+    assert page.text_area[0].value == "fiddle garden"
 
 
-@pytest.mark.parametrize(
-    ("text", "said"), [("bad", "The text cannot be read. Type another."), ("  ", "Type a text, or pick one")]
-)
+@pytest.mark.parametrize(("text", "said"), [("  ", "Type a text, or pick one")])
 def test_routes_of_a_text_that_cannot_be_traced(modelled: RunFolder, text: str, said: str) -> None:
     page = show("routes")
     page.text_area[0].set_value(text).run()

@@ -19,6 +19,7 @@ from fgdesign.model.choosing import Exit
 from fgdesign.model.device import fast_dtype, precision
 from fgdesign.model.inputs import Inputs
 from fgdesign.model.network import FunctionGraph
+from fgdesign.model.steer import Steer
 from fgdesign.model.steps import Record
 
 IDLE_GATE = 0.05
@@ -29,22 +30,21 @@ def trace(network: FunctionGraph, inputs: Inputs, row: int, device: torch.device
     network.eval()
     batch = inputs.batch(np.array([row]), device)
     with torch.inference_mode(), precision(device, fast_dtype(device)):
-        network(batch)  # the first run pays for what is set up lazily
         outcome = network(batch, timed=True, count_layers=True)
     record = outcome.record
-    taken = _taken(network, record)
+    taken = _taken(network, record, inputs.steer)
     tokens = max((flow.value.shape[-1] for flow in batch.tokens.values()), default=1)
     result = {
         "nodes": _nodes(network, record, taken, tokens),
         "edges": _edges(network, record, taken),
-        "routers": _routers(network, record, taken),
+        "routers": _routers(network, record, taken, inputs.steer),
         "layers": int(record.layers.sum()) if record.layers is not None else 0,
         "exit": next((name for name, branch in taken.items() if branch == {"answer"}), None),
     }
     return result, network.logits(outcome, 1).float().cpu()
 
 
-def _taken(network: FunctionGraph, record: Record) -> dict[str, set[str]]:
+def _taken(network: FunctionGraph, record: Record, steer: Steer | None) -> dict[str, set[str]]:
     """Per router and exit that was reached, the branches the row took."""
     graph = network.plan.graph
     found: dict[str, set[str]] = {}
@@ -56,14 +56,16 @@ def _taken(network: FunctionGraph, record: Record) -> dict[str, set[str]]:
         elif node in record.decisions:
             found[node] = {names[record.decisions[node][1][0].branch - 1]}
         elif node in record.exits:
-            found[node] = {"answer" if _leaves(network, record, node) else "next"}
+            sure = float(record.exits[node][1][0])
+            found[node] = {"answer" if sure >= _threshold(network, node, steer) else "next"}
     return found
 
 
-def _leaves(network: FunctionGraph, record: Record, node: str) -> bool:
+def _threshold(network: FunctionGraph, node: str, steer: Steer | None) -> float:
+    """From which certainty on an exit answers."""
     module = network.module_of(node)
     assert isinstance(module, Exit)
-    return float(record.exits[node][1][0]) >= float(module.threshold)
+    return float(module.threshold) if steer is None else steer.thresholds.get(node, float(module.threshold))
 
 
 def _state(rows: Rows, taken: dict[str, set[str]], exits: set[str]) -> str:
@@ -129,7 +131,8 @@ def _edges(network: FunctionGraph, record: Record, taken: dict[str, set[str]]) -
     return edges
 
 
-def _routers(network: FunctionGraph, record: Record, taken: dict[str, set[str]]) -> dict[str, Any]:
+def _routers(network: FunctionGraph, record: Record, taken: dict[str, set[str]],
+             steer: Steer | None) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for node, branches in taken.items():
         names = network.plan.found.ways.branches[node]
@@ -142,9 +145,7 @@ def _routers(network: FunctionGraph, record: Record, taken: dict[str, set[str]])
             entry["scores"] = {name: float(name in branches) for name in names}
             entry |= {"reason": decision.reason, "rule": decision.rule, "span": decision.span}
         else:
-            module = network.module_of(node)
-            assert isinstance(module, Exit)
-            sure, threshold = float(record.exits[node][1][0]), float(module.threshold)
+            sure, threshold = float(record.exits[node][1][0]), _threshold(network, node, steer)
             entry["scores"] = {"answer": sure, "next": threshold}
             what = "answers here" if sure >= threshold else "goes on"
             entry["reason"] = f"{sure:.2f} sure, threshold {threshold:.2f}: {what}"

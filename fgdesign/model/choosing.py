@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from fgdesign.model.blocks.routers import Choice
 from fgdesign.model.flows import Flow
-from fgdesign.model.rules import TEXT_RULES, decide
+from fgdesign.model.rules import TEXT_RULES, Decision, decide
+from fgdesign.model.steer import Steer
 from fgdesign.model.steps import State, Step, row_texts
 
 
@@ -30,6 +31,8 @@ class Route(Step):
             return
         flow, control = flows[0], flows[self.by]
         choice: Choice = self.block(control.value, control.mask)
+        if state.batch.steer is not None:
+            choice = state.batch.steer.choice(self.node, choice, state.batch.texts, flow.rows)
         state.record.choices[self.node] = (flow.rows, choice)
         for branch, slot in enumerate(self.outputs):
             if slot < 0:
@@ -70,12 +73,24 @@ class RuleRoute(Step):
             decide(self.rules, self.default, text, {name: column[place] for name, column in columns.items()}, share)
             for text, place, share in zip(texts, places, sure, strict=True)
         ]
+        if state.batch.steer is not None:
+            decided = self._steered(state.batch.steer, decided, state, flow)
         state.record.decisions[self.node] = (flow.rows, decided)
         taken = torch.tensor([decision.branch - 1 for decision in decided], device=flow.value.device)
         for branch, slot in enumerate(self.outputs):
             part = _branch(flow, taken == branch) if slot >= 0 else None
             if part is not None:
                 state.slots[slot] = part[0]
+
+
+    def _steered(self, steer: Steer, decided: list[Decision], state: State, flow: Flow) -> list[Decision]:
+        """The decisions, or forced or drawn ones."""
+        taken = [steer.branches.get(self.node)] * len(decided)
+        if self.node in steer.routing:
+            device = flow.value.device
+            taken = steer.draw(self.node, len(self.outputs), state.batch.texts, flow.rows, device).tolist()
+        return [decision if branch is None else Decision(branch + 1, 0, "forced")
+                for decision, branch in zip(decided, taken, strict=True)]
 
 
 @dataclass
@@ -101,7 +116,9 @@ class Leave(Step):
             return
         sure = certainty(logits.value, self.block.measure, several=self.block.several)
         state.record.exits[self.node] = (logits, sure)
-        leaving = sure >= self.block.threshold
+        steer = state.batch.steer
+        threshold = self.block.threshold if steer is None else steer.thresholds.get(self.node, self.block.threshold)
+        leaving = sure >= threshold
         for slot, held, chosen in ((self.outputs[0], logits, leaving), (self.outputs[1], flow, ~leaving)):
             part = _branch(held, chosen) if slot >= 0 else None
             if part is not None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from fgdesign.model.steer import Steer
+
 
 class Flow:
     """A value for some rows of a batch.
@@ -47,6 +49,7 @@ class Batch:
 
     tokens: per text node its flow of ids. given: ports whose value is already known (the static part).
     texts, texts_b, columns: the raw rows, for rules and word functions; empty where they are not known.
+    steer: what is done otherwise than the graph would; None for nothing.
     """
 
     size: int
@@ -56,6 +59,7 @@ class Batch:
     texts_b: Sequence[str] | None = None
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    steer: Steer | None = None
 
 
 def column_texts(column: str, texts: Sequence[str], texts_b: Sequence[str] | None) -> Sequence[str]:

@@ -20,6 +20,7 @@ from fgdesign.graph.infer import params_of
 from fgdesign.model.device import moved
 from fgdesign.model.flows import Batch, Flow
 from fgdesign.model.network import FunctionGraph
+from fgdesign.model.steer import Steer
 
 
 class Values(Protocol):
@@ -40,13 +41,17 @@ class Vectors:
 
 @dataclass
 class Inputs:
-    """N rows for one network. tokens: per text node. static: per port what is already known."""
+    """N rows for one network.
+
+    tokens: per text node. static: per port what is already known. steer: what the network is made to do otherwise.
+    """
 
     texts: Sequence[str]
     texts_b: Sequence[str] | None
     tokens: Mapping[str, Encoded]
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     static: dict[str, Values] = field(default_factory=dict)
+    steer: Steer | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -73,6 +78,7 @@ class Inputs:
             texts_b=None if self.texts_b is None else [self.texts_b[i] for i in rows],
             columns={name: [column[i] for i in rows] for name, column in self.columns.items()},
             device=device,
+            steer=self.steer,
         )
 
 

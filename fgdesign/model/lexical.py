@@ -24,9 +24,23 @@ HAN = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 
 def words(text: str) -> list[str]:
     """Lower-case words without accents; each Han, kana or hangul character is a word."""
+    return WORD.findall(_plain(text))
+
+
+def _plain(text: str) -> str:
     plain = unicodedata.normalize("NFKD", text).lower()
     plain = "".join(char for char in plain if not unicodedata.combining(char))
-    return WORD.findall(HAN.sub(r" \1 ", unicodedata.normalize("NFC", plain)))
+    return HAN.sub(r" \1 ", unicodedata.normalize("NFC", plain))
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Where each of `words(text)` stands in the text; the whole text where its characters only make sense together."""
+    pieces = [_plain(char) for char in text]
+    origin = [place for place, piece in enumerate(pieces) for _ in piece]
+    found = list(WORD.finditer("".join(pieces)))
+    if [match.group() for match in found] != words(text):
+        return [(0, len(text))] * len(words(text))
+    return [(origin[match.start()], origin[match.end() - 1] + 1) for match in found]
 
 
 def terms_of(text: str, ngrams: int) -> list[str]:
@@ -93,6 +107,32 @@ class Lexical(nn.Module):
             out[row] += (values / np.linalg.norm(values)) @ weight[ids]
         logits = torch.from_numpy(out.astype(np.float32)).to(self.bias.device) / self.temperature
         return torch.log_softmax(logits, -1) if self.kind == "single" else logits
+
+    def contributions(self, text: str, label: int) -> tuple[list[tuple[int, int]], np.ndarray, float]:
+        """What each word of a text adds to the logit of one class, beyond the mean of the other classes.
+
+        Exact: the logits are a sum over terms; the share of a run of words is split among them evenly.
+        Returns: spans (start, end) of W words, shares (W,) float64, and their sum.
+        """
+        index, idf, weight, _ = self._look_up
+        names = words(text)
+        shares = np.zeros(len(names))
+        places: dict[int, list[range]] = {}
+        for n in range(1, self.ngrams + 1):
+            for i in range(len(names) - n + 1):
+                term = index.get(" ".join(names[i:i + n]))
+                if term is not None:
+                    places.setdefault(term, []).append(range(i, i + n))
+        if places:
+            ids = np.array(list(places))
+            values = np.array([1 + math.log(len(at)) for at in places.values()]) * idf[ids]
+            values /= np.linalg.norm(values)
+            others = np.delete(weight, label, 1).mean(1) if weight.shape[1] > 1 else np.zeros(len(weight))
+            added = values * (weight[:, label] - others)[ids] / float(self.temperature)
+            for share, at in zip(added, places.values(), strict=True):
+                for run in at:
+                    shares[list(run)] += share / len(at) / len(run)
+        return word_spans(text), shares, float(shares.sum())
 
     def fit(self, texts: Sequence[str], targets: np.ndarray) -> None:
         """Fit on texts and targets: (N,) int64, (N, C) of zeros and ones, or (N,) float. Deterministic."""

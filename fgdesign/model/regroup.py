@@ -20,7 +20,7 @@ from fgdesign.model.build import Needed
 from fgdesign.model.choosing import Leave
 from fgdesign.model.flows import Batch, Flow, places
 from fgdesign.model.network import FunctionGraph, Outcome
-from fgdesign.model.steps import Record, State
+from fgdesign.model.steps import Record, State, run_step
 
 FEW = 256  # tokens; a product over more of them is about as fast for each as any larger one
 
@@ -87,7 +87,7 @@ class Regrouping:
         state = State(slots, part.batch, record, open_exits=False)
         with self.mode():
             for at, step in enumerate(self.needed.steps[part.step:], start=part.step + 1):
-                step.run(state)
+                run_step(step, state)
                 staying = slots[step.outputs[1]] if at in self.reads else None
                 if staying is not None and len(staying) < size and _tokens(staying) < FEW:
                     self._put_aside(part, at, staying, state)

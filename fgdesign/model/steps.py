@@ -229,16 +229,24 @@ def run_steps(steps: Sequence[Step], state: State) -> None:
     """Run the steps in order; when the record is timed, note rows and seconds of each that ran."""
     if not state.record.timed:
         for step in steps:
-            step.run(state)
+            run_step(step, state)
         return
     for step in steps:
         start = _clock(state.batch.device)
-        step.run(state)
+        run_step(step, state)
         seconds = _clock(state.batch.device) - start
         made = [flow for i in step.outputs if i >= 0 and (flow := state.slots[i]) is not None]
         if made:
             rows = united_rows(made, state.batch.size)
             state.record.calls[step.node] = (rows, state.batch.size if rows is None else len(rows), seconds)
+
+
+def run_step(step: Step, state: State) -> None:
+    """Run a step, or hand its first input on where the batch is steered past it."""
+    if state.batch.steer is not None and step.node in state.batch.steer.passed:
+        state.slots[step.outputs[0]] = state.slots[step.inputs[0]]
+    else:
+        step.run(state)
 
 
 def _clock(device: torch.device) -> float:

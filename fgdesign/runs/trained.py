@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from safetensors import SafetensorError
 
 from fgdesign.data import Dataset, load_dataset
 from fgdesign.errors import DataError, RunError
+from fgdesign.insight.intervene import Change, steer_of
 from fgdesign.insight.trace import trace as trace_row
 from fgdesign.model.device import pick_device
-from fgdesign.model.inputs import make_inputs
+from fgdesign.model.inputs import Inputs, make_inputs
 from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.runs.folder import RunFolder, find_run
 from fgdesign.runs.prepare import inputs_of, labels_of
@@ -79,12 +81,17 @@ class TrainedRun:
         best = max(probabilities, key=lambda name: probabilities[name])
         return {"prediction": best, "confidence": probabilities[best], "probabilities": probabilities}
 
-    def trace(self, text: str, text_b: str | None = None, columns: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """What one text did in the graph, as `fgdesign trace --json` prints it."""
+    def one(self, text: str, text_b: str | None = None, columns: Mapping[str, str] | None = None) -> Inputs:
+        """One text made ready. Raises DataError."""
         texts_b = None if text_b is None else [text_b]
         self._check([text], texts_b)
         cells = {name: [value] for name, value in (columns or {}).items()}
-        inputs = make_inputs(self.network, self.tokenizer, [text], texts_b, cells)
+        return make_inputs(self.network, self.tokenizer, [text], texts_b, cells)
+
+    def trace(self, text: str, text_b: str | None = None, columns: Mapping[str, str] | None = None,
+              change: Change | None = None) -> dict[str, Any]:
+        """What one text did in the graph, as `fgdesign trace --json` prints it. change: what is done otherwise."""
+        inputs = replace(self.one(text, text_b, columns), steer=steer_of(self.network, change or Change()))
         told, logits = trace_row(self.network, inputs, 0, self.device)
         return {"text": text, **self._answer(as_outputs(logits, self.task)[0]), **told}
 

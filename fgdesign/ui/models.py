@@ -5,6 +5,7 @@ The only place of the app that needs torch. Knows nothing of pages.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -13,6 +14,8 @@ from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from fgdesign.insight.attribute import Attribution
+    from fgdesign.insight.intervene import OneText
     from fgdesign.runs.trained import TrainedRun
 
 MOST_TRIED = 64  # texts of a data set that are answered to find telling ones
@@ -23,6 +26,16 @@ def trained(run: RunFolder) -> TrainedRun:
     """The model of a run, loaded once for every state of it. Raises RunError where there is none yet."""
     weights = run.model / "config.json"
     return _trained(str(run.path), weights.stat().st_mtime_ns if weights.exists() else 0)
+
+
+def one_text(run: RunFolder, text: str, text_b: str | None, columns: dict[str, str]) -> OneText:
+    """One text of a run under changes, made once for as long as it is looked at. Raises DataError."""
+    return _one_text(str(run.path), (run.model / "config.json").stat().st_mtime_ns, text, text_b, columns)
+
+
+def words_of(run: RunFolder, asked: Mapping[str, Any], gate: tuple[str, str] | None) -> Attribution:
+    """Which words moved the answer, or the gate of a branch (router, branch). Raises GraphError."""
+    return _words_of(str(run.path), (run.model / "config.json").stat().st_mtime_ns, dict(asked), gate)
 
 
 def examples(run: RunFolder) -> list[dict[str, Any]]:
@@ -39,6 +52,23 @@ def _trained(path: str, changed: int) -> TrainedRun:
     from fgdesign.api import load_run
 
     return load_run(path, device="cpu")
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _one_text(path: str, changed: int, text: str, text_b: str | None, columns: dict[str, str]) -> OneText:
+    from fgdesign.insight.intervene import OneText
+
+    model = _trained(path, changed)
+    return OneText(model, model.one(text, text_b, columns))
+
+
+@st.cache_resource(max_entries=64, show_spinner="Looking at the words")
+def _words_of(path: str, changed: int, asked: dict[str, Any], gate: tuple[str, str] | None) -> Attribution:
+    from fgdesign.insight.attribute import of_answer, of_gate
+
+    model = _trained(path, changed)
+    inputs = model.one(**asked)
+    return of_answer(model, inputs) if gate is None else of_gate(model, inputs, *gate)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Looking for telling texts")

@@ -22,9 +22,16 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def chart(figure: Figure, key: str, *, tools: bool = True) -> None:
-    """A chart in our own look; its tool bar saves the picture. tools: False for one too small for a bar."""
-    st.plotly_chart(figure, key=key, theme=None, config={**CONFIG, "displayModeBar": "hover" if tools else False})
+def chart(figure: Figure, key: str, *, tools: bool = True, clicks: bool = False) -> None:
+    """A chart in our own look; its tool bar saves the picture.
+
+    Args: tools: False for one too small for a bar. clicks: what is clicked is kept in the session under the key.
+    """
+    config = {**CONFIG, "displayModeBar": "hover" if tools else False}
+    if clicks:
+        st.plotly_chart(figure, key=key, theme=None, config=config, on_select="rerun", selection_mode="points")
+    else:
+        st.plotly_chart(figure, key=key, theme=None, config=config)
 
 
 def show_command(*words: object, note: str = "The same from the command line") -> None:
@@ -43,12 +50,17 @@ def next_step(message: str, page: str, text: str) -> None:
 def table(frame: pd.DataFrame, name: str, *, height: int | None = None) -> None:
     """A table with its download as CSV, safe to open in a spreadsheet."""
     st.dataframe(frame, hide_index=True, key=f"table_{name}", height="auto" if height is None else height)
+    download(frame, name, key=f"download_{name}")
+
+
+def download(frame: pd.DataFrame, name: str, *, key: str) -> None:
+    """A button that hands out a table as CSV, safe to open in a spreadsheet."""
     st.download_button(
         "Download CSV",
         spreadsheet_safe(frame).to_csv(index=False).encode(),
         f"{name}.csv",
         "text/csv",
-        key=f"download_{name}",
+        key=key,
         icon=":material/download:",
         type="tertiary",
         on_click="ignore",

@@ -88,7 +88,7 @@ def gate_bars(
         y=[("● " if name in chosen else "○ ") + words(name) for name in names],
         x=values,
         marker={"color": [theme.ORANGE if name in chosen else theme.LINE[dark] for name in names]},
-        text=[plain(value) for value in values],
+        text=["<0.001" if 0 < value < 0.001 else plain(value) for value in values],
         textposition="outside",
         cliponaxis=False,
         hovertemplate="%{y}: %{x:.4f}<extra></extra>",

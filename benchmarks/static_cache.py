@@ -1,0 +1,130 @@
+"""The static cache: time to the first step on known data, bytes, speed from disk beside memory, a change above it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.measure import Question, Row, interleaved, ratio
+from benchmarks.public import texts
+from fgdesign.graph.spec import Graph
+from fgdesign.graph.starters import Sketch
+from fgdesign.model.backbone import load_backbone, load_tokenizer
+from fgdesign.model.build import plan
+from fgdesign.model.flows import Flow
+from fgdesign.model.inputs import Inputs, make_inputs
+from fgdesign.model.network import FunctionGraph
+from fgdesign.model.static import StaticCache
+
+CPU = torch.device("cpu")
+ROWS = 10_000
+BATCH = 32
+
+
+class InMemory:
+    """Values of a sequence port as tensors in memory, cut as a batch needs them."""
+
+    def __init__(self, stored: Any, count: int) -> None:
+        flows = [stored.flow(np.array([row]), CPU) for row in range(count)]
+        self.values = [flow.value[0].to(torch.bfloat16) for flow in flows]
+
+    def flow(self, rows: np.ndarray, device: torch.device) -> Flow:
+        spans = [self.values[row] for row in rows]
+        longest = max(len(span) for span in spans)
+        value = torch.zeros(len(rows), longest, spans[0].shape[1])
+        for i, span in enumerate(spans):
+            value[i, : len(span)] = span
+        lengths = torch.tensor([len(span) for span in spans])
+        mask = None if bool((lengths == longest).all()) else torch.arange(longest) < lengths[:, None]
+        return Flow(value, mask)
+
+
+def tuned(lowest: int, hidden: int = 32) -> Graph:
+    """Layers from `lowest` on are trained; the ones below are static."""
+    s = Sketch()
+    top = s.layers(s.layers(s.text(max_length=64), 1, lowest - 1), lowest, 6, "full")
+    s.add("head", "classifier", s.add("expert", "ffn", s.add("pool", "pool", top), hidden=hidden))
+    return s.graph("tuned")
+
+
+def network_of(graph: Graph) -> FunctionGraph:
+    what = plan(graph, task="single", classes=2)
+    return FunctionGraph(what, pretrained=load_backbone(what.backbone))
+
+
+def measure(quick: bool) -> Question:
+    """On texts of mixed length, distinct by a number in front."""
+    question = Question("static_cache", "Static cache: values that never change, computed once")
+    count = 300 if quick else ROWS
+    rows = [f"{i} {text}" for i, text in enumerate(texts(count))]
+    network = network_of(tuned(3))
+    tokenizer = load_tokenizer(network.plan.backbone)
+    ports = network.needed((), network.plan.found.frontier, True).given
+    with tempfile.TemporaryDirectory() as folder:
+        cache = StaticCache(Path(folder))
+        inputs = make_inputs(network, tokenizer, rows)
+        start = time.perf_counter()
+        cache.fill(network, inputs, ports, "tokenizer", CPU)
+        first = time.perf_counter() - start
+        question.rows.append(Row(f"{count} texts through two layers, the first time", first, "s"))
+        _known(question, cache, network, tokenizer, rows, ports)
+        bytes_per_token = _bytes(Path(folder)) / int(inputs.lengths.sum())
+        question.rows.append(Row("bytes a token", bytes_per_token, "B", bytes_per_token / (384 * 2), "width x 2", 1.05,
+                                 higher=False))
+        _speed(question, network, inputs, ports, quick)
+        changed = network_of(tuned(3, hidden=64))
+        again = make_inputs(changed, tokenizer, rows)
+        computed = cache.fill(changed, again, ports, "tokenizer", CPU)
+        question.rows.append(Row("rows computed anew after a change above the frontier", computed, "rows", None, "", 0,
+                                 higher=False))
+    return question
+
+
+def _known(question: Question, cache: StaticCache, network: FunctionGraph, tokenizer: Any, rows: list[str],
+           ports: tuple[str, ...]) -> None:
+    """From texts to the end of the first training step, everything static known."""
+    start = time.perf_counter()
+    inputs = make_inputs(network, tokenizer, rows)
+    cache.fill(network, inputs, ports, "tokenizer", CPU)
+    _step(network, inputs, ports, np.arange(BATCH))
+    question.rows.append(Row(f"{len(rows)} known texts: tokenised, found, first step", time.perf_counter() - start, "s",
+                             None, "", 1.0, higher=False))
+
+
+def _speed(question: Question, network: FunctionGraph, inputs: Inputs, ports: tuple[str, ...], quick: bool) -> None:
+    """Training steps whose values come from the memory-mapped cache, from memory, and are computed anew."""
+    count = min(len(inputs), 2000)
+    in_memory = replace(inputs, static={port: InMemory(inputs.static[port], count) for port in ports})
+    order = np.argsort(inputs.lengths[:count], kind="stable")
+    starts = np.random.default_rng(0).permutation(count // BATCH)[: 3 if quick else 8] * BATCH
+    batches = [order[start:start + BATCH] for start in starts]
+
+    def steps(source: Inputs, known: tuple[str, ...]) -> Any:
+        return lambda: [_step(network, source, known, rows) for rows in batches]
+
+    times = interleaved({"mapped": steps(inputs, ports), "memory": steps(in_memory, ports), "anew": steps(inputs, ())},
+                        rounds=3 if quick else 9)
+    each = np.median(times["mapped"]) / len(batches) * 1000
+    question.rows.append(Row("training step from the mapped cache", each, "ms", ratio(times, "memory", "mapped"),
+                             "the same tensors in memory", 0.95))
+    question.rows.append(Row("training step from the mapped cache", each, "ms", ratio(times, "anew", "mapped"),
+                             "computing them anew"))
+
+
+def _step(network: FunctionGraph, inputs: Inputs, known: tuple[str, ...], rows: np.ndarray) -> None:
+    needed = network.needed((), known, True)
+    batch = inputs.batch(rows, CPU, given=needed.given, tokens=needed.reads_tokens)
+    network.train()
+    torch.autograd.backward(network.logits(network(batch, open_exits=True), len(rows)).sum())
+    network.zero_grad(set_to_none=True)
+
+
+def _bytes(folder: Path) -> int:
+    return sum(os.path.getsize(file) for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,81 @@
+"""The rows of a run's own data and their answers, computed once and kept beside the run.
+
+Shared by the pages that look at whole data sets. Knows nothing of how they are shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from fgdesign.errors import RunError
+from fgdesign.runs.folder import RunFolder
+from fgdesign.ui import models
+
+if TYPE_CHECKING:
+    from fgdesign.data import Dataset
+    from fgdesign.insight.answered import AnsweredSet
+
+PARTS = {"test": "test rows", "valid": "validation rows", "train": "training rows"}
+FOLDER = "insight"  # inside a run's folder
+
+
+def parts_of(run: RunFolder) -> dict[str, int]:
+    """Rows of each part of the run's data that has some, test first. Raises RunError or DataError."""
+    return {part: len(data) for part in PARTS if len(data := part_data(run, part))}
+
+
+def part_data(run: RunFolder, part: str) -> Dataset:
+    """The rows of a part, as they were in training. Raises RunError or DataError where the file is gone."""
+    return _parts(str(run.path), _changed(run))[part]
+
+
+def kept(run: RunFolder, part: str) -> AnsweredSet | None:
+    """The answers of a part if they are there already: from memory, else from disk; None where not."""
+    file = file_of(run, f"{part}.npz")
+    return _kept(str(run.path), part, str(file), file.stat().st_mtime_ns) if file.is_file() else None
+
+
+def answer(run: RunFolder, part: str, progress: Callable[[int, int], None] | None = None) -> AnsweredSet:
+    """The answers of a part, computed where they are not kept yet. Raises RunError or DataError."""
+    found = kept(run, part)
+    if found is None:
+        from fgdesign.insight.answered import answered
+
+        found = answered(models.trained(run), part_data(run, part), progress)
+        found.save(file_of(run, f"{part}.npz"))
+    return found
+
+
+def file_of(run: RunFolder, name: str) -> Path:
+    """Where results about this very model are kept; a model trained anew has a folder of its own."""
+    return run.path / FOLDER / f"{_changed(run):x}" / name
+
+
+def _changed(run: RunFolder) -> int:
+    weights = run.model / "config.json"
+    return weights.stat().st_mtime_ns if weights.exists() else 0
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the data")
+def _parts(path: str, changed: int) -> dict[str, Dataset]:
+    from fgdesign.runs.prepare import DataChoice, read_data
+
+    config = RunFolder(Path(path)).config()
+    try:
+        choice = DataChoice(**config["data"])
+    except (KeyError, TypeError):
+        raise RunError(f"Run '{path}' does not say which data it learned from. Train it again.") from None
+    data, splits = read_data(choice)
+    return {"test": data.subset(splits.test), "valid": data.subset(splits.valid), "train": data.subset(splits.train)}
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _kept(path: str, part: str, file: str, changed: int) -> AnsweredSet | None:
+    from fgdesign.insight.answered import load_answered
+
+    folder = RunFolder(Path(path))
+    return load_answered(Path(file), part_data(folder, part))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,23 @@ def test_a_change_made_elsewhere_is_shown_and_chosen(workspace: Path) -> None:
     names = {path.stem: load_file(path).ids for path in (workspace / "graphs").glob("*.json")}
     assert sorted(names) == ["cheap-word-first", "cheap-word-first-2"]
     assert "mean_2" in names["cheap-word-first-2"]
+
+
+def test_an_edit_whose_saving_was_cut_short_is_kept_and_saved_by_the_next_run(workspace: Path) -> None:
+    page = opened()
+    session = page.session_state[design_state.EDITOR].session
+    session.do({"op": "add", "type": "linear/1", "x": 0, "y": 0, "after": ["pool_1"]})
+    page.run()
+    assert page.session_state[design_state.EDITOR].session is session
+    assert sent(page)["undo"] == "add linear" and sent(page)["selected"]["nodes"] == ["linear"]
+    drafts = list((workspace / "graphs").glob("*.json"))
+    assert any("linear" in load_file(path).ids for path in drafts)
+    assert "linear" in (workspace / "project.json").read_text()
+
+
+def test_a_graph_put_into_the_project_elsewhere_is_opened(workspace: Path) -> None:
+    page = opened()
+    project = page.session_state["project"]
+    page.session_state["project"] = replace(project, graph=STARTERS["early-exit"].graph)
+    page.run()
+    assert [node["id"] for node in sent(page)["nodes"]] == list(STARTERS["early-exit"].graph.ids)

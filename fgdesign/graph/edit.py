@@ -151,6 +151,13 @@ def splice(graph: Graph, source: str, target: str, node_id: str) -> Graph:
     return connect(connect(graph, source, f"{node_id}.in"), f"{node_id}.out", target)
 
 
+def main_edge(graph: Graph, node_id: str) -> Edge | None:
+    """The wire by which a node's `out` goes on: to an encoder layer where there is one, else the first drawn."""
+    edges = graph.out_of(node_id, "out")
+    return next((edge for edge in edges if graph.node(edge.target_node).type == "encoder_layer/1"),
+                next(iter(edges), None))
+
+
 def fit_task(graph: Graph, kind: str) -> Graph:
     """The same graph with the heads that a task of this kind needs (single, multi or regression)."""
     heads = set(HEAD_TYPES.values())

@@ -16,7 +16,7 @@ import streamlit as st
 from fgdesign.views.canvas import palette, slim, vis_network
 from fgdesign.views.canvas_feed import Feed
 
-PARTS = ("route", "paint", "edits", "chrome", "pointer", "keys", "view")
+PARTS = ("route", "paint", "edits", "chrome", "map", "pointer", "keys", "view")
 READY = "dispatchEvent(new Event('fg-canvas'));\nexport default function () {}\n"
 
 

@@ -32,11 +32,13 @@ const TOOLS = [
   ['delete', 'M2.5 4h11M6 4V2h4v2M4 4l.7 10h6.600L12 4', (c) => removeSelected(c)],
   ['duplicate', 'M5 5h9v9H5zM2 11V2h9', (c) => { const ids = c.net.getSelectedNodes(); if (ids.length) c.edit({ op: 'duplicate', nodes: ids }); }],
   ['lay out', 'M1.5 6h4v4h-4zM10.5 1.500h4v4h-4zM10.5 10.500h4v4h-4zM5.5 8h2.500V3.500h2.500M8 8v4.500h2.5', (c) => c.edit({ op: 'layout' })],
+  ['collapse layers', 'M8 1.500l6.5 3L8 7.500l-6.5-3zM1.5 8L8 11l6.500-3M1.5 11.500L8 14.500l6.500-3', (c) => c.edit({ op: 'fold' })],
 ];
 const VIEW_TOOLS = [
   ['zoom out', 'M3 8h10', (c) => c.zoom(0.8)],
   ['zoom in', 'M3 8h10M8 3v10', (c) => c.zoom(1.25)],
   ['fit', 'M1.5 5.500v-4h4M10.5 1.500h4v4M14.5 10.500v4h-4M5.5 14.500h-4v-4', (c) => c.fit()],
+  ['map', 'M1.5 3l4-1.500 5 2 4-1.500v11l-4 1.500-5-2-4 1.500zM5.5 1.500v11M10.5 3.500v11', (c) => toggleMap(c)],
   ['save picture (PNG)', 'M8 2v8M4.5 7L8 10.5 11.5 7M2.5 13.500h11', (c) => savePicture(c)],
   ['keys', 'M5.5 6a2.5 2.5 0 1 1 3.5 2.300c-.7.3-1 .8-1 1.700M8 12.800v.1', (c) => openHelp(c)],
 ];
@@ -98,6 +100,10 @@ function refreshChrome(c) {
     tool.title = label;
     tool.setAttribute('aria-label', label);
   }
+  const fold = c.tools.querySelector('[data-tool="collapse layers"]'), what = c.data.folded ? 'Expand the layers' : 'Show runs of layers as one card';
+  fold.title = what;
+  fold.setAttribute('aria-label', what);
+  fold.setAttribute('aria-pressed', String(!!c.data.folded));
   c.empty.hidden = c.nodes.size > 0;
   listProblems(c, c.data.problems || []);
 }
@@ -172,10 +178,18 @@ function carry(c, event, entry, item) {
     const box = c.stage.getBoundingClientRect();
     const inside = up.clientX > box.left && up.clientX < box.right && up.clientY > box.top && up.clientY < box.bottom;
     if (!moved) addHere(c, entry.type);
-    else if (inside && !cancelled) add(c, entry.type, at);
+    else if (inside && !cancelled) dropNew(c, entry, at);
     item.blur();
     c.root.focus({ preventScroll: true });
   });
+}
+
+// A new node dropped on a card is put behind it, into the wire that leaves there; elsewhere it stands alone.
+function dropNew(c, entry, at) {
+  const under = c.nodeAt(at.x, at.y), has = (ports, name) => ports.some((port) => port.name === name);
+  const goesOn = under && !under.pending && [...c.edges.values()].some((edge) => edge.from === under.id);
+  if (!goesOn || !has(entry.inputs, 'in') || !has(entry.outputs, 'out')) { add(c, entry.type, at); return; }
+  c.edit({ op: 'add', type: entry.type, x: under.x, y: under.y + under.h + 48, onto: under.id });
 }
 
 function add(c, type, at, wire = null) {

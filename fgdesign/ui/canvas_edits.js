@@ -66,7 +66,7 @@ function fullNode(node) {
 function completedNode(node) {
   const entry = CATALOGUE.find((item) => item.type === node.type);
   const port = (given) => ({ types: [], ...(entry && entry.inputs.find((item) => item.name === given.name)), ...given });
-  return { label: node.id, w: 140, hue: entry ? entry.hue : '#B00020', ...node, inputs: node.inputs.map(port) };
+  return { label: node.title || node.id, w: 140, hue: entry ? entry.hue : '#B00020', ...node, inputs: node.inputs.map(port) };
 }
 
 function fullEdge(edge) {

@@ -5,7 +5,7 @@ const KEYS = [
   ['Ctrl Z · Ctrl Shift Z', 'undo · redo'], ['Ctrl C · X · V', 'copy · cut · paste'], ['Ctrl D', 'duplicate'],
   ['Ctrl A · Esc', 'select all · nothing'], ['Shift drag', 'select a box'], ['Arrows', 'go to the next node'],
   ['Shift arrows', 'move the selection'], ['F · L', 'fit the view · lay out'], ['+ · −', 'zoom'],
-  ['G', 'snap to the grid on or off'], ['P', 'first problem'], ['?', 'this list'],
+  ['G', 'snap to the grid on or off'], ['B · M', 'layers as one card · map'], ['P', 'first problem'], ['?', 'this list'],
 ];
 
 function bindKeys(c) {
@@ -31,12 +31,13 @@ function pressKey(c, key, ctrl, shift) {
   if (key === 'F2' && ids.length === 1) { openRename(c, ids[0]); return true; }
   if (key === 'a' || key === 'Insert') { openSearch(c, c.centre()); return true; }
   if (key === 'l') { c.edit({ op: 'layout' }); return true; }
+  if (key === 'b') { c.edit({ op: 'fold' }); return true; }
   if (key === 'g') { c.snap = !c.snap; c.toast(c.snap ? 'Snap is on' : 'Snap is off'); return true; }
   if (key === 'p') { const problem = (c.data.problems || []).find((item) => item.node); if (problem) goTo(c, problem.node); return true; }
   return false;
 }
 
-const VIEW_KEYS = { f: (c) => c.fit(), '+': (c) => c.zoom(1.25), '=': (c) => c.zoom(1.25), '-': (c) => c.zoom(0.8), 0: (c) => c.fit() };
+const VIEW_KEYS = { m: (c) => toggleMap(c), f: (c) => c.fit(), '+': (c) => c.zoom(1.25), '=': (c) => c.zoom(1.25), '-': (c) => c.zoom(0.8), 0: (c) => c.fit() };
 
 function pressCtrl(c, key, shift, ids) {
   const at = c.pointer;

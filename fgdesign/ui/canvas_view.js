@@ -300,6 +300,7 @@ class Canvas {
   }
 
   paintAbove(ctx) {
+    if (this.data) drawMap(this);
     if (this.wire) {
       const { fixed, side, at, over } = this.wire;
       const ends = over ? over.at : at, way = side === 'out' ? bezier(fixed, ends) : bezier(ends, fixed);

@@ -125,6 +125,9 @@ def _add(graph: Graph, op: Op) -> Outcome:
     at = free_place(graph, point(op) or (0.0, 0.0), CARD_HEAD + PORT_ROW * rows)
     feeders = [_free_output(graph, node_id, entry.name) for node_id in texts(op, "after")]
     sources = [text(op, "start")] if "start" in op else [source for source in feeders if source]
+    onto = edit.main_edge(graph, text(op, "onto")) if "onto" in op else None
+    if onto is not None:
+        sources = [onto.source]
     new = entry.name.partition("/")[0]
     params: dict[str, Any] = {}
     if new == "encoder_layer":
@@ -132,6 +135,9 @@ def _add(graph: Graph, op: Op) -> Outcome:
         new = f"layer_{params['index']}"
     new = edit.fresh_id(graph, _stem(new) if new in graph.ids else new)
     graph = edit.add_node(graph, entry.name, node_id=new, position=at, **params)
+    if onto is not None:
+        return Outcome(edit.splice(graph, onto.source, onto.target, new),
+                       f"insert {entry.title.lower()} behind {onto.source_node}", (new,))
     if isinstance(op.get("instead"), str):
         graph = edit.disconnect(graph, sources[0], op["instead"])
     for source in sources:

@@ -5,6 +5,8 @@ Knows nothing of how an edit is made or a graph is stored; `design_state` does b
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
@@ -14,11 +16,16 @@ from fgdesign.graph.estimate import estimate
 from fgdesign.graph.infer import Summary
 from fgdesign.graph.spec import Graph, from_json, to_json
 from fgdesign.graph.starters import STARTERS
+from fgdesign.runs import local
+from fgdesign.runs.folder import workspace
+from fgdesign.ui import canvas as drawing
 from fgdesign.ui import design_state as design
-from fgdesign.ui.canvas import bring_library, draw, library, styles
+from fgdesign.ui import library, start, state
+from fgdesign.ui.canvas import bring_library, draw, styles
 from fgdesign.ui.design_inspector import inspector
 from fgdesign.ui.design_session import DesignSession
 from fgdesign.ui.speed import macs_per_second
+from fgdesign.ui.words import command
 from fgdesign.views.canvas import canvas_data
 from fgdesign.views.canvas_thumb import picture, thumbnail
 from fgdesign.views.export import standalone_html
@@ -26,12 +33,14 @@ from fgdesign.views.numbers import percent, plain, short
 
 CANVAS = "design_canvas"
 PANEL_HEIGHT = 620
+MOST_BYTES = 20 << 20  # of a data file that is read only to count its classes
 
 
 def bar() -> None:
     """Open, keep, share: one line above the canvas. It runs with the whole page, when the canvas may be a new one."""
     here = design.editor()
     here.session.feed.held = 0
+    here.session.classes = _classes()
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if st.button("New", icon=":material/add:", help="An empty graph, a starter or a graph of yours"):
             choose_graph()
@@ -41,12 +50,30 @@ def bar() -> None:
             json_dialog()
         if st.button("Export", icon=":material/download:", help="JSON, SVG, a page that works alone"):
             export_dialog()
-        name = here.key or "graph"
         with st.popover("Command", icon=":material/terminal:"):
-            st.code(
-                f"fgdesign check {name}.json\nfgdesign train {name}.json DATA.csv --out RUN", language="bash"
-            )
-            st.caption(f"The file is graphs/{name}.json in the workspace.")
+            _commands(here.key)
+
+
+def _commands(key: str) -> None:
+    """What checks and trains this graph from a terminal, with the real paths."""
+    graph = str(workspace() / "graphs" / f"{key}.json") if key else design.editor().session.graph.name
+    file = state.current_data()
+    data = str(file.path) if file else "DATA.csv"
+    st.code(command("fgdesign", "check", graph), language="bash", wrap_lines=True)
+    st.code(command("fgdesign", *local.command(graph, Path(data), workspace() / "runs" / "NAME", **start.columns())),
+            language="bash", wrap_lines=True)
+
+
+def _classes() -> int:
+    """How many classes the chosen data have, so that the widths of logits are known; 0 while they are not."""
+    file = state.current_data()
+    if file is None or file.path.stat().st_size > MOST_BYTES:
+        return 0
+    try:
+        data = library.dataset(file, **state.reading())
+    except (FgdesignError, OSError):
+        return 0
+    return 1 if data.task.kind == "regression" else len(data.labels)
 
 
 def editor() -> None:
@@ -117,13 +144,19 @@ def _rough(value: float) -> float:
 
 
 def _conflict() -> None:
-    theirs, _ = design.store().read(design.editor().key)
+    try:
+        theirs, _ = design.store().read(design.editor().key)
+    except FgdesignError as error:
+        st.text(str(error))
+        return
     changes = compare(design.editor().session.graph, theirs)
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         st.text(f"This graph was changed elsewhere. There: {changes}.")
         st.button("Take theirs", on_click=design.take_theirs)
         st.button("Keep mine as a copy", on_click=design.keep_mine)
         st.button("Overwrite theirs", on_click=design.save, kwargs={"force": True})
+    with st.expander("What is different there", expanded=True):
+        _show_changes(changes, "conflict_changes")
 
 
 @st.dialog("New graph", width="large")
@@ -211,6 +244,6 @@ def export_dialog() -> None:
         "Graph as JSON", design.graph_json(), f"{name}.json", "application/json", width="stretch"
     )
     st.download_button("Picture as SVG", picture(graph), f"{name}.svg", "image/svg+xml", width="stretch")
-    page = standalone_html(canvas_data(graph), library(), styles())
+    page = standalone_html(canvas_data(graph), drawing.library(), styles())
     st.download_button("Page that works alone (HTML)", page, f"{name}.html", "text/html", width="stretch")
     st.caption("A PNG picture is saved by the arrow in the canvas's tools.")

@@ -19,6 +19,7 @@ from fgdesign.graph.validate import Problem, validate
 from fgdesign.ui import design_ops as ops
 from fgdesign.views.canvas import canvas_data
 from fgdesign.views.canvas_feed import Feed
+from fgdesign.views.canvas_layers import folded, unfolded
 
 LONGEST_HISTORY = 200
 MOST_REFUSALS = 5
@@ -51,7 +52,10 @@ class Findings:
 
 @dataclass
 class DesignSession:
-    """The state of one editor. `revision` counts changes; a higher `fit` asks the canvas to show all."""
+    """The state of one editor. `revision` counts changes; a higher `fit` asks the canvas to show all.
+
+    folded: runs of encoder layers are shown as one card each; what is done to a card is done to its layers.
+    """
 
     graph: Graph
     classes: int = 0
@@ -64,6 +68,7 @@ class DesignSession:
     refused: list[dict[str, Any]] = field(default_factory=list)
     revision: int = 0
     fit: int = 0
+    folded: bool = False
     feed: Feed = field(default_factory=Feed)
     _known: tuple[Graph, int, Findings] | None = None
 
@@ -82,7 +87,7 @@ class DesignSession:
             if not isinstance(seq, int) or seq <= self.acks.get(sid, 0):
                 continue
             try:
-                self.do(op)
+                self.do(unfolded(op, self.graph) if self.folded else op)
             except FgdesignError as error:
                 self.refused = [*self.refused, {"sid": sid, "seq": seq, "text": str(error)}][-MOST_REFUSALS:]
             self.acks[sid] = seq
@@ -94,6 +99,9 @@ class DesignSession:
         match op.get("op"):
             case "select":
                 self._select(ops.texts(op, "nodes"), ops.texts(op, "edges"))
+            case "fold":
+                self.folded = not self.folded
+                self.fit += 1
             case "undo":
                 self.undo()
             case "redo":
@@ -154,7 +162,8 @@ class DesignSession:
             found=found.inferred,
         )
         data["selected"]["edges"] = list(self.edges)
-        return data | {
+        return (folded(data, self.graph) if self.folded else data) | {
+            "folded": self.folded,
             "problems": shown,
             "acks": dict(self.acks),
             "refused": self.refused,

@@ -24,9 +24,14 @@ EDITOR = "design_editor"  # session key of the Editor
 
 @dataclass
 class Editor:
-    """An open graph: its session, its draft's key and stamp ("" before the first edit), the last error."""
+    """An open graph: its session, its draft's key and stamp ("" before the first edit), the last error.
+
+    kept: the graph as the project was last given it. Streamlit may end a callback at any use of the session state,
+    between an edit and its saving; what differs from `kept` is saved by the run after.
+    """
 
     session: DesignSession
+    kept: Graph
     key: str = ""
     stamp: str = ""
     error: str = ""
@@ -46,9 +51,11 @@ def editor() -> Editor:
         try:
             open_draft(wanted)
         except GraphError as error:
-            st.session_state[EDITOR] = Editor(_session(state.current_graph()), error=str(error))
-    elif found is None or placed(state.current_graph()) != found.session.graph:
-        st.session_state[EDITOR] = Editor(_session(state.current_graph()))
+            st.session_state[EDITOR] = _editor_of(state.current_graph(), error=str(error))
+    elif found is None or _changed_elsewhere(found):
+        st.session_state[EDITOR] = _editor_of(state.current_graph())
+    elif found.session.graph != found.kept:
+        save()
     opened: Editor = st.session_state[EDITOR]
     if opened.key and wanted != opened.key:
         st.query_params["graph"] = opened.key
@@ -78,9 +85,10 @@ def save(*, force: bool = False) -> None:
     """Write the graph to the project and its draft, where it has changed."""
     here: Editor = st.session_state[EDITOR]
     graph = here.session.graph
-    if graph == placed(state.current_graph()) and not force:
+    if graph == here.kept and not force:
         return
     state.set_graph(graph)
+    here.kept = graph
     try:
         if here.key:
             here.stamp = store().write(here.key, graph, None if force else here.stamp)
@@ -97,12 +105,12 @@ def save(*, force: bool = False) -> None:
 def open_draft(key: str) -> None:
     """Open a draft. Raises GraphError where it is missing or broken."""
     graph, stamp = store().read(key)
-    _open(Editor(_session(graph), key, stamp))
+    _open(_editor_of(graph, key, stamp))
 
 
 def open_graph(graph: Graph) -> None:
     """Open a graph as a new draft, which is written at once."""
-    new = Editor(_session(graph))
+    new = _editor_of(graph)
     new.key, new.stamp = store().create(new.session.graph)
     _open(new)
 
@@ -133,5 +141,14 @@ def _open(opened: Editor) -> None:
     state.set_graph(opened.session.graph)
 
 
-def _session(graph: Graph) -> DesignSession:
-    return DesignSession(graph)
+def _editor_of(graph: Graph, key: str = "", stamp: str = "", *, error: str = "") -> Editor:
+    session = DesignSession(graph)
+    return Editor(session, session.graph, key, stamp, error)
+
+
+def _changed_elsewhere(opened: Editor) -> bool:
+    """True where another page put another graph into the project."""
+    graph = state.current_graph()
+    if graph is opened.kept or graph is opened.session.graph:
+        return False
+    return placed(graph) not in (opened.kept, opened.session.graph)

@@ -140,5 +140,6 @@ def test_the_readme_shows_the_tree_as_it_is() -> None:
     shown = (ROOT / "README.md").read_text("utf-8").partition("## The tree")[2]
     named = set(re.findall(r"[a-z_]+\.py", shown))
     listed = [path for path in FILES if path.parent.name not in ("pages", "blocks", "catalogue")]
+    listed += (ROOT / "benchmarks").glob("*.py")
     real = {path.name for path in listed if not path.name.startswith("__")}
     assert named == real, f"missing: {sorted(real - named)}, gone: {sorted(named - real)}"

@@ -192,7 +192,7 @@ function paintPort(ctx, node, port, side, index, theme, look, labels) {
   ctx.stroke();
   ctx.setLineDash([]);
   if (labels) {
-    const name = port.name.replace('branch_', '');
+    const name = port.name.replace('branch_', '').replace(/~.*/, '');
     const busy = node.outputs.length > 1, text = side === 'in' ? name : busy ? name : port.text || name;
     ctx.fillStyle = theme.soft;
     ctx.textAlign = side === 'in' ? 'left' : 'right';

@@ -41,6 +41,7 @@ def bar() -> None:
     here = design.editor()
     here.session.feed.held = 0
     here.session.classes = _classes()
+    here.shown = _outside(here.session)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if st.button("New", icon=":material/add:", help="An empty graph, a starter or a graph of yours"):
             choose_graph()
@@ -98,6 +99,13 @@ def _editor() -> None:
             with st.container(border=True):
                 st.text(here.error)
         inspector(here.session, design.do)
+    if here.shown != _outside(here.session):
+        st.rerun()
+
+
+def _outside(session: DesignSession) -> tuple[str, bool]:
+    """What the rest of the page shows of the graph: its name, and whether it can be trained."""
+    return session.graph.name, any(problem.severity == "error" for problem in session.findings().problems)
 
 
 def _summary(session: DesignSession) -> None:

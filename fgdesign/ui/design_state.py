@@ -26,6 +26,7 @@ EDITOR = "design_editor"  # session key of the Editor
 class Editor:
     """An open graph: its session, its draft's key and stamp ("" before the first edit), the last error.
 
+    shown: name and state of the graph as the rest of the page tells them.
     kept: the graph as the project was last given it. Streamlit may end a callback at any use of the session state,
     between an edit and its saving; what differs from `kept` is saved by the run after.
     """
@@ -36,6 +37,7 @@ class Editor:
     stamp: str = ""
     error: str = ""
     conflict: bool = False
+    shown: tuple[str, bool] = ("", False)
 
 
 def store() -> DraftStore:

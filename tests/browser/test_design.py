@@ -81,7 +81,7 @@ def address(workspace: Path) -> Iterator[str]:
         "-m",
         "streamlit",
         "run",
-        "pages/design.py",
+        "app.py",
         "--server.port",
         str(port),
         "--server.address",
@@ -131,11 +131,11 @@ class Design:
         self.address, self.folder = address, workspace / "graphs"
         self.foreign: list[str] = []
         self.dialogs: list[str] = []
-        self.page = browser.new_page(viewport={"width": 1440, "height": 900})
+        self.page = browser.new_page(viewport={"width": 1440, "height": 1000})
         self.page.on("request", lambda request: self._note(request.url))
         self.page.on("dialog", lambda dialog: dismiss(dialog, self.dialogs))
-        self.root = self.page.locator(".fg-root")
-        self.open(address)
+        self.root = self.page.locator(".fg-root:has(.fg-palette)")
+        self.open(f"{address}/design")
 
     def open(self, address: str) -> None:
         self.page.goto(address)
@@ -228,6 +228,69 @@ def test_a_graph_is_built_from_nothing_with_the_mouse(design: Design) -> None:
     refuse(design)
     assert design.graph() == graph
     undo_and_redo(design, graph)
+
+
+@pytest.mark.slow
+def test_the_graph_that_was_drawn_is_trained_with_the_mouse(design: Design, workspace: Path) -> None:
+    build(design)
+    drawn = design.graph()
+    design.page.get_by_role("button", name="Train on support tickets").click()
+    design.page.get_by_role("link", name="See routes").wait_for(timeout=420_000)
+    run = next((workspace / "runs").glob("*/report.json")).parent
+    assert (run / "model" / "model.safetensors").is_file()
+    assert load_file(run / "graph.json").identity == drawn.identity
+    report = json.loads((run / "report.json").read_text())
+    assert set(report["routers"]["router"]["load"]) == {"branch_1", "branch_2", "branch_3"}
+    assert report["valid"]["accuracy"] > 0.3, "ten classes: better than guessing"
+
+
+def test_layers_are_one_card_and_a_node_dropped_on_it_goes_behind_it(design: Design) -> None:
+    design.new()
+    design.add("Text")
+    design.add("Embeddings")
+    design.add("Encoder layer", 3)
+    design.add("Pool")
+    design.root.focus()
+    design.press("b")
+    assert design.root.evaluate("r => [...r.canvas.nodes.keys()]") == ["text", "embeddings", "pool", "layer_1__layer_3"]
+    design.press("f")
+    chip = design.page.locator(".fg-palette [data-type='adapter/1']")
+    chip.scroll_into_view_if_needed()
+    box = chip.bounding_box()
+    design.drag((box["x"] + 20, box["y"] + 8), design.node("layer_1__layer_3"))
+    design.settle()
+    assert {"layer_3.out>adapter.in", "adapter.out>pool.in"} <= edges(design.graph())
+    design.press("Control+z")
+    assert "layer_3.out>pool.in" in edges(design.graph())
+    design.press("b")
+    design.press("m")
+    assert design.page.locator(".fg-map").is_visible()
+    before = design.root.evaluate("r => r.canvas.net.getViewPosition()")
+    corner = design.page.locator(".fg-map").bounding_box()
+    design.page.mouse.click(corner["x"] + 8, corner["y"] + 8)
+    assert design.root.evaluate("r => r.canvas.net.getViewPosition()") != before
+
+
+def test_two_browsers_on_one_graph_see_what_differs_and_choose(design: Design, browser: Any, workspace: Path) -> None:
+    design.new()
+    design.add("Text")
+    link = design.page.url
+    other = Design(browser, design.address, workspace)
+    other.open(link)
+    other.add("Embeddings")
+    theirs = other.graph()
+    design.add("Soft prompt")
+    design.page.get_by_text("This graph was changed elsewhere").wait_for()
+    assert "embeddings" in theirs.ids and load_file(workspace / "graphs" / "untitled.json") == theirs
+    drawn = design.page.locator(".fg-root").nth(0)
+    drawn.wait_for()
+    design.page.wait_for_function("""[...document.querySelectorAll('.fg-root')].some(
+        r => r.canvas && [...r.canvas.nodes.values()].some(n => n.change))""")
+    design.page.get_by_role("button", name="Keep mine as a copy").click()
+    wait_until(lambda: len(list((workspace / "graphs").glob("*.json"))) >= 2)
+    kept = [load_file(path) for path in (workspace / "graphs").glob("*.json")]
+    assert sorted("soft_prompt" in graph.ids for graph in kept if "text" in graph.ids) == [False, True]
+    other.page.close()
 
 
 def build(design: Design) -> None:
@@ -355,7 +418,7 @@ def test_hostile_texts_are_shown_as_texts(design: Design, workspace: Path) -> No
     design.folder.mkdir()
     for name in HOSTILE[:4]:
         (design.folder / "hostile.json").write_text(to_json(Graph(name, tuple(nodes))), "utf-8")
-        design.open(f"{design.address}/?graph=hostile")
+        design.open(f"{design.address}/design?graph=hostile")
         wait_until(lambda: design.root.evaluate("root => root.canvas.nodes.size") == 40)
         for i in (0, 1, 10, 39):
             design.page.mouse.move(*design.node(f"n_{i}"))
@@ -404,7 +467,7 @@ def test_zoom_and_place_are_kept_over_an_edit(design: Design) -> None:
 def test_an_edit_brings_only_what_changed_and_both_sides_agree(design: Design) -> None:
     received: list[int] = []
     design.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
-    design.open(design.address)
+    design.open(f"{design.address}/design")
     design.page.wait_for_timeout(1000)
     for edit in ("move", "delete", "undo", "add"):
         if edit == "move":

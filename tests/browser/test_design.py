@@ -42,6 +42,9 @@ SETTLED = """root => { const c = root.canvas;
   return c && c.data && c.outbox.ops.length === 0 && c.data === c.latest; }"""
 
 
+MARKS = "root => [...root.canvas.nodes.values()].filter((n) => n.change).map((n) => [n.id, n.change])"
+
+
 def browser_path(chromium: Any) -> str | None:
     """A browser on this machine, or None."""
     named = next(
@@ -282,10 +285,9 @@ def test_two_browsers_on_one_graph_see_what_differs_and_choose(design: Design, b
     design.add("Soft prompt")
     design.page.get_by_text("This graph was changed elsewhere").wait_for()
     assert "embeddings" in theirs.ids and load_file(workspace / "graphs" / "untitled.json") == theirs
-    drawn = design.page.locator(".fg-root").nth(0)
-    drawn.wait_for()
-    design.page.wait_for_function("""[...document.querySelectorAll('.fg-root')].some(
-        r => r.canvas && [...r.canvas.nodes.values()].some(n => n.change))""")
+    difference = design.page.locator(".fg-root:not(:has(.fg-palette))")
+    wait_until(lambda: difference.count() and difference.evaluate("root => root.canvas && root.canvas.nodes.size"), 30)
+    assert dict(difference.evaluate(MARKS)) == {"embeddings": "added", "soft_prompt": "removed"}
     design.page.get_by_role("button", name="Keep mine as a copy").click()
     wait_until(lambda: len(list((workspace / "graphs").glob("*.json"))) >= 2)
     kept = [load_file(path) for path in (workspace / "graphs").glob("*.json")]
@@ -512,6 +514,5 @@ def test_two_versions_are_shown_in_one_picture(design: Design) -> None:
     design.page.get_by_text("Show", exact=True).click()
     picture = design.page.get_by_role("dialog").locator(".fg-root")
     picture.wait_for()
-    marks = "root => [...root.canvas.nodes.values()].filter((n) => n.change).map((n) => [n.id, n.change])"
     wait_until(lambda: picture.evaluate("root => root.canvas && root.canvas.nodes.size > 0"))
-    assert picture.evaluate(marks) == [["pool_3", "added"]]
+    assert picture.evaluate(MARKS) == [["pool_3", "added"]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import networkx as nx
 
@@ -131,22 +132,74 @@ def in_order(graph: Graph) -> Iterator[str]:
                     ready.append(edge.target_node)
 
 
-def infer(graph: Graph, classes: int = 0, backbone: BackboneInfo | None = None) -> Inference:
+def infer(
+    graph: Graph, classes: int = 0, backbone: BackboneInfo | None = None, *, fresh: bool = False
+) -> Inference:
     """Infer everything about a graph.
 
+    The last graphs are remembered: of one that differs from them a little, only what follows from the difference is
+    worked out. The result is the same.
+
     Args: classes: number of classes or targets; 0 while unknown. backbone: its facts, where they are at hand.
+        fresh: work out everything, and do not remember it.
     Raises: BackboneError when the graph's backbone cannot be described.
     """
-    return _Pass(graph, backbone or describe_backbone(graph.backbone), classes).run()
+    backbone = backbone or describe_backbone(graph.backbone)
+    ways = ways_of(graph)
+    alike = (known for known in reversed(tuple(_recent)) if known.helps(graph, classes, backbone, ways))
+    earlier = None if fresh else next(alike, None)
+    found = _Pass(graph, backbone, classes, ways, earlier).run()
+    if not fresh:
+        _recent.append(_Earlier(graph, classes, backbone, found))
+    return found
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """A graph and what followed from it."""
+
+    graph: Graph
+    classes: int
+    backbone: BackboneInfo
+    found: Inference
+
+    def helps(self, graph: Graph, classes: int, backbone: BackboneInfo, ways: r.Ways) -> bool:
+        """True where parts of it can be taken over for another graph."""
+        mine = (self.graph.name, self.graph.task, self.classes, self.backbone, self.found.ways)
+        return mine == (graph.name, graph.task, classes, backbone, ways)
+
+    @cached_property
+    def ports(self) -> Mapping[str, list[str]]:
+        """For each node that has run its ports."""
+        groups: dict[str, list[str]] = {}
+        for port in self.found.rows:
+            groups.setdefault(port.partition(".")[0], []).append(port)
+        return groups
+
+    @cached_property
+    def faults(self) -> Mapping[str, Fault]:
+        return {fault.node: fault for fault in self.found.faults}
+
+    def knows(self, graph: Graph, node: Node) -> bool:
+        """True where the node and the edges into it are as they were; its place does not matter."""
+        old = self.graph.by_id.get(node.id)
+        if old is None or self.graph.into(node.id) != graph.into(node.id):
+            return False
+        return old is node or (old.type, old.params, old.tuning) == (node.type, node.params, node.tuning)
+
+
+_recent: deque[_Earlier] = deque(maxlen=8)
 
 
 class _Pass:
     """One walk over a graph in order; the results gather in its dictionaries."""
 
-    def __init__(self, graph: Graph, backbone: BackboneInfo, classes: int) -> None:
-        self.graph, self.backbone = graph, backbone
+    def __init__(
+        self, graph: Graph, backbone: BackboneInfo, classes: int, ways: r.Ways, earlier: _Earlier | None
+    ) -> None:
+        self.graph, self.backbone, self.ways, self.earlier = graph, backbone, ways, earlier
         self.classes = 1 if graph.task == "regression" else classes
-        self.ways = ways_of(graph)
+        self.changed: set[str] = set()  # nodes whose ports hold something else than in the earlier graph
         self.values: dict[str, Value] = {}
         self.costs: dict[str, Cost] = {}
         self.node_rows: dict[str, r.Rows] = {}
@@ -160,11 +213,45 @@ class _Pass:
         for node_id in order:
             node = self.graph.node(node_id)
             entry = known_type(node)
-            if entry is not None:
+            if entry is not None and not self._taken_over(node):
                 self._visit(node, entry)
+                if self.earlier and not self._as_before(node_id, self.earlier):
+                    self.changed.add(node_id)
         return Inference(
             order, self.values, self.costs, self.node_rows, self.rows, self.gates, self.ways,
             frozenset(self.static), self._frontier(), answer_port(self.graph, self.values), tuple(self.faults),
+        )
+
+    def _taken_over(self, node: Node) -> bool:
+        """Take the node's results from the earlier graph, where nothing they depend on has changed."""
+        earlier = self.earlier
+        if earlier is None or not earlier.knows(self.graph, node):
+            return False
+        if any(edge.source_node in self.changed for edge in self.graph.into(node.id)):
+            return False
+        old = earlier.found
+        for port in earlier.ports.get(node.id, ()):
+            self.rows[port], self.gates[port] = old.rows[port], old.gates[port]
+            if port in old.values:
+                self.values[port] = old.values[port]
+            if port in old.static:
+                self.static.add(port)
+        if node.id in old.node_rows:
+            self.node_rows[node.id] = old.node_rows[node.id]
+        if node.id in old.costs:
+            self.costs[node.id] = old.costs[node.id]
+        if node.id in earlier.faults:
+            self.faults.append(earlier.faults[node.id])
+        return True
+
+    def _as_before(self, node_id: str, earlier: _Earlier) -> bool:
+        """True where the node's ports hold what they held in the earlier graph."""
+        old, ports = earlier.found, self.ways.branches.get(node_id) or CATALOGUE[self.graph.node(node_id).type].outputs
+        names = [f"{node_id}.{port}" for port in ports]
+        return earlier.ports.get(node_id, []) == [name for name in names if name in self.rows] and all(
+            (self.rows.get(name), self.gates.get(name), self.values.get(name), name in self.static)
+            == (old.rows.get(name), old.gates.get(name), old.values.get(name), name in old.static)
+            for name in names
         )
 
     def _visit(self, node: Node, entry: NodeType) -> None:

@@ -123,7 +123,11 @@ class Graph:
 
 def to_dict(graph: Graph) -> dict[str, Any]:
     """The JSON form as plain data of its own. Optional fields that are not set are left out."""
-    return copy.deepcopy(_as_dict(graph))
+    data = _as_dict(graph)
+    for node in data["nodes"]:
+        if "params" in node:
+            node["params"] = copy.deepcopy(node["params"])
+    return data
 
 
 def _as_dict(graph: Graph) -> dict[str, Any]:
@@ -137,9 +141,9 @@ def _as_dict(graph: Graph) -> dict[str, Any]:
     }
 
 
-def to_json(graph: Graph) -> str:
-    """Indented JSON, as written to files."""
-    return json.dumps(_as_dict(graph), indent=1, ensure_ascii=False) + "\n"
+def to_json(graph: Graph, indent: int | None = 1) -> str:
+    """JSON as written to files; on one line where `indent` is None, which is several times faster."""
+    return json.dumps(_as_dict(graph), indent=indent, ensure_ascii=False) + "\n"
 
 
 def canonical(graph: Graph) -> str:

@@ -2,6 +2,7 @@
 // Events that are ours are stopped before vis-network sees them.
 
 function bindPointer(c) {
+  c.root.addEventListener('pointerdown', () => settleForms(c), true);
   c.stage.addEventListener('pointerdown', (event) => pressed(c, event), true);
   c.stage.addEventListener('pointermove', (event) => hovered(c, event));
   c.stage.addEventListener('pointerleave', () => c.hideTip());
@@ -10,6 +11,12 @@ function bindPointer(c) {
   c.stage.addEventListener('wheel', (event) => { // a picture in a page scrolls with the page
     if (!c.editable && !event.ctrlKey && !c.root.matches(':focus-within')) event.stopImmediatePropagation();
   }, true);
+}
+
+// A value still being typed into a form of the page is sent before an edit is: leaving the field sends it.
+function settleForms(c) {
+  const field = document.activeElement, host = c.root.getRootNode().host;
+  if (field && field !== host && field !== document.body && !c.root.contains(field)) field.blur();
 }
 
 function pressed(c, event) {

@@ -37,9 +37,14 @@ MOST_BYTES = 20 << 20  # of a data file that is read only to count its classes
 
 
 def bar() -> None:
-    """Open, keep, share: one line above the canvas. It runs with the whole page, when the canvas may be a new one."""
+    """Open, keep, share: one line above the canvas. It runs with the whole page, when the canvas may be a new one.
+
+    A canvas that stays holds what it was sent; so an edit that changes the rest of the page costs no more.
+    """
     here = design.editor()
-    here.session.feed.held = 0
+    if not here.stays:
+        here.session.feed.held = 0
+    here.stays = False
     here.session.classes = _classes()
     here.shown = _outside(here.session)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -100,6 +105,7 @@ def _editor() -> None:
                 st.text(here.error)
         inspector(here.session, design.do)
     if here.shown != _outside(here.session):
+        here.stays = True
         st.rerun()
 
 

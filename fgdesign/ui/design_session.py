@@ -17,7 +17,8 @@ from fgdesign.graph.repair import repairs
 from fgdesign.graph.spec import Graph
 from fgdesign.graph.validate import Problem, validate
 from fgdesign.ui import design_ops as ops
-from fgdesign.views.canvas import canvas_data
+from fgdesign.views.canvas import canvas_data, slim
+from fgdesign.views.canvas_cards import Cards
 from fgdesign.views.canvas_feed import Feed
 from fgdesign.views.canvas_layers import folded, unfolded
 
@@ -70,6 +71,7 @@ class DesignSession:
     fit: int = 0
     folded: bool = False
     feed: Feed = field(default_factory=Feed)
+    cards: Cards = field(default_factory=Cards)
     _known: tuple[Graph, int, Findings] | None = None
 
     def __post_init__(self) -> None:
@@ -154,15 +156,12 @@ class DesignSession:
             }
             for problem, fixes in zip(found.problems, found.fixes, strict=True)
         ]
-        data = canvas_data(
-            self.graph,
-            problems=found.problems,
-            selected=self.nodes,
-            classes=self.classes,
-            found=found.inferred,
-        )
-        data["selected"]["edges"] = list(self.edges)
-        return (folded(data, self.graph) if self.folded else data) | {
+        data = self._drawn(found) | {
+            "title": self.graph.name,
+            "selected": {"nodes": list(self.nodes), "edges": list(self.edges)},
+            "traced": False,
+        }
+        return (slim(folded(data, self.graph)) if self.folded else data) | {
             "folded": self.folded,
             "problems": shown,
             "acks": dict(self.acks),
@@ -172,11 +171,23 @@ class DesignSession:
             "redo": self.future[-1].name if self.future else None,
         }
 
+    def _drawn(self, found: Findings) -> dict[str, Any]:
+        """Cards and wires; folding needs them whole."""
+        if self.folded:
+            return canvas_data(self.graph, problems=found.problems, classes=self.classes, found=found.inferred)
+        return self.cards.draw(self.graph, found.inferred, found.problems)
+
     def _find(self) -> Findings:
+        """What is true of the graph; where nodes were only moved it is as before, but for the repairs."""
+        known = self._known
         try:
-            inference = self._inferred()
-            problems = validate(self.graph, self.classes, inference)
-            summary = summarise(self.graph, self.classes, inference)
+            if known and known[1] == self.classes and _same_but_places(known[0], self.graph):
+                before = known[2]
+                problems, summary, inference = before.problems, before.summary, before.inferred
+            else:
+                inference = infer(self.graph, self.classes)
+                problems = validate(self.graph, self.classes, inference)
+                summary = summarise(self.graph, self.classes, inference)
         except FgdesignError as error:
             return Findings((Problem("backbone", str(error), "Choose another backbone."),), ((),))
         fixes = tuple(
@@ -184,12 +195,6 @@ class DesignSession:
             for i, problem in enumerate(problems)
         )
         return Findings(problems, fixes, summary, inference)
-
-    def _inferred(self) -> Inference:
-        """What follows from the graph; as before where nodes were only moved."""
-        if self._known and self._known[1] == self.classes and _same_but_places(self._known[0], self.graph):
-            return self._known[2].inferred
-        return infer(self.graph, self.classes)
 
     def _repair(self, op: Mapping[str, Any]) -> None:
         wanted = [op.get("problem"), op.get("repair"), op.get("label")]

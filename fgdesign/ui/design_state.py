@@ -27,6 +27,7 @@ class Editor:
     """An open graph: its session, its draft's key and stamp ("" before the first edit), the last error.
 
     shown: name and state of the graph as the rest of the page tells them.
+    stays: the page runs anew only for them; the canvas is the same.
     kept: the graph as the project was last given it. Streamlit may end a callback at any use of the session state,
     between an edit and its saving; what differs from `kept` is saved by the run after.
     """
@@ -38,6 +39,7 @@ class Editor:
     error: str = ""
     conflict: bool = False
     shown: tuple[str, bool] = ("", False)
+    stays: bool = False
 
 
 def store() -> DraftStore:

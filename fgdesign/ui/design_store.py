@@ -78,7 +78,7 @@ class DraftStore:
         Args: stamp: of the draft this one follows; None to write in any case.
         Raises: ConflictError where the file is not the one with that stamp.
         """
-        path, data = self._path(key), to_json(graph).encode()
+        path, data = self._path(key), to_json(graph, indent=None).encode()
         if stamp is not None and path.exists() and _stamp(path.read_bytes()) not in (stamp, _stamp(data)):
             raise ConflictError(
                 f"The graph '{key}' was changed elsewhere. Take that graph, or keep yours as a copy."

@@ -95,16 +95,23 @@ def canvas_data(
 
 def slim(data: Mapping[str, Any]) -> dict[str, Any]:
     """The data without what the canvas knows by itself (catalogue, names in ids), as sent to it."""
-    nodes = [
-        {key: value for key, value in node.items() if key not in ("color", "shape", "label", "w", "hue")}
-        | {"inputs": [_slim_port(port, node["type"] in CATALOGUE) for port in node["inputs"]]}
-        for node in data["nodes"]
-    ]
-    edges = [
-        {key: value for key, value in edge.items() if key not in ("arrows", "id", "from", "to")}
-        for edge in data["edges"]
-    ]
-    return {**data, "nodes": nodes, "edges": edges}
+    return {
+        **data,
+        "nodes": [slim_node(node) for node in data["nodes"]],
+        "edges": [slim_edge(edge) for edge in data["edges"]],
+    }
+
+
+def slim_node(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A card as sent."""
+    known = node["type"] in CATALOGUE
+    kept = {key: value for key, value in node.items() if key not in ("color", "shape", "label", "w", "hue")}
+    return kept | {"inputs": [_slim_port(port, known) for port in node["inputs"]]}
+
+
+def slim_edge(edge: Mapping[str, Any]) -> dict[str, Any]:
+    """A wire as sent."""
+    return {key: value for key, value in edge.items() if key not in ("arrows", "id", "from", "to")}
 
 
 def _slim_port(port: Mapping[str, Any], known: bool) -> dict[str, Any]:
@@ -121,12 +128,12 @@ def to_networkx(graph: Graph, facts: Facts, trace: Mapping[str, Any] | None = No
     """Cards as node attributes, wires as edges keyed "source>target"; edges to unknown nodes are left out."""
     net = nx.MultiDiGraph(name=graph.name)
     for node in graph.nodes:
-        net.add_node(node.id, **_card(graph, node, facts))
+        net.add_node(node.id, **card(graph, node, facts))
     lit = {(item["source"], item["target"]): item for item in (trace or {}).get("edges", ())}
     for edge in graph.edges:
         if edge.source_node in net and edge.target_node in net:
-            wire = _wire(edge, facts, lit.get((edge.source, edge.target)))
-            net.add_edge(edge.source_node, edge.target_node, key=wire["id"], **wire)
+            drawn = wire(edge, facts, lit.get((edge.source, edge.target)))
+            net.add_edge(edge.source_node, edge.target_node, key=drawn["id"], **drawn)
     return net
 
 
@@ -140,11 +147,12 @@ def to_pyvis(net: nx.MultiDiGraph) -> Network:
     return network
 
 
-def _card(graph: Graph, node: Node, facts: Facts) -> dict[str, Any]:
+def card(graph: Graph, node: Node, facts: Facts) -> dict[str, Any]:
+    """All that the card of a node shows."""
     entry = known_type(node)
     ins, outs = ports_of(graph, node)
     x, y = node.position or (0.0, 0.0)
-    card: dict[str, Any] = {
+    drawn: dict[str, Any] = {
         "type": node.type,
         "x": x,
         "y": y,
@@ -155,23 +163,23 @@ def _card(graph: Graph, node: Node, facts: Facts) -> dict[str, Any]:
         "inputs": [_input(graph, node, port, facts.found) for port in _inputs(entry, ins)],
         "outputs": [_output(f"{node.id}.{port}", facts.found) for port in outs],
     }
-    card["hue"] = HUES[card["kind"]]
+    drawn["hue"] = HUES[drawn["kind"]]
     if entry and entry.tunings:
-        card["tuning"] = tuning_of(node)
+        drawn["tuning"] = tuning_of(node)
     if node.id in facts.found.costs:
-        card |= _cost(facts.found.costs[node.id], facts.total_cost)
+        drawn |= _cost(facts.found.costs[node.id], facts.total_cost)
     if any(f"{node.id}.{port}" in facts.found.static for port in outs):
-        card["static"] = True
+        drawn["static"] = True
     if facts.problems.get(node.id):
-        card["problems"] = [
+        drawn["problems"] = [
             {"severity": p.severity, "text": str(p), "port": p.port} for p in facts.problems[node.id]
         ]
     if facts.changes and node.id in facts.changes.changes:
-        card |= {"change": facts.changes.changes[node.id], "details": facts.changes.details.get(node.id, "")}
+        drawn |= {"change": facts.changes.changes[node.id], "details": facts.changes.details.get(node.id, "")}
     if facts.traced:
         step = facts.traced.get(node.id, {})
-        card |= {"state": step.get("state", "not reached"), "gate": step.get("gate"), "ms": step.get("ms")}
-    return card
+        drawn |= {"state": step.get("state", "not reached"), "gate": step.get("gate"), "ms": step.get("ms")}
+    return drawn
 
 
 def note(node: Node) -> str:
@@ -226,7 +234,12 @@ def value_text(value: Value) -> str:
 
 
 def _cost(cost: Cost, total: float) -> dict[str, Any]:
-    return {"share": round(price(cost) / total, 4) if total else 0.0, "cost": cost_text(cost)}
+    return {"share": share(cost, total), "cost": cost_text(cost)}
+
+
+def share(cost: Cost, total: float) -> float:
+    """A node's part of the price of its graph."""
+    return round(price(cost) / total, 4) if total else 0.0
 
 
 @lru_cache(maxsize=4096)
@@ -242,20 +255,21 @@ def cost_text(cost: Cost) -> str:
     return ", ".join(parts)
 
 
-def _wire(edge: Edge, facts: Facts, lit: Mapping[str, Any] | None) -> dict[str, Any]:
-    wire: dict[str, Any] = {"id": f"{edge.source}>{edge.target}", "start": edge.source, "end": edge.target}
+def wire(edge: Edge, facts: Facts, lit: Mapping[str, Any] | None) -> dict[str, Any]:
+    """All that the wire of an edge shows."""
+    drawn: dict[str, Any] = {"id": f"{edge.source}>{edge.target}", "start": edge.source, "end": edge.target}
     found = facts.found
-    if facts.changes and wire["id"] in facts.changes.changes:
-        wire["change"] = facts.changes.changes[wire["id"]]
+    if facts.changes and drawn["id"] in facts.changes.changes:
+        drawn["change"] = facts.changes.changes[drawn["id"]]
     if edge.source in found.values:
-        wire["type"] = found.values[edge.source].type
+        drawn["type"] = found.values[edge.source].type
     if edge.source in found.static:
-        wire["static"] = True
+        drawn["static"] = True
     if edge.weight is not None:
-        wire["weight"] = edge.weight
+        drawn["weight"] = edge.weight
     if lit is not None:
-        wire |= {"state": lit["state"], "gate": lit.get("gate")}
-    return wire
+        drawn |= {"state": lit["state"], "gate": lit.get("gate")}
+    return drawn
 
 
 def vis_network() -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from secrets import randbelow
 from typing import Any
 
-from fgdesign.views.canvas import slim
+from fgdesign.views.canvas_cards import same
 
 MOST_KEPT = 6
 FIRST_VERSIONS = 2**40  # so many that two feeds do not meet
@@ -27,11 +27,10 @@ class Feed:
     kept: dict[int, Data] = field(default_factory=dict)
 
     def send(self, data: Data) -> dict[str, Any]:
-        """The message that brings the browser from the version it holds to `data`.
+        """The message that brings the browser from the version it holds to `data`, which is slim.
 
         Returns: the data with `version`; or, with `base` too, what is different from version `base`.
         """
-        data = slim(data)
         if data != self.kept.get(self.version):
             self.version += 1
             self.kept[self.version] = data
@@ -53,7 +52,7 @@ def delta(old: Data, new: Data) -> dict[str, Any]:
     changes["gone"], changes["order"] = {}, None
     for key, name in (("nodes", _node_name), ("edges", _edge_name)):
         before, after = ({name(item): item for item in data[key]} for data in (old, new))
-        changes[key] = [item for ident, item in after.items() if before.get(ident) != item]
+        changes[key] = [item for ident, item in after.items() if not same(item, before.get(ident))]
         changes["gone"][key] = [item for item in before if item not in after]
         usual = [*(item for item in before if item in after), *(item for item in after if item not in before)]
         if key == "nodes" and usual != list(after):

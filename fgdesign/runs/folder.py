@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -16,10 +17,11 @@ from typing import Any
 from fgdesign.errors import RunError
 from fgdesign.graph.spec import Graph, load_file
 
-FINAL_STATES = ("succeeded", "failed", "stopped")
+FINAL_STATES = ("succeeded", "failed", "stopped", "cancelled")
 NO_STATUS: dict[str, Any] = {"state": "preparing", "stage": "", "progress": 0.0, "seconds_left": None, "message": "",
-                             "pid": 0, "started": 0.0, "updated": 0.0}
+                             "pid": 0, "started": 0.0, "updated": 0.0, "managed": False}
 PLANNED = {"graph.json", "config.json", "status.json", "metrics.jsonl", "log.txt", "lock", "stop"}
+HIDDEN = "deleted"  # a file that says that the run is not shown
 
 
 def workspace() -> Path:
@@ -46,11 +48,19 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def status(self) -> dict[str, Any]:
-        """state, stage, progress, seconds_left, message, pid, started, updated; a dead run reads as failed."""
+        """state, stage, progress, seconds_left, message, pid, started, updated, managed.
+
+        state: queued, preparing, running, paused, or one of FINAL_STATES. A run whose process died reads as failed,
+        or, where the supervisor looks after it, as queued.
+        """
         status = NO_STATUS | (self._read("status.json") or {})
-        if status["state"] not in FINAL_STATES and status["pid"] and not _alive(status["pid"], status["started"]):
-            status |= {"state": "failed", "message": self._last_words() or "The process that trained ended early. "
-                       f"Go on with: fgdesign resume {self.path}"}
+        if status["state"] in FINAL_STATES or not status["pid"] or _alive(status["pid"], status["started"]):
+            return status
+        if status["managed"]:
+            status |= {"state": "queued", "message": "Its process ended early; it is taken up again."}
+        else:
+            status |= {"state": "failed", "message": self._last_words() or "The process that trained ended "
+                       f"early. Go on with: fgdesign resume {self.path}"}
         return status
 
     @property
@@ -124,13 +134,36 @@ class RunFolder:
         if self.log_size() > size:
             os.truncate(file, size)
 
-    def stop(self) -> None:
-        """Ask the run to end after its present step."""
-        (self.path / "stop").touch()
+    def stop(self, wish: str = "stop") -> None:
+        """Ask the run to end after its present step: "stop" keeps the best so far, "pause" only puts it aside."""
+        (self.path / "stop").write_text(wish, "utf-8")
+
+    def unasked(self) -> None:
+        """Take back what `stop` asked."""
+        (self.path / "stop").unlink(missing_ok=True)
 
     @property
     def asked_to_stop(self) -> bool:
         return (self.path / "stop").exists()
+
+    @property
+    def asked_to_pause(self) -> bool:
+        return self.asked_to_stop and (self.path / "stop").read_text("utf-8") == "pause"
+
+    def forget(self) -> None:
+        """Remove what was learned and logged, so that the run begins anew."""
+        for name in ("checkpoints", "model", "model.new"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in ("metrics.jsonl", "report.json", "stop"):
+            (self.path / name).unlink(missing_ok=True)
+
+    def hide(self, on: bool) -> None:
+        """Leave the run out of lists, or put it back."""
+        (self.path / HIDDEN).touch() if on else (self.path / HIDDEN).unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def write(self, name: str, data: Any) -> None:
         """Write a JSON file so that readers see the old or the new one, whole."""
@@ -157,8 +190,8 @@ def finite(data: Any) -> Any:
 
 def list_runs(root: Path | None = None) -> list[RunFolder]:
     """Runs of a workspace, the newest first."""
-    folders = (root or workspace()).glob("runs/*/config.json")
-    return [RunFolder(file.parent) for file in sorted(folders, key=lambda file: -file.stat().st_mtime)]
+    files = [file for file in (root or workspace()).glob("runs/*/config.json") if not (file.parent / HIDDEN).exists()]
+    return [RunFolder(file.parent) for file in sorted(files, key=lambda file: -file.stat().st_mtime)]
 
 
 def new_run_path(stem: str, root: Path | None = None) -> Path:

@@ -6,13 +6,11 @@ Leaves a run folder that can be resumed at any moment, and a model folder at the
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +19,14 @@ from transformers.utils import logging
 
 from fgdesign.errors import DeviceError, FgdesignError, RunError
 from fgdesign.graph.infer import summarise
-from fgdesign.graph.spec import Graph, to_json
+from fgdesign.graph.spec import Graph
 from fgdesign.graph.starters import load_graph
 from fgdesign.model.device import out_of_memory_advice, pick_device
 from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.static import StaticCache, default_folder
-from fgdesign.runs.folder import RunFolder, find_run, new_run_path
-from fgdesign.runs.prepare import DataChoice, Prepared, data_path, labels_of, prepare, read_data
+from fgdesign.runs.folder import RunFolder, new_run_path
+from fgdesign.runs.prepare import DataChoice, Prepared, labels_of, prepare, read_data
+from fgdesign.runs.request import versions, write_request
 from fgdesign.training import checkpoint
 from fgdesign.training.calibrate import pick_thresholds
 from fgdesign.training.evaluate import answer_rows, as_outputs, report
@@ -38,7 +37,6 @@ from fgdesign.training.settings import Settings, settings_from
 from fgdesign.training.stages import plan_stages, work_per_row
 
 Say = Callable[[str], None]
-PACKAGES = ("torch", "transformers", "scikit-learn")
 STATUS_SECONDS = 0.3
 SHOWN = ("accuracy", "macro_f1", "micro_f1", "log_loss", "pearson", "mae")
 MESSAGES = {("succeeded", True): "Finished.", ("stopped", True): "Stopped; the best so far is kept.",
@@ -70,28 +68,10 @@ def train(source: str | Path | Graph, choice: DataChoice, settings: Settings, *,
     graph = load_graph(source)
     folder = RunFolder(Path(out) if out else new_run_path(graph.name))
     pick_device(settings.device)
-    if start is not None and not (find_run(start).model / "config.json").is_file():
-        raise RunError(f"Run '{start}' has no model to start from. Go on with it: fgdesign resume {start}")
-    if folder.is_used:
-        raise RunError(f"The run folder '{folder.path}' is not empty. Choose another --out, or go on with: "
-                       f"fgdesign resume {folder.path}")
     folder.path.mkdir(parents=True, exist_ok=True)
     with folder.locked():
-        return _begin(folder, graph, choice, settings, start, say)
-
-
-def _begin(folder: RunFolder, graph: Graph, choice: DataChoice, settings: Settings, start: str | None,
-           say: Say) -> RunFolder:
-    """Write down what is to be trained, and train it."""
-    for name in ("metrics.jsonl", "stop"):  # of a run that failed before it kept anything
-        (folder.path / name).unlink(missing_ok=True)
-    absolute = DataChoice(**{key: data_path(value) if key in ("train", "valid", "test") and value else value
-                             for key, value in asdict(choice).items()})
-    (folder.path / "graph.json").write_text(to_json(graph), "utf-8")
-    folder.write("config.json", {"data": asdict(absolute), "settings": settings.as_dict(),
-                                 "start": data_path(str(find_run(start).path)) if start else None,
-                                 "versions": versions()})
-    return _carry_out(folder, say, None)
+        write_request(folder, graph, asdict(choice), settings, start=start)
+        return _carry_out(folder, say, None)
 
 
 def resume(folder: RunFolder, say: Say = print) -> RunFolder:
@@ -274,14 +254,6 @@ def full_depth(ready: Prepared, part: str, device: torch.device) -> dict[str, An
     told = measure(ready.data.task.kind, as_outputs(logits, ready.data.task.kind), rows.targets.numpy(),
                    ready.data.labels, threshold=float(network.decision))
     return {key: value for key, value in told.items() if isinstance(value, int | float)}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
-    import fgdesign
-
-    return {"python": platform.python_version(), "fgdesign": fgdesign.__version__,
-            **{name: version(name) for name in PACKAGES}}
 
 
 def _check_same_data(config: dict[str, Any], sha256: str) -> None:

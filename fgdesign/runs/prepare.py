@@ -9,7 +9,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -247,8 +246,3 @@ def labels_of(model: FunctionGraphModel) -> list[str]:
     """Names of a model's classes in their order."""
     names = {int(place): str(name) for place, name in (model.config.id2label or {}).items()}
     return [names[place] for place in range(len(names))]
-
-
-def data_path(path: str) -> str:
-    """An absolute path, so that a run can be resumed from any folder."""
-    return str(Path(path).absolute())

@@ -1,0 +1,52 @@
+"""What is to be trained, written into a run folder before anything runs. Knows nothing of torch or processes."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from fgdesign.errors import InputError, RunError, choices
+from fgdesign.graph.spec import Graph, to_json
+from fgdesign.runs.folder import RunFolder, find_run
+from fgdesign.training.settings import Settings
+
+PACKAGES = ("torch", "transformers", "scikit-learn")
+DATA_KEYS = ("train", "valid", "test", "text", "text_b", "label", "task")
+
+
+def write_request(folder: RunFolder, graph: Graph, data: Mapping[str, str | None], settings: Settings, *,
+                  start: str | None = None, processes: int = 1) -> None:
+    """graph.json and config.json of a new run. Raises InputError; nothing is written then.
+
+    Args: data: files `train`, `valid`, `test`; columns `text`, `text_b`, `label`; and `task`.
+        start: an earlier run whose weights are taken over. processes: how many the run asks for.
+    """
+    for name in data:
+        if name not in DATA_KEYS:
+            raise InputError(f"There is no part '{name}' of a data choice. {choices(DATA_KEYS, name)}")
+    if not data.get("train"):
+        raise InputError("No training file is named. Give data={'train': FILE}.")
+    if folder.is_used:
+        raise RunError(f"The run folder '{folder.path}' is not empty. Choose another --out, or go on with: "
+                       f"fgdesign resume {folder.path}")
+    if start is not None and not (find_run(start).model / "config.json").is_file():
+        raise RunError(f"Run '{start}' has no model to start from. Go on with it: fgdesign resume {start}")
+    absolute = {key: str(Path(value).absolute()) if key in ("train", "valid", "test") and value else value
+                for key, value in (dict.fromkeys(DATA_KEYS) | {"task": "auto"} | dict(data)).items()}
+    folder.path.mkdir(parents=True, exist_ok=True)
+    for name in ("metrics.jsonl", "stop"):  # of a run that failed before it kept anything
+        (folder.path / name).unlink(missing_ok=True)
+    (folder.path / "graph.json").write_text(to_json(graph), "utf-8")
+    folder.write("config.json", {"data": absolute, "settings": settings.as_dict(), "processes": processes,
+                                 "start": str(find_run(start).path.absolute()) if start else None,
+                                 "versions": versions()})
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    import fgdesign
+
+    return {"python": platform.python_version(), "fgdesign": fgdesign.__version__,
+            **{name: version(name) for name in PACKAGES}}

@@ -1,0 +1,211 @@
+"""The store of runs: the queue and its states, what people say about runs, adoption, versions, many writers."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from made_up_rows import write_rows
+from sqlalchemy import text
+
+from fgdesign.errors import InputError, RunError
+from fgdesign.graph import load_graph
+from fgdesign.runs.folder import RunFolder, list_runs
+from fgdesign.runs.schema import VERSION, open_engine
+from fgdesign.runs.store import AT_WORK, STATES, Store, open_store
+
+GRAPH = load_graph("linear-probe")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return open_store(tmp_path / "ws")
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> dict[str, str | None]:
+    return {"train": str(write_rows(tmp_path / "rows.csv"))}
+
+
+def put(store: Store, name: str, state: str) -> None:
+    assert store.change(name, STATES, state=state)
+
+
+def test_a_submitted_run_waits_and_is_a_folder(store: Store, rows: dict[str, str | None]) -> None:
+    run = store.submit(GRAPH, rows, {"epochs": 1}, priority=2, group="g", owner="ann", tags=["a"], note="first")
+    job = store.job(run.name)
+    assert (job.state, job.priority, job.group_name, job.owner, job.tags, job.note) == ("queued", 2, "g", "ann", ("a",),
+                                                                                    "first")
+    assert run.status()["state"] == "queued" and run.graph().name == GRAPH.name
+    assert run.config()["settings"]["epochs"] == 1 and Path(run.config()["data"]["train"]).is_absolute()
+    assert [one.name for one in list_runs(store.root)] == [run.name] and job.folder == run
+
+
+@pytest.mark.parametrize(("data", "settings", "message"), [
+    ({"train": "x.csv"}, {"epochs": 5000}, "Setting epochs is 5000"),
+    ({"train": "x.csv"}, {"epoch": 1}, "There is no setting 'epoch'"),
+    ({"train": "x.csv", "labels": "y"}, {}, "There is no part 'labels'"),
+    ({}, {}, "No training file"),
+])
+def test_a_wrong_request_leaves_nothing(store: Store, data: dict[str, str | None], settings: dict[str, object],
+                                        message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        store.submit(GRAPH, data, settings)
+    assert store.jobs() == [] and list_runs(store.root) == []
+
+
+# state before, what is asked, state and wish after (None: refused)
+MOVES = [
+    ("queued", "pause", ("paused", "run")), ("queued", "stop", ("cancelled", "run")),
+    ("queued", "cancel", ("cancelled", "run")), ("paused", "cancel", ("cancelled", "run")),
+    ("paused", "resume", ("queued", "run")), ("paused", "pause", None),
+    *((state, wish, ("stopping", wish)) for state in AT_WORK for wish in ("pause", "stop", "cancel")),
+    *((state, wish, None) for state in ("succeeded", "failed", "cancelled", "stopped")
+      for wish in ("pause", "stop", "cancel")),
+    *((state, wish, ("queued", "run")) for state in ("failed", "cancelled", "stopped") for wish in ("resume", "retry")),
+    *((state, "resume", None) for state in ("queued", "starting", "running", "stopping", "succeeded")),
+    *((state, "delete", None) for state in AT_WORK),
+]
+
+
+@pytest.mark.parametrize(("state", "wish", "after"), MOVES)
+def test_moves(store: Store, rows: dict[str, str | None], state: str, wish: str,
+               after: tuple[str, str] | None) -> None:
+    run = store.submit(GRAPH, rows)
+    put(store, run.name, state)
+    if after is None:
+        with pytest.raises(RunError, match=state):
+            getattr(store, wish)(run.name)
+        assert store.job(run.name).state == state
+        return
+    getattr(store, wish)(run.name)
+    assert (store.job(run.name).state, store.job(run.name).wanted) == after
+    assert run.asked_to_stop == (after[0] == "stopping") and run.asked_to_pause == (after == ("stopping", "pause"))
+    if after[0] != "stopping":
+        assert run.status()["state"] == after[0]
+    assert store.events(run.name)[-1]["kind"] in (wish, "resumed")
+
+
+def test_priorities_and_order(store: Store, rows: dict[str, str | None]) -> None:
+    a, b, c, d = (store.submit(GRAPH, rows).name for _ in range(4))
+
+    def order() -> list[str]:
+        return ["abcd"[[a, b, c, d].index(job.name)] for job in store.queue()]
+
+    assert order() == ["a", "b", "c", "d"]
+    store.set_priority(c, 5)
+    assert order() == ["c", "a", "b", "d"]
+    store.reorder(d, before=b)
+    assert order() == ["c", "a", "d", "b"]
+    store.reorder(b, before=c)
+    assert order() == ["b", "c", "a", "d"]
+    store.reorder(a, before=None)
+    assert order() == ["b", "c", "d", "a"]
+    with pytest.raises(RunError, match="does not wait"):
+        store.reorder(a, before="nobody")
+    with pytest.raises(RunError, match="no run 'nobody'"):
+        store.set_priority("nobody", 1)
+
+
+def test_what_people_say_and_ask(store: Store, rows: dict[str, str | None]) -> None:
+    one, two = (store.submit(GRAPH, rows, owner=owner).name for owner in ("ann", "bob"))
+    store.tag(one, ["good", " ", "good", "old "])
+    store.note(one, "the <b>better</b> one")
+    store.star(one)
+    assert store.job(one).tags == ("good", "old")
+    asked: list[tuple[dict[str, object], list[str]]] = [
+        ({"search": "BETTER probe"}, [one]), ({"tag": "old"}, [one]), ({"starred": True}, [one]),
+        ({"owner": "bob"}, [two]), ({"states": ["queued"]}, [two, one]), ({"states": ["failed"]}, []),
+        ({"group": "none"}, []), ({"search": "nothing"}, []),
+    ]
+    for filters, names in asked:
+        assert [job.name for job in store.jobs(**filters)] == names, filters  # type: ignore[arg-type]
+    store.delete(one)
+    assert [job.name for job in store.jobs()] == [two] == [run.name for run in list_runs(store.root)]
+    assert [job.name for job in store.jobs(deleted=True)] == [one] and store.queue()[0].name == two
+    store.undelete(one)
+    assert {job.name for job in store.jobs()} == {one, two} and store.job(one).starred
+    store.delete(two)
+    assert store.purge() == [] and store.purge(older=-1) == [two]
+    assert [job.name for job in store.jobs()] == [one] and not (store.root / "runs" / two).exists()
+
+
+def test_runs_of_a_terminal_are_adopted(store: Store) -> None:
+    folder = RunFolder(store.root / "runs" / "mine")
+    folder.path.mkdir(parents=True)
+    folder.write("config.json", {"data": {}})
+    folder.write_status(state="preparing", pid=multiprocessing.current_process().pid, started=time.time())
+    assert [(job.name, job.state, job.managed, job.owner) for job in store.jobs()] == [
+        ("mine", "running", False, "terminal")]
+    assert store.active() == [] and store.queue() == []
+    folder.write_status(state="succeeded")
+    assert store.job("mine").state == "running" and store.jobs()[0].state == "succeeded"
+
+
+def test_several_seeds_are_one_group(store: Store, rows: dict[str, str | None]) -> None:
+    runs = store.submit_seeds(GRAPH, rows, {"epochs": 1}, [1, 2, 3], group="three")
+    assert {job.name for job in store.jobs(group="three")} == {run.name for run in runs}
+    assert [run.config()["settings"]["seed"] for run in runs] == [1, 2, 3]
+
+
+def test_an_older_file_is_brought_up_and_a_newer_one_refused(tmp_path: Path) -> None:
+    file = tmp_path / "old.db"
+    open_engine(str(file)).dispose()
+    with sqlite3.connect(file) as old:
+        old.execute("ALTER TABLE job DROP COLUMN trial")
+        old.execute("UPDATE meta SET value = '1'")
+    old.close()
+    engine = open_engine(str(file))
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT trial FROM job")).all() == []
+        assert connection.scalar(text("SELECT value FROM meta")) == str(VERSION)
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+        assert connection.scalar(text("PRAGMA synchronous")) == 2
+        connection.execute(text("UPDATE meta SET value = '99'"))
+    engine.dispose()
+    with pytest.raises(RunError, match="version 99; this fgdesign knows versions up to"):
+        open_engine(str(file))
+
+
+@pytest.mark.parametrize("content", [b"this is no database, but a text that is long enough" * 50])
+def test_a_broken_file_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.db").write_bytes(content)
+    with pytest.raises(RunError, match="cannot be opened: file is not a database"):
+        open_engine(str(tmp_path / "x.db"))
+
+
+def write_events(place: str, writer: int, count: int) -> None:
+    store = Store(open_engine(f"{place}/fgdesign.db"), Path(place))
+    for number in range(count):
+        store.say(f"run-{writer}", "tick", str(number))
+
+
+def test_eight_processes_make_and_write_one_file(tmp_path: Path) -> None:
+    """F6: nobody sees an error, and no row is lost."""
+    context = multiprocessing.get_context("spawn")
+    children = [context.Process(target=write_events, args=(str(tmp_path), writer, 50)) for writer in range(8)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0] * 8
+    store = Store(open_engine(str(tmp_path / "fgdesign.db")), tmp_path)
+    for writer in range(8):
+        assert [int(event["message"]) for event in store.events(f"run-{writer}")] == list(range(50))
+
+
+def test_a_locked_file_is_waited_for(store: Store, rows: dict[str, str | None]) -> None:
+    run = store.submit(GRAPH, rows)
+    other = sqlite3.connect(store.root / "fgdesign.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    timer = threading.Timer(2, lambda: other.execute("COMMIT"))
+    timer.start()
+    assert store.job(run.name).state == "queued"  # who reads does not wait
+    store.note(run.name, "later")
+    timer.join()
+    other.close()
+    assert store.job(run.name).note == "later"

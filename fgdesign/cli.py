@@ -79,6 +79,10 @@ def parser() -> argparse.ArgumentParser:
     command("stop", _stop, "end a run after its present step, the best so far kept", "run_name")
     _json_option(command("resume", _resume, "go on with a stopped or killed run", "run_name"))
     command("export", _export, "copy a run's model to a folder that works on its own", "run_name", "out")
+    thresholds = _json_option(command("thresholds", _thresholds, "show or change from when a run's exits answer",
+                                      "run_name"))
+    thresholds.add_argument("exits", nargs="*", metavar="EXIT=VALUE", help="from 0 (always) to 2 (never)")
+    thresholds.add_argument("--undo", action="store_true", help="put back what training fitted")
     return top
 
 
@@ -330,6 +334,18 @@ def _resume(options: argparse.Namespace) -> int:
     from fgdesign.runs.job import resume
 
     return _finish(options, resume(find_run(options.run_name), _say))
+
+
+def _thresholds(options: argparse.Namespace) -> int:
+    from fgdesign.runs.folder import find_run
+    from fgdesign.runs.thresholds import parse, reset_thresholds, set_thresholds
+
+    run = find_run(options.run_name)
+    found = reset_thresholds(run) if options.undo else set_thresholds(run, parse(options.exits))
+    if options.json:
+        return _print({"run": run.name, "thresholds": found})
+    print("\n".join(f"{name} {value:.4f}" for name, value in found.items()) or "This run has no exit.")
+    return 0
 
 
 def _export(options: argparse.Namespace) -> int:

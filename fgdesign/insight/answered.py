@@ -227,9 +227,13 @@ def answered(model: Model, data: Dataset, progress: Progress | None = None) -> A
     """Answer a data set as in use and note every route. progress: told rows done and rows in all."""
     network, inputs = model.network, inputs_of(model, data)
     whole = answer_rows(network, inputs, model.device, progress=progress)
+    return AnsweredSet(data, whole, inputs.lengths, *calls(network, whole), model.task, tuple(model.labels))
+
+
+def calls(network: FunctionGraph, answers: Answers) -> tuple[tuple[str, ...], Bools]:
+    """M node ids in running order, and (N, M) which of them each row called, from its branches and exit."""
     nodes = tuple(network.plan.found.order)
-    held = np.stack([_held(network.plan.found.node_rows[node], whole) for node in nodes], 1)
-    return AnsweredSet(data, whole, inputs.lengths, nodes, held, model.task, tuple(model.labels))
+    return nodes, np.stack([_held(network.plan.found.node_rows[node], answers) for node in nodes], 1)
 
 
 def load_answered(file: Path, data: Dataset) -> AnsweredSet | None:

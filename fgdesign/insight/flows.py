@@ -151,10 +151,10 @@ def routed(answered: AnsweredSet) -> tuple[list[str], Places]:
     return _commonest(answered.route, MOST_ROUTES)
 
 
-def grouped(answered: AnsweredSet, by: str) -> tuple[list[str], Places]:
+def grouped(answered: AnsweredSet, by: str, most: int = MOST_GROUPS) -> tuple[list[str], Places]:
     """The values of a column, the commonest first, and (N,) each row's place among them.
 
-    Numbers of many values are cut into quarters; beyond eight values the rare ones are one group.
+    Numbers of many values are cut into quarters; beyond `most` values the rare ones are one group.
     Raises: DataError for an unknown column.
     """
     values = answered.column(by)
@@ -166,7 +166,7 @@ def grouped(answered: AnsweredSet, by: str) -> tuple[list[str], Places]:
     if numeric:
         kinds, codes = np.unique(values, return_inverse=True)
         return [f"{kind:g}" for kind in kinds], codes
-    return _commonest(values.astype(str), MOST_GROUPS)
+    return _commonest(values.astype(str), most)
 
 
 def _quarters(values: NDArray[np.float64]) -> tuple[list[str], Places]:

@@ -224,7 +224,7 @@ def test_a_duel_says_which_run_is_better_and_by_how_much() -> None:
 
 def test_runs_on_other_rows_or_labels_are_refused() -> None:
     one = random_rows("single")
-    with pytest.raises(DataError, match="different rows .300 and 300.* Pick a file"):
+    with pytest.raises(DataError, match=r"different rows .300 and 300.* Pick a file"):
         comparison.compare_runs(one, random_rows("single", seed=5))
     with pytest.raises(DataError, match="different labels: only one knows cedar, oak"):
         comparison.compare_runs(one, replace(one, labels=("ash", "birch", "oak")))

@@ -78,6 +78,9 @@ def parser() -> argparse.ArgumentParser:
     _json_option(command("runs", _runs, "list the runs of the workspace"))
     command("stop", _stop, "end a run after its present step, the best so far kept", "run_name")
     _json_option(command("resume", _resume, "go on with a stopped or killed run", "run_name"))
+    report = command("report", _report, "write a report of a run as one HTML file", "run_name", "out")
+    report.add_argument("--data", metavar="CSV", help="another labelled file than the run's own test rows")
+    report.add_argument("--tables", metavar="ZIP", help="also write every table as CSV")
     command("export", _export, "copy a run's model to a folder that works on its own", "run_name", "out")
     thresholds = _json_option(command("thresholds", _thresholds, "show or change from when a run's exits answer",
                                       "run_name"))
@@ -345,6 +348,15 @@ def _thresholds(options: argparse.Namespace) -> int:
     if options.json:
         return _print({"run": run.name, "thresholds": found})
     print("\n".join(f"{name} {value:.4f}" for name, value in found.items()) or "This run has no exit.")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from fgdesign.insight.report import write_report
+    from fgdesign.runs.trained import load_run
+
+    write_report(load_run(options.run_name), Path(options.out), options.data,
+                 None if options.tables is None else Path(options.tables))
     return 0
 
 

@@ -1,8 +1,8 @@
-"""Evaluate: how good a run is, where it errs, and what its routers and exits do."""
+"""Evaluate: how good a run is, where it errs, what it costs, and which of two runs is better."""
 
 import streamlit as st
 
-from fgdesign.ui import parts, report_view, state
+from fgdesign.ui import evaluate_page, parts, report_view, state
 
 st.title("Evaluate", anchor=False)
 run = state.current_run()
@@ -15,17 +15,5 @@ if report is None:
     st.stop()
 if st.query_params.get("run") != run.name:
     st.query_params["run"] = run.name
-names = report_view.parts_of(report)
-part = st.segmented_control(
-    "Rows", names, default=names[0], required=True, key="part", format_func=report_view.PARTS.__getitem__
-)
-metrics = report[part]
-report_view.verdict(report, metrics, part)
-report_view.numbers(metrics)
-report_view.pictures(metrics, report)
-if part != "train":
-    report_view.routing(report)
-report_view.details(run, report)
-parts.show_command(
-    "evaluate", run.path, "DATA.csv", "--json", note="Measure this run on another file from the command line"
-)
+if not evaluate_page.show(run):
+    report_view.show(run, report)

@@ -15,6 +15,7 @@ import streamlit as st
 from model_toys import CPU, on_tiny, tiny_folder, toy_network, toy_tokenizer
 from streamlit.testing.v1 import AppTest
 
+from fgdesign.data.write import safe_csv
 from fgdesign.errors import DataError, GraphError
 from fgdesign.graph import Graph, load_graph, to_json
 from fgdesign.graph.spec import Node
@@ -22,7 +23,7 @@ from fgdesign.graph.starters import Sketch
 from fgdesign.runs import local
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.trained import TrainedRun
-from fgdesign.ui import library, live, models, parts, runs_table, start, state
+from fgdesign.ui import library, live, models, runs_table, start, state
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60
@@ -359,9 +360,7 @@ def test_a_huge_upload_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_downloads_are_safe_to_open_in_a_spreadsheet() -> None:
     frame = pd.DataFrame({"text": ["=1+1", "@x", "plain"], "number": [-1, 2, 3]})
-    safe = parts.spreadsheet_safe(frame)
-    assert safe["text"].tolist() == ["'=1+1", "'@x", "plain"]
-    assert safe["number"].tolist() == [-1, 2, 3]
+    assert safe_csv(frame.rename(columns={"number": "=n"})).decode() == "text,'=n\n'=1+1,-1\n'@x,2\nplain,3\n"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import io
 from pathlib import Path
 from typing import IO
 
+import pandas as pd
+
 from fgdesign.data.table import Table, count
 from fgdesign.data.task import NUMBER
 
@@ -41,6 +43,18 @@ def write_table(table: Table, target: str | Path | IO[bytes]) -> tuple[str, ...]
         return ()
     verb = "begins" if changed == 1 else "begin"
     return (f"{count(changed, 'cell')} {verb} like a formula; written with a leading apostrophe.",)
+
+
+def safe_csv(frame: pd.DataFrame) -> bytes:
+    """Any table as CSV (UTF-8) in which no text cell and no column name is a formula; numbers stay."""
+    safe = frame.rename(columns=lambda name: _safe(str(name)))
+    for place, name in enumerate(frame.columns):
+        if not pd.api.types.is_numeric_dtype(frame[name]):
+            cells = [_safe(cell) if isinstance(cell, str) else cell for cell in frame[name].tolist()]
+            safe.isetitem(place, pd.Series(cells, index=frame.index, dtype=object))
+    text = io.StringIO(newline="")
+    safe.to_csv(text, index=False, lineterminator="\n")
+    return text.getvalue().encode()
 
 
 def _safe(cell: str) -> str:

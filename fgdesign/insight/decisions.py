@@ -129,8 +129,8 @@ def label_thresholds(fitted_on: AnsweredSet, answered: AnsweredSet, false_positi
         raise DataError("Numbers have no threshold. Rows with labels do.")
     found = []
     for place, name in enumerate(answered.labels):
-        fit = threshold_costs(*_of_label(fitted_on, place), false_positive, false_negative)
-        score, true = _of_label(answered, place)
+        fit = threshold_costs(*of_label(fitted_on, place), false_positive, false_negative)
+        score, true = of_label(answered, place)
         line = best_threshold(fit)
         table = threshold_costs(score, true, false_positive, false_negative)
         here = table.iloc[round(line * 100)]
@@ -142,7 +142,8 @@ def label_thresholds(fitted_on: AnsweredSet, answered: AnsweredSet, false_positi
     return pd.DataFrame(found)
 
 
-def _of_label(answered: AnsweredSet, place: int) -> tuple[Floats, NDArray[np.bool_]]:
+def of_label(answered: AnsweredSet, place: int) -> tuple[Floats, NDArray[np.bool_]]:
+    """(N,) the probability of one label, and whether it is true. Raises: DataError without labels."""
     targets = require_labels(answered)
     true = targets[:, place] > 0.5 if answered.task == "multi" else targets == place
     return answered.outputs[:, place].astype(np.float64), true

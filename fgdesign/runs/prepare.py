@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fgdesign.data import Dataset, Splits, given_splits, load_dataset
-from fgdesign.errors import DataError, choices
+from fgdesign.errors import DataError, RunError, choices
 from fgdesign.graph.backbones import describe_backbone
 from fgdesign.graph.edit import fit_task
 from fgdesign.graph.infer import known_type, params_of
@@ -28,6 +28,7 @@ from fgdesign.model.build import plan
 from fgdesign.model.inputs import Inputs, make_inputs
 from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.network import PRETRAINED, FunctionGraph
+from fgdesign.runs.folder import RunFolder
 from fgdesign.training.losses import Objective, objective
 from fgdesign.training.rows import Rows
 from fgdesign.training.settings import Settings
@@ -72,6 +73,17 @@ def read_data(choice: DataChoice) -> tuple[Dataset, Splits]:
         others[part] = None if path is None else load_dataset(
             path, text=found.text, text_b=found.text_b, label=found.label, task=train.task.kind, labels=train.labels)
     return given_splits(train, others["valid"], others["test"], seed=0)
+
+
+def parts_of(run: RunFolder) -> dict[str, Dataset]:
+    """A run's own rows: test, valid and train, as they were in training. Raises RunError or DataError."""
+    config = run.config()
+    try:
+        choice = DataChoice(**config["data"])
+    except (KeyError, TypeError):
+        raise RunError(f"Run '{run.path}' does not say which data it learned from. Train it again.") from None
+    data, splits = read_data(choice)
+    return {part: data.subset(getattr(splits, part)) for part in ("test", "valid", "train")}
 
 
 def fitted_graph(graph: Graph, data: Dataset, *, has_start: bool) -> tuple[Graph, list[str]]:

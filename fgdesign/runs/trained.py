@@ -18,7 +18,7 @@ from fgdesign.model.device import pick_device
 from fgdesign.model.inputs import Inputs, make_inputs
 from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.runs.folder import RunFolder, find_run
-from fgdesign.runs.prepare import inputs_of, labels_of
+from fgdesign.runs.prepare import inputs_of, labels_of, parts_of
 from fgdesign.training.evaluate import Answers, answer_rows, as_outputs, report
 
 
@@ -114,6 +114,10 @@ class TrainedRun:
         return load_dataset(path, text=columns.get("text"), text_b=columns.get("text_b"),
                             label=columns.get("label") if require_label else None, task=self.task,
                             labels=self.labels, require_label=require_label)
+
+    def parts(self) -> dict[str, Dataset]:
+        """The run's own rows as they were in training: test, valid, train. Raises RunError or DataError."""
+        return parts_of(self.folder)
 
     def answer(self, data: Dataset) -> Answers:
         """Answers for a data set, as in use."""

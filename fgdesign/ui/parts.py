@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from fgdesign.data.write import FORMULA
+from fgdesign.data.write import safe_csv
 from fgdesign.ui.words import command
 from fgdesign.views.theme import Figure
 
@@ -57,7 +57,7 @@ def download(frame: pd.DataFrame, name: str, *, key: str) -> None:
     """A button that hands out a table as CSV, safe to open in a spreadsheet."""
     st.download_button(
         "Download CSV",
-        spreadsheet_safe(frame).to_csv(index=False).encode(),
+        safe_csv(frame),
         f"{name}.csv",
         "text/csv",
         key=key,
@@ -65,18 +65,6 @@ def download(frame: pd.DataFrame, name: str, *, key: str) -> None:
         type="tertiary",
         on_click="ignore",
     )
-
-
-def spreadsheet_safe(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text cells that a spreadsheet would run as a formula get a leading apostrophe; numbers stay."""
-    safe = frame.copy()
-    for name in safe.columns:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = [
-                f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
-                for cell in safe[name].tolist()
-            ]
-    return safe
 
 
 def sentences(notes: Sequence[str], title: str) -> None:

@@ -20,6 +20,20 @@ FIRST = ("accuracy", "macro_f1", "micro_f1", "mae", "rmse", "pearson", "spearman
 MOST_NUMBERS = 6
 
 
+def show(run: RunFolder, report: Mapping[str, Any]) -> None:
+    """All that the report alone says, where the rows themselves are gone."""
+    names = parts_of(report)
+    part = st.segmented_control("Rows", names, default=names[0], required=True, key="part",
+                                format_func=PARTS.__getitem__)
+    metrics = report[part]
+    verdict(report, metrics, str(part))
+    numbers(metrics)
+    pictures(metrics, report)
+    if part != "train":
+        routing(report)
+    details(run, report)
+
+
 def parts_of(report: Mapping[str, Any]) -> list[str]:
     """The parts of the data that were measured, test first."""
     return [name for name in PARTS if isinstance(report.get(name), dict)]

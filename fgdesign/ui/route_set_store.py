@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from fgdesign.errors import RunError
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import models
 
@@ -62,15 +61,9 @@ def _changed(run: RunFolder) -> int:
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the data")
 def _parts(path: str, changed: int) -> dict[str, Dataset]:
-    from fgdesign.runs.prepare import DataChoice, read_data
+    from fgdesign.runs import prepare
 
-    config = RunFolder(Path(path)).config()
-    try:
-        choice = DataChoice(**config["data"])
-    except (KeyError, TypeError):
-        raise RunError(f"Run '{path}' does not say which data it learned from. Train it again.") from None
-    data, splits = read_data(choice)
-    return {"test": data.subset(splits.test), "valid": data.subset(splits.valid), "train": data.subset(splits.train)}
+    return prepare.parts_of(RunFolder(Path(path)))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -134,7 +134,7 @@ def class_bars(probabilities: Mapping[str, float], *, most: int = 8, dark: bool 
     colours = [theme.VERMILION if i == 0 else theme.GREY for i in range(len(best))]
     chart.add_bar(
         orientation="h",
-        y=_unique([words(name) for name, _ in best]),
+        y=unique([words(name) for name, _ in best]),
         x=[p for _, p in best],
         marker={"color": colours},
         text=[percent(p) for _, p in best],
@@ -152,29 +152,49 @@ def confusion(matrix: Sequence[Sequence[int]], labels: Sequence[str], *, dark: b
     """Rows are true labels, columns predicted ones; colour is the share of the true label."""
     counts = np.array(matrix, float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    names = _unique([words(label, 18) for label in labels])
+    names = unique([words(label, 18) for label in labels])
     few = len(names) <= MOST_CELLS
     chart = theme.figure(
-        "Confusion: true labels down, predicted ones across", dark, int(min(900, 130 + 30 * len(names)))
+        "Confusion: true labels down, predicted ones across", dark, int(min(900, max(240, 130 + 30 * len(names))))
     )
+    places = list(range(len(names)))
     chart.add_heatmap(
         z=shares,
-        x=names,
-        y=names,
+        x=places,
+        y=places,
         colorscale=theme.RAMP[dark],
         zmin=0,
         zmax=1,
         showscale=False,
         xgap=1,
         ygap=1,
-        customdata=counts,
-        hovertemplate="true %{y}<br>predicted %{x}<br>%{customdata:.0f} rows, %{z:.1%} of the label<extra></extra>",
+        hoverinfo="skip",
         text=[[f"{int(n)}" if n else "" for n in row] for row in counts] if few else None,
         texttemplate="%{text}" if few else None,
     )
-    chart.update_xaxes(side="bottom", tickangle=-40)
-    chart.update_yaxes(autorange="reversed", showgrid=False)
-    return chart
+    _cells(chart, counts, shares, labels)
+    some = places[:: max(1, math.ceil(len(names) / MOST_CELLS))]
+    ticks = {"tickmode": "array", "tickvals": some, "ticktext": [names[i] for i in some], "showgrid": False,
+             "fixedrange": True}
+    chart.update_xaxes(side="bottom", tickangle=-40, range=[-0.5, len(names) - 0.5], **ticks)
+    chart.update_yaxes(range=[len(names) - 0.5, -0.5], **ticks)
+    return chart.update_layout(dragmode=False)
+
+
+def _cells(chart: go.Figure, counts: np.ndarray, shares: np.ndarray, labels: Sequence[str]) -> None:
+    """Unseen squares over the cells that have rows; they are hovered and clicked: customdata is [true, predicted]."""
+    down, across = (axis.tolist() for axis in np.nonzero(counts))
+    told = [f"true {words(labels[i])}<br>predicted {words(labels[j])}<br>{int(counts[i, j])} rows, "
+            f"{percent(float(shares[i, j]))} of the label" for i, j in zip(down, across, strict=True)]
+    chart.add_scatter(
+        x=across,
+        y=down,
+        mode="markers",
+        marker={"symbol": "square", "size": max(6, min(26, 700 // max(1, len(labels)))), "opacity": 0},
+        customdata=[[labels[i], labels[j]] for i, j in zip(down, across, strict=True)],
+        text=told,
+        hovertemplate="%{text}<extra></extra>",
+    )
 
 
 def per_class(table: Mapping[str, Mapping[str, float]], *, dark: bool = False) -> go.Figure:
@@ -184,7 +204,7 @@ def per_class(table: Mapping[str, Mapping[str, float]], *, dark: bool = False) -
         return theme.empty("Per class", "There are no classes.", dark)
     title = "F1 per class" if len(worst) == len(table) else f"F1 of the {len(worst)} weakest classes"
     chart = theme.figure(title, dark, 90 + 26 * len(worst))
-    names = _unique([words(name) for name, _ in worst])
+    names = unique([words(name) for name, _ in worst])
     chart.add_bar(
         orientation="h",
         y=names,
@@ -218,7 +238,7 @@ def class_balance(labels: Sequence[str], *, dark: bool = False) -> go.Figure:
     chart = theme.figure(title, dark, max(200, 56 + 24 * len(shown)))
     chart.add_bar(
         orientation="h",
-        y=_unique([words(name) for name, _ in shown]),
+        y=unique([words(name) for name, _ in shown]),
         x=[n for _, n in shown],
         marker_color=theme.BLUE,
         text=[plain(n) for _, n in shown],
@@ -280,7 +300,7 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _unique(names: Sequence[str]) -> list[str]:
+def unique(names: Sequence[str]) -> list[str]:
     """Names that were cut to the same text made different, so that no bar falls on another."""
     seen: Counter[str] = Counter()
     result = []

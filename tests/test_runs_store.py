@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -138,7 +140,7 @@ def test_runs_of_a_terminal_are_adopted(store: Store) -> None:
     folder = RunFolder(store.root / "runs" / "mine")
     folder.path.mkdir(parents=True)
     folder.write("config.json", {"data": {}})
-    folder.write_status(state="preparing", pid=multiprocessing.current_process().pid, started=time.time())
+    folder.write_status(state="preparing", pid=os.getpid(), started=time.time())
     assert [(job.name, job.state, job.managed, job.owner) for job in store.jobs()] == [
         ("mine", "running", False, "terminal")]
     assert store.active() == [] and store.queue() == []
@@ -178,21 +180,24 @@ def test_a_broken_file_is_told(tmp_path: Path, content: bytes) -> None:
         open_engine(str(tmp_path / "x.db"))
 
 
-def write_events(place: str, writer: int, count: int) -> None:
-    store = Store(open_engine(f"{place}/fgdesign.db"), Path(place))
-    for number in range(count):
-        store.say(f"run-{writer}", "tick", str(number))
+WRITE_EVENTS = """
+import sys
+from pathlib import Path
+from fgdesign.runs.schema import open_engine
+from fgdesign.runs.store import Store
+
+place, writer, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+store = Store(open_engine(str(place / "fgdesign.db")), place)
+for number in range(count):
+    store.say(f"run-{writer}", "tick", str(number))
+"""
 
 
 def test_eight_processes_make_and_write_one_file(tmp_path: Path) -> None:
     """F6: nobody sees an error, and no row is lost."""
-    context = multiprocessing.get_context("spawn")
-    children = [context.Process(target=write_events, args=(str(tmp_path), writer, 50)) for writer in range(8)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
-    assert [child.exitcode for child in children] == [0] * 8
+    children = [subprocess.Popen([sys.executable, "-c", WRITE_EVENTS, str(tmp_path), str(writer), "50"])
+                for writer in range(8)]
+    assert [child.wait(120) for child in children] == [0] * 8
     store = Store(open_engine(str(tmp_path / "fgdesign.db")), tmp_path)
     for writer in range(8):
         assert [int(event["message"]) for event in store.events(f"run-{writer}")] == list(range(50))

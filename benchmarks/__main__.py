@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 import time
+import traceback
 from pathlib import Path
 
 from benchmarks.measure import Question, machine, show, write
@@ -28,13 +30,20 @@ def main() -> None:
     unknown = sorted(set(options.questions) - set(QUESTIONS))
     if unknown:
         parser.error(f"There is no benchmark {unknown[0]!r}. Choose from: {', '.join(QUESTIONS)}.")
-    about = machine()
+    about, failed = machine(), []
     for name in options.questions:
         start = time.perf_counter()
-        found: Question = importlib.import_module(f"benchmarks.{name}").measure(options.quick)
+        try:
+            found: Question = importlib.import_module(f"benchmarks.{name}").measure(options.quick)
+        except Exception:
+            failed.append(name)
+            traceback.print_exc()
+            continue
         found.seconds = time.perf_counter() - start
         show(found)
         write([found], about, options.out)
+    if failed:
+        sys.exit(f"These questions broke off, the others are written: {', '.join(failed)}.")
 
 
 if __name__ == "__main__":

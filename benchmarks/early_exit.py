@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import binomtest
 
 from benchmarks.measure import Question, Row, interleaved, ratio
 from benchmarks.public import data_set
@@ -32,7 +33,9 @@ def measure(quick: bool) -> Question:
     """Per data set: speed with exits against the same graph without, and accuracy of both on the test rows."""
     question = Question("early_exit", "Early exit: the same graph with exits and without")
     for name, graph, targets in CASES[:1] if quick else CASES:
-        files = data_set(name)
+        files = data_set(name, question)
+        if files is None:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             run = train(graph, files.train, valid=files.valid, test=files.test, out=Path(folder) / "run")
         _case(question, run, name, graph, pd.read_csv(files.test), targets, quick)
@@ -49,10 +52,23 @@ def _case(question: Question, run: TrainedRun, name: str, graph: str, test: pd.D
         told = run.predict(texts)
         right[which] = np.array([row["prediction"] for row in told]) == truth
         layers[which] = float(np.mean([row["layers"] for row in told]))
-    better, worse = (right["exits"] & ~right["full"]).sum(), (~right["exits"] & right["full"]).sum()
     question.rows.append(Row(f"{name}, {graph}: accuracy with exits", float(right["exits"].mean()), "",
-                             note=f"{right['full'].mean():.4f} without; better on {better}, worse on {worse} rows; "
+                             note=f"{right['full'].mean():.4f} without; {paired(right['exits'], right['full'])}; "
                                   f"{layers['exits']:.2f} of {layers['full']:.0f} layers"))
+    speed(question, run, name, texts, targets, {1: AGAINST_TRANSFORMERS}, quick)
+
+
+def paired(a: np.ndarray, b: np.ndarray) -> str:
+    """Which of two is right on which rows, and the exact McNemar test in words."""
+    better, worse = int((a & ~b).sum()), int((~a & b).sum())
+    p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    return f"better on {better}, worse on {worse} rows, p {p:.2f}"
+
+
+def speed(question: Question, run: TrainedRun, name: str, texts: list[str], targets: dict[int, float],
+          against_transformers: dict[int, float], quick: bool) -> None:
+    """Rows of milliseconds a text with exits, against the exits held shut and against transformers, per batch size."""
+    exits = {node: float(_exit(run, node).threshold) for node in run.network.nodes_of_role("exit")}
     peer = _transformers()
     for size, target in targets.items():
         some = texts[: size * (8 if quick else 96 // min(size, 24))]
@@ -76,7 +92,7 @@ def _case(question: Question, run: TrainedRun, name: str, graph: str, test: pd.D
         question.rows.append(Row(f"{name}, batch {size}", each, "ms/text", ratio(times, "full", "exits"),
                                  "without exits", target))
         question.rows.append(Row(f"{name}, batch {size}", each, "ms/text", ratio(times, "transformers", "exits"),
-                                 "transformers", AGAINST_TRANSFORMERS if size == 1 else None))
+                                 "transformers float32", against_transformers.get(size)))
     _set(run, exits, shut=False)
 
 

@@ -60,7 +60,7 @@ def measure(quick: bool) -> Question:
         for backward in (False, True):
             mine, hand = _contenders(network, batch, backward)
             times = interleaved({"graph": repeated(mine, 4), "hand": repeated(hand, 4)},
-                                rounds=(5 if quick else 60) * (1 if size > 1 else 2), warm=3)
+                                rounds=(1 if quick else 60) * (1 if size > 1 else 2), warm=1 if quick else 3)
             found = ratio(times, "graph", "hand")
             name = f"batch {size}, forward{' and backward' if backward else ''}"
             question.rows.append(Row(name, sorted(times["graph"])[len(times["graph"]) // 2] / 4 * 1000, "ms", found,

@@ -6,6 +6,7 @@ Knows nothing of what is timed.
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
 import os
 import platform
@@ -47,13 +48,14 @@ class Row:
 
 @dataclass
 class Question:
-    """What one benchmark asks, and the rows that answer it."""
+    """What one benchmark asks, and the rows that answer it. pictures: SVG by name."""
 
     name: str
     title: str
     rows: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    pictures: dict[str, str] = field(default_factory=dict)
 
 
 def interleaved(contenders: Mapping[str, Work], *, rounds: int, warm: int = 1) -> dict[str, list[float]]:
@@ -91,6 +93,14 @@ def repeated(work: Work, times: int) -> Work:
     return run
 
 
+def installed(question: Question, *modules: str) -> bool:
+    """Whether a peer's packages are there; where they are not, the question says so."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        question.notes.append(f"Left out, for {' and '.join(missing)} is not installed: pip install 'fgdesign[bench]'.")
+    return not missing
+
+
 def machine() -> dict[str, Any]:
     """What this was measured on."""
     import psutil
@@ -99,6 +109,8 @@ def machine() -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    from fgdesign.model.device import fast_dtype
+
     return {
         "processor": model or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
@@ -108,6 +120,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
+        "precision": str(fast_dtype(torch.device("cuda" if torch.cuda.is_available() else "cpu"))).removeprefix("torch."),
         "busy": round(psutil.cpu_percent(interval=1.0)),
     }
 
@@ -117,7 +130,10 @@ def write(questions: Sequence[Question], about: Mapping[str, Any], folder: Path)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "benchmarks.json"
     kept = json.loads(file.read_text("utf-8")) if file.exists() else {}
-    kept |= {q.name: {**asdict(q), "machine": dict(about)} for q in questions}
+    for question in questions:
+        for name, picture in question.pictures.items():
+            (folder / f"{name}.svg").write_text(picture, "utf-8")
+        kept[question.name] = {**asdict(question), "pictures": sorted(question.pictures), "machine": dict(about)}
     file.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
     (folder / "benchmarks.md").write_text(_markdown(kept), "utf-8")
 
@@ -129,11 +145,13 @@ def _markdown(kept: Mapping[str, Any]) -> str:
     for told in kept.values():
         where = told["machine"]
         lines += [f"## {told['title']}", "", f"{where['processor']}, {where['cores']} cores ({where['vector units']}), "
-                  f"GPU {where['gpu']}, torch {where['torch']}, {where['threads']} threads; "
+                  f"GPU {where['gpu']}, torch {where['torch']}, {where['threads']} threads, fastest native precision "
+                  f"{where.get('precision', 'not noted')}; "
                   f"{where['busy']} % busy with other work when it began.", "",
                   "| what | value | ratio | against | target | held |", "|---|---|---|---|---|---|"]
         lines += [_line(Row(**row)) for row in told["rows"]]
-        lines += ["", *(f"- {note}" for note in told["notes"]), ""]
+        lines += ["", *(f"![{name}]({name}.svg)" for name in told.get("pictures", ())),
+                  *(f"- {note}" for note in told["notes"]), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 

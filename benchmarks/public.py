@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.measure import Question
+
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("FGDESIGN_DATA") or ROOT.parent / "shared" / "data")
 
@@ -26,12 +28,13 @@ class Split:
     valid: Path | None
 
 
-def data_set(name: str) -> Split:
-    """A data set by its folder's name. Raises SystemExit with what to do where it is missing."""
+def data_set(name: str, question: Question) -> Split | None:
+    """A data set by its folder's name; None where it is missing, and the question says so."""
     folder = FOLDER / name
     if not (folder / "train.csv").exists():
-        raise SystemExit(f"There is no {folder / 'train.csv'}. Set FGDESIGN_DATA to a folder with {name}/train.csv, "
-                         "test.csv and perhaps valid.csv (columns text,label).")
+        question.notes.append(f"{name} was left out, for it is not there. Set FGDESIGN_DATA to a folder with "
+                              f"{name}/train.csv, test.csv and perhaps valid.csv (columns text,label).")
+        return None
     valid = folder / "valid.csv"
     return Split(name, folder / "train.csv", folder / "test.csv", valid if valid.exists() else None)
 

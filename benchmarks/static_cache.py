@@ -62,7 +62,7 @@ def network_of(graph: Graph) -> FunctionGraph:
 def measure(quick: bool) -> Question:
     """On texts of mixed length, distinct by a number in front."""
     question = Question("static_cache", "Static cache: values that never change, computed once")
-    count = 300 if quick else ROWS
+    count = 96 if quick else ROWS
     rows = [f"{i} {text}" for i, text in enumerate(texts(count))]
     network = network_of(tuned(3))
     tokenizer = load_tokenizer(network.plan.backbone)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.measure import Question, Row, interleaved, ratio
+from benchmarks.measure import Question, Row, installed, interleaved, ratio
 from benchmarks.public import texts
 from fgdesign.graph.backbones import backbone_files, describe_backbone
 from fgdesign.graph.spec import DEFAULT_BACKBONE
@@ -26,6 +26,7 @@ from fgdesign.training.rows import collect
 BATCH = 32
 LONGEST = 128
 CPU = torch.device("cpu")
+FOLDER = backbone_files(describe_backbone(DEFAULT_BACKBONE))
 
 
 def pooled() -> tuple[FunctionGraph, Any]:
@@ -38,27 +39,18 @@ def pooled() -> tuple[FunctionGraph, Any]:
 
 def measure(quick: bool) -> Question:
     """Texts a second of each engine, and how near the vectors are to ours."""
-    from sentence_transformers import SentenceTransformer
-
     question = Question("throughput", "Throughput: texts of mixed length to vectors, tokenising included")
     rows = texts(128 if quick else 1024)
     network, tokenizer = pooled()
-    peer = SentenceTransformer(str(backbone_files(describe_backbone(DEFAULT_BACKBONE))), device="cpu")
-    peer.max_seq_length = LONGEST
-
     def ours() -> np.ndarray:
         return collect(network, make_inputs(network, tokenizer, rows), CPU, ("pool.out",))["pool.out"].numpy()
 
-    def encode() -> Any:
-        return peer.encode(rows, batch_size=BATCH, show_progress_bar=False, normalize_embeddings=False)
-
-    contenders: dict[str, Callable[[], Any]] = {"ours": ours, "sentence-transformers": encode}
+    contenders: dict[str, Callable[[], Any]] = {"ours": ours}
     with tempfile.TemporaryDirectory() as folder:
-        onnx = _onnx(peer, Path(folder), rows)
-        if onnx is not None:
-            contenders["ONNX Runtime float32"] = onnx
-        else:
-            question.notes.append("ONNX Runtime was left out: pip install 'fgdesign[bench]'.")
+        if installed(question, "sentence_transformers"):
+            contenders["sentence-transformers"] = _sentence_transformers(rows)
+        if installed(question, "onnxruntime", "onnxscript"):
+            contenders["ONNX Runtime float32"] = _onnx(Path(folder), rows)
         times = interleaved(contenders, rounds=3 if quick else 7)
         near = {name: _cosine(ours(), np.asarray(work())) for name, work in contenders.items()}
     for name, taken in times.items():
@@ -73,14 +65,20 @@ def measure(quick: bool) -> Question:
     return question
 
 
-def _onnx(peer: Any, folder: Path, rows: list[str]) -> Callable[[], Any] | None:
-    """Sorted batches of the same size through ONNX Runtime; None where it is not installed."""
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401  (the exporter needs it)
-    except ImportError:
-        return None
-    encoder, tokenizer = peer[0].auto_model, peer.tokenizer
+def _sentence_transformers(rows: list[str]) -> Callable[[], Any]:
+    from sentence_transformers import SentenceTransformer
+
+    peer = SentenceTransformer(str(FOLDER), device="cpu")
+    peer.max_seq_length = LONGEST
+    return lambda: peer.encode(rows, batch_size=BATCH, show_progress_bar=False, normalize_embeddings=False)
+
+
+def _onnx(folder: Path, rows: list[str]) -> Callable[[], Any]:
+    """Sorted batches of the same size through ONNX Runtime."""
+    import onnxruntime
+    from transformers import AutoModel, AutoTokenizer
+
+    encoder, tokenizer = AutoModel.from_pretrained(FOLDER).eval(), AutoTokenizer.from_pretrained(FOLDER)
     file = folder / "encoder.onnx"
     sample = tokenizer(rows[:2], padding=True, return_tensors="pt")
     names = ("input_ids", "attention_mask")

@@ -20,8 +20,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
-from benchmarks.measure import Question, Row
-from benchmarks.public import data_set
+from benchmarks.measure import Question, Row, installed
+from benchmarks.public import Split, data_set
 from fgdesign.api import train
 from fgdesign.graph.backbones import backbone_files, describe_backbone
 from fgdesign.graph.spec import DEFAULT_BACKBONE
@@ -68,14 +68,19 @@ class Parts:
 def measure(quick: bool) -> Question:
     """Seconds to the peer's own best validation accuracy, and test accuracies with a paired bootstrap."""
     question = Question("training", "Training to quality: from files to a tested model")
+    probes = installed(question, "sentence_transformers")
+    trains = installed(question, "accelerate", "peft")
     for name, per_class, graph, targets in CASES[-1:] if quick else CASES:
-        parts = _parts(name, per_class)
+        files = data_set(name, question)
+        if files is None:
+            continue
+        parts = _parts(files, per_class)
         title = f"{name}{f', {per_class} rows a class' if per_class else ''}"
         mine = _ours(graph, parts)
         question.rows.append(Row(f"{title}: ours, {graph}", mine.seconds, "s", note=_accuracy(mine)))
-        probe = _probe(parts)
-        question.rows.append(_beside(f"{title}: probe on sentence-transformers", mine, probe, None))
-        for peer, target in targets.items():
+        if probes:
+            question.rows.append(_beside(f"{title}: probe on sentence-transformers", mine, _probe(parts), None))
+        for peer, target in targets.items() if trains else ():
             other = _peer(parts, EPOCHS[name] * (5 if per_class else 1), lora=peer.startswith("lora"),
                           best="best" in peer)
             question.rows.append(_beside(f"{title}: {peer}", mine, other, target))
@@ -84,8 +89,7 @@ def measure(quick: bool) -> Question:
     return question
 
 
-def _parts(name: str, per_class: int) -> Parts:
-    files = data_set(name)
+def _parts(files: Split, per_class: int) -> Parts:
     learn, test = (pd.read_csv(file, dtype=str) for file in (files.train, files.test))
     if files.valid is None:
         learn, valid = train_test_split(learn, test_size=0.1, stratify=learn["label"], random_state=0)
@@ -136,7 +140,6 @@ def _peer(parts: Parts, epochs: int, *, lora: bool, best: bool) -> Result:
 
 
 def _fine_tuned(parts: Parts, epochs: int, rate: float, *, lora: bool, best: bool) -> Result:
-    from datasets import Dataset
     from transformers import (
         AutoModelForSequenceClassification,
         AutoTokenizer,
@@ -162,8 +165,7 @@ def _fine_tuned(parts: Parts, epochs: int, rate: float, *, lora: bool, best: boo
         from peft import LoraConfig, get_peft_model
 
         model = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=8, target_modules=["query", "value"]))
-    sets = {part: Dataset.from_dict({**tokenizer(getattr(parts, part)["text"].tolist(), truncation=True,
-                                                 max_length=LONGEST), "labels": parts.targets(part)})
+    sets = {part: _tokenised(tokenizer, getattr(parts, part)["text"].tolist(), parts.targets(part))
             for part in ("train", "valid", "test")}
     with tempfile.TemporaryDirectory() as folder:
         per_epoch = -(-len(sets["train"]) // 32)
@@ -183,6 +185,12 @@ def _fine_tuned(parts: Parts, epochs: int, rate: float, *, lora: bool, best: boo
         model.load_state_dict(keeper.weights, strict=False)
         guesses = trainer.predict(sets["test"]).predictions.argmax(1)
     return Result(seconds, guesses == np.array(parts.targets("test")), curve)
+
+
+def _tokenised(tokenizer: Any, texts: list[str], targets: list[int]) -> list[dict[str, Any]]:
+    told = tokenizer(texts, truncation=True, max_length=LONGEST)
+    return [{"input_ids": ids, "attention_mask": mask, "labels": target}
+            for ids, mask, target in zip(told["input_ids"], told["attention_mask"], targets, strict=True)]
 
 
 class _MeanHead(torch.nn.Module):

@@ -1,0 +1,117 @@
+"""Does routing earn its keep: words first, then layers until one is sure, beside every control.
+
+Controls: the net alone with no words and no exits; the word function alone (always cheap); the same graph with its
+exits held shut (always full); its routes shuffled among the rows (random at the same share); both opinions at full
+depth. The test says who is right on the same rows.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from benchmarks.early_exit import paired, speed
+from benchmarks.measure import Question, Row
+from benchmarks.public import Split, data_set
+from fgdesign.api import train
+from fgdesign.graph.spec import Graph
+from fgdesign.graph.starters import Sketch
+from fgdesign.model.inputs import make_inputs
+from fgdesign.runs.trained import TrainedRun
+from fgdesign.training.rows import collect
+
+NAMES = ("sst2", "trec6", "banking77")
+MOST_LAYERS = 2.5
+AGAINST_FULL = {1: 2.0, 32: 1.5}
+AGAINST_TRANSFORMERS = {1: 4.0}
+SHUFFLES = 20
+
+
+def net_alone() -> Graph:
+    """The encoder of cheap-word-first and two-opinions, with one head."""
+    s = Sketch()
+    s.add("head", "classifier", s.add("pool", "pool", s.layers(s.layers(s.text(), 1, 2), 3, 6, "full")))
+    return s.graph("net-alone")
+
+
+def measure(quick: bool) -> Question:
+    """Per data set, and for the union of all: accuracies, layers, speed."""
+    question = Question("routing", "Routing that earns its keep: cheap-word-first beside its controls")
+    with tempfile.TemporaryDirectory() as folder:
+        for files in _cases(question, Path(folder), quick):
+            _case(question, files, Path(folder), quick)
+    question.notes.append("One seed. Thresholds, temperatures and merge weights come from validation rows alone. p is "
+                          "the exact McNemar test on the test rows.")
+    return question
+
+
+def _cases(question: Question, folder: Path, quick: bool) -> Iterator[Split]:
+    names = NAMES[-1:] if quick else NAMES
+    found = [files for name in names if (files := data_set(name, question))]
+    yield from found
+    if len(found) == len(NAMES):
+        yield _union(found, folder)
+
+
+def _union(parts: list[Split], folder: Path) -> Split:
+    """All rows in one label space; a fixed tenth of the training rows validates where no file is given."""
+    tables: dict[str, list[pd.DataFrame]] = {"train": [], "valid": [], "test": []}
+    for split in parts:
+        learn = pd.read_csv(split.train, dtype=str)
+        valid = learn.sample(frac=0.1, random_state=0) if split.valid is None else pd.read_csv(split.valid, dtype=str)
+        learn = learn.drop(valid.index) if split.valid is None else learn
+        for name, table in (("train", learn), ("valid", valid), ("test", pd.read_csv(split.test, dtype=str))):
+            tables[name].append(table.assign(label=split.name + ": " + table["label"]))
+    files = {name: folder / f"union_{name}.csv" for name in tables}
+    for name, file in files.items():
+        pd.concat(tables[name]).to_csv(file, index=False)
+    return Split("union", files["train"], files["test"], files["valid"])
+
+
+def _case(question: Question, files: Split, folder: Path, quick: bool) -> None:
+    test = pd.read_csv(files.test)
+    texts, truth = test["text"].astype(str).tolist(), test["label"].astype(str).to_numpy()
+    graphs = {"cheap-word-first": "cheap-word-first", "net alone": net_alone(), "two-opinions": "two-opinions"}
+    runs = {name: train(graph, files.train, valid=files.valid, test=files.test, text="text", label="label",
+                        out=folder / f"{files.name} {name}") for name, graph in graphs.items()}
+    right = {name: np.array([row["prediction"] for row in run.predict(texts)]) == truth for name, run in runs.items()}
+    run, alone = runs["cheap-word-first"], right["net alone"]
+    told = run.predict(texts)
+    layers = float(np.mean([row["layers"] for row in told]))
+    opinions = _opinions(run, texts, truth)
+    exits = ["exit_0", *(f"exit_{i}" for i in range(1, 6)), None]
+    taken = np.array([exits.index(row["exit"]) for row in told])
+    controls = {"always cheap, the words alone": opinions[0], "always full, exits held shut": opinions[-1],
+                "net alone, no words": alone, "two-opinions": right["two-opinions"]}
+    routed = right["cheap-word-first"]
+    question.rows += [
+        Row(f"{files.name}: accuracy of cheap-word-first", float(routed.mean()), "",
+            note=f"against the net alone: {paired(routed, alone)}"),
+        Row(f"{files.name}: layers a text", layers, "of 6", target=MOST_LAYERS, higher=False),
+        *(Row(f"{files.name}: {name}", float(one.mean()), "", note="" if one is alone else paired(one, alone))
+          for name, one in controls.items()),
+        _shuffled(files.name, opinions, taken),
+    ]
+    speed(question, run, files.name, texts, AGAINST_FULL, AGAINST_TRANSFORMERS, quick)
+
+
+def _opinions(run: TrainedRun, texts: list[str], truth: np.ndarray) -> np.ndarray:
+    """(7, n) bool: what each exit in turn, and the last answer, would get right."""
+    inputs = make_inputs(run.network, run.tokenizer, texts)
+    ports = ["words.out", *(f"opinion_{i}.out" for i in range(1, 7))]
+    values = collect(run.network, inputs, torch.device("cpu"), ports)
+    return np.stack([np.array(run.labels)[values[port].argmax(1).numpy()] == truth for port in ports])
+
+
+def _shuffled(name: str, opinions: np.ndarray, taken: np.ndarray) -> Row:
+    """Every row answered where another row left: the same shares, chosen at random."""
+    rng, places = np.random.default_rng(0), np.arange(len(taken))
+    found = [opinions[rng.permutation(taken), places].mean() for _ in range(SHUFFLES)]
+    mine = opinions[taken, places].mean()
+    return Row(f"{name}: routes shuffled", float(np.mean(found)), "",
+               note=f"{100 * (np.mean(found) - mine):+.1f} points; mean of {SHUFFLES}")

@@ -1,0 +1,117 @@
+"""Every question of the benchmarks runs on a few rows, without peers, and is written; no test looks at a time."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # benchmarks are no part of the installed package
+
+from made_up_rows import write_rows  # noqa: E402
+
+from benchmarks import growth, measure, public  # noqa: E402
+from benchmarks.__main__ import QUESTIONS  # noqa: E402
+from benchmarks.measure import Question, Row  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Peers are left out, and public data sets are a few made-up rows."""
+    for name in ("sst2", "trec6", "banking77"):
+        (tmp_path / name).mkdir()
+        write_rows(tmp_path / name / "train.csv", 48)
+        write_rows(tmp_path / name / "test.csv", 24)
+    monkeypatch.setattr(public, "FOLDER", tmp_path)
+    found = importlib.util.find_spec
+    peers = {"sentence_transformers", "onnxruntime", "onnxscript", "accelerate", "peft"}
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in peers else found(name, *rest))
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_question_is_answered_without_peers(name: str, tmp_path: Path) -> None:
+    found: Question = importlib.import_module(f"benchmarks.{name}").measure(True)
+    assert found.rows and all(np.isfinite(row.value) for row in found.rows)
+    assert found.name == name
+    if name in ("training", "throughput"):
+        assert any("is not installed" in note for note in found.notes)
+    measure.write([found], measure.machine(), tmp_path / "out")
+    told = json.loads((tmp_path / "out" / "benchmarks.json").read_text("utf-8"))[name]
+    assert len(told["rows"]) == len(found.rows) and told["machine"]["processor"]
+    shown = (tmp_path / "out" / "benchmarks.md").read_text("utf-8")
+    assert found.title in shown and told["machine"]["processor"] in shown
+    assert all((tmp_path / "out" / f"{picture}.svg").exists() for picture in found.pictures)
+
+
+def test_a_missing_data_set_is_named_and_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(public, "FOLDER", tmp_path / "nowhere")
+    found: Question = importlib.import_module("benchmarks.early_exit").measure(True)
+    assert not found.rows
+    assert "banking77 was left out" in found.notes[0] and "FGDESIGN_DATA" in found.notes[0]
+
+
+def test_measuring_again_keeps_what_other_questions_found(tmp_path: Path) -> None:
+    for name, value in (("one", 1.0), ("two", 2.0), ("one", 3.0)):
+        measure.write([Question(name, name.title(), [Row("thing", value, "s")])], measure.machine(), tmp_path)
+    kept = json.loads((tmp_path / "benchmarks.json").read_text("utf-8"))
+    assert [kept[name]["rows"][0]["value"] for name in ("one", "two")] == [3.0, 2.0]
+
+
+@pytest.mark.parametrize(("row", "held"), [
+    (Row("a", 1.0, "s"), None), (Row("a", 1.0, "s", target=2.0), False), (Row("a", 1.0, "s", 3.0, target=2.0), True),
+    (Row("a", 1.0, "s", 3.0, target=2.0, higher=False), False),
+])
+def test_a_target_is_held_by_the_ratio_where_there_is_one(row: Row, held: bool | None) -> None:
+    assert row.held is held
+    assert ("**no**" in measure._line(row)) is (held is False)
+
+
+def test_contenders_take_turns_and_a_ratio_is_taken_inside_a_round() -> None:
+    calls: list[str] = []
+    measure.interleaved({name: lambda name=name: calls.append(name) for name in "ab"}, rounds=2, warm=1)
+    assert "".join(calls) == "ab" + "ab" + "ba"
+    assert measure.ratio({"slow": [2.0, 9.0, 8.0], "fast": [1.0, 3.0, 4.0]}, "slow", "fast") == 2.0
+
+
+def test_the_exponent_of_a_square_is_two() -> None:
+    curve = [(size, 3.0 * size**2) for size in (2, 8, 64)]
+    assert growth.exponent(curve) == pytest.approx(2.0)
+    assert len(growth.chain(12).nodes) == 12
+
+
+def test_the_command_refuses_an_unknown_question(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "benchmarks", "speed", "--out", str(tmp_path)], cwd=ROOT, text=True,
+                          capture_output=True, timeout=60)
+    assert done.returncode == 2 and "Choose from: training" in done.stderr
+
+
+def test_a_question_that_breaks_off_does_not_stop_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                                             capsys: pytest.CaptureFixture[str]) -> None:
+    command = importlib.import_module("benchmarks.__main__")
+    answers: dict[str, Any] = {"weight": Question("weight", "Weight", [Row("thing", 1.0, "s")])}
+
+    class Broken:
+        @staticmethod
+        def measure(quick: bool) -> Question:
+            return answers["latency"]
+
+    class Whole:
+        @staticmethod
+        def measure(quick: bool) -> Question:
+            return answers["weight"]
+
+    monkeypatch.setattr(command.importlib, "import_module",
+                        lambda name: Broken if name.endswith("latency") else Whole)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "latency", "weight", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="broke off, the others are written: latency"):
+        command.main()
+    assert "weight" in json.loads((tmp_path / "benchmarks.json").read_text("utf-8"))
+    assert "KeyError" in capsys.readouterr().err

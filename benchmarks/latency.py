@@ -12,7 +12,7 @@ from benchmarks.public import texts
 from benchmarks.throughput import pooled
 from fgdesign.graph.backbones import backbone_files, describe_backbone
 from fgdesign.graph.spec import DEFAULT_BACKBONE
-from fgdesign.insight.trace import trace
+from fgdesign.insight.tracing import trace
 from fgdesign.model.inputs import make_inputs
 from fgdesign.training.evaluate import answer_rows
 

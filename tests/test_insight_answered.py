@@ -17,9 +17,9 @@ from fgdesign.data import Dataset
 from fgdesign.data.columns import Columns
 from fgdesign.data.task import Task
 from fgdesign.errors import DataError
-from fgdesign.insight import answered as module
-from fgdesign.insight.answered import AnsweredSet, answered, load_answered
-from fgdesign.insight.trace import trace
+from fgdesign.insight import answered_set as module
+from fgdesign.insight.answered_set import AnsweredSet, answered, load_answered
+from fgdesign.insight.tracing import trace
 from fgdesign.model.network import FunctionGraph
 
 LABELS = ("ash", "birch", "=cedar")

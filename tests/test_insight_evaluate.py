@@ -14,8 +14,8 @@ from fgdesign.data import Dataset
 from fgdesign.data.columns import Columns
 from fgdesign.data.task import Task
 from fgdesign.errors import DataError
-from fgdesign.insight import certainty, comparison, decisions, fairness, quality, slices
-from fgdesign.insight.answered import AnsweredSet
+from fgdesign.insight import certainty, comparison, decisions, fairness, quality, slicing
+from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.insight.statistics import mcnemar
 from fgdesign.training.evaluate import Answers
 
@@ -188,12 +188,12 @@ def test_a_planted_slice_is_found_and_no_other(task: str) -> None:
     else:
         truth = rng.integers(0, 3, count)
         rows = made(np.eye(3)[np.where(bad, (truth + 1) % 3, truth)] * 0.7 + 0.1, truth, task, frame)
-    table = slices.slices(rows)
+    table = slicing.slices(rows)
     first = table.iloc[0]
     assert (first["column"], first["value"]) == ("source", "phone") and first["q"] < 0.005 and first["gap"] < 0
     assert (table[table["column"] == "colour"]["q"] > 0.05).all()
-    assert "source is phone" in slices.verdict(table, task)
-    assert set(rows.data.frame["source"].iloc[slices.slice_rows(rows, "source", "phone")]) == {"phone"}
+    assert "source is phone" in slicing.verdict(table, task)
+    assert set(rows.data.frame["source"].iloc[slicing.slice_rows(rows, "source", "phone")]) == {"phone"}
 
 
 def test_a_duel_says_which_run_is_better_and_by_how_much() -> None:

@@ -10,8 +10,8 @@ from fgdesign.data import Dataset
 from fgdesign.data.columns import Columns
 from fgdesign.data.task import Task
 from fgdesign.errors import DataError
-from fgdesign.insight.answered import AnsweredSet
-from fgdesign.insight.flows import PASSED_BY, Flows, errors, flows, grouped, route_by, route_errors
+from fgdesign.insight.answered_set import AnsweredSet
+from fgdesign.insight.routes import PASSED_BY, Flows, errors, flows, grouped, route_by, route_errors
 from fgdesign.training.evaluate import Answers
 
 LABELS = ("hot", "cold")

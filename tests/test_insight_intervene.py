@@ -17,6 +17,7 @@ from fgdesign.graph.starters import Sketch
 from fgdesign.insight.intervene import Change, OneText, answers, branches_of, bypassable, out_of_reach, steer_of
 from fgdesign.model.blocks.functions import Expert
 from fgdesign.model.blocks.routers import Router
+from fgdesign.model.device import fast_dtype, precision
 from fgdesign.model.inputs import Inputs
 from fgdesign.model.network import FunctionGraph
 
@@ -97,7 +98,7 @@ def test_a_node_passed_by_is_its_input(tmp_path: Path) -> None:
 def test_known_values_change_no_answer_under_a_change(tmp_path: Path) -> None:
     model, inputs = made(routed(), tiny_folder(tmp_path))
     batch = inputs.batch(np.arange(ROWS), CPU)
-    with torch.inference_mode():
+    with torch.inference_mode(), precision(CPU, fast_dtype(CPU)):
         value = model.network(batch, wanted=("pool.out",)).flows["pool.out"].value.clone()
     from fgdesign.model.inputs import Vectors
 

@@ -13,7 +13,7 @@ from test_insight_answered import rows, toy
 
 from fgdesign.errors import DataError
 from fgdesign.insight import settings
-from fgdesign.insight.answered import answered, inputs_of
+from fgdesign.insight.answered_set import answered, inputs_of
 from fgdesign.insight.intervene import Change, answers
 
 

@@ -13,7 +13,7 @@ from model_toys import CPU, on_tiny, tiny_folder, toy_inputs, toy_network
 from torch import nn
 
 from fgdesign.graph.starters import Sketch
-from fgdesign.insight.trace import trace
+from fgdesign.insight.tracing import trace
 from fgdesign.model.blocks.routers import Router
 from fgdesign.model.choosing import Exit
 from fgdesign.model.network import FunctionGraph

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from fgdesign.errors import DataError
-from fgdesign.insight.answered import TINY, AnsweredSet
+from fgdesign.insight.answered_set import TINY, AnsweredSet
 from fgdesign.insight.quality import require_labels
 from fgdesign.insight.statistics import wilson
 from fgdesign.training.fit import fit_temperature

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fgdesign.errors import DataError
 from fgdesign.graph.types import Cost
-from fgdesign.insight.answered import AnsweredSet, Model
+from fgdesign.insight.answered_set import AnsweredSet, Model
 from fgdesign.insight.quality import MEASURES, Measure, require_labels, samples
 from fgdesign.insight.statistics import DRAWS, Estimate, benjamini_hochberg, estimate, mcnemar, paired_bootstrap
 from fgdesign.views.figures import metric_name

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fgdesign.errors import DataError
-from fgdesign.insight.answered import AnsweredSet
+from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.insight.quality import require_labels
 from fgdesign.insight.statistics import Estimate, paired_bootstrap
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from fgdesign.insight.answered import AnsweredSet, Model, inputs_of, right_of
+from fgdesign.insight.answered_set import AnsweredSet, Model, inputs_of, right_of
 from fgdesign.insight.statistics import wilson
 from fgdesign.training.evaluate import as_outputs
 from fgdesign.training.rows import collect

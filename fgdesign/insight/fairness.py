@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from fgdesign.data import Dataset
 from fgdesign.errors import DataError, choices
-from fgdesign.insight.answered import AnsweredSet, Model, Progress, answered
-from fgdesign.insight.flows import grouped
+from fgdesign.insight.answered_set import AnsweredSet, Model, Progress, answered
+from fgdesign.insight.routes import grouped
 from fgdesign.insight.statistics import Estimate, paired_bootstrap, wilson
 
 Bools = NDArray[np.bool_]

@@ -282,6 +282,11 @@ class OneText:
         return float(moved[np.abs(moved).argmax()])
 
 
+def one_text(run: Any, text: str, text_b: str | None = None, columns: Mapping[str, str] | None = None) -> OneText:
+    """One text of a trained run under changes. columns: cells that rules read. Raises DataError for an empty text."""
+    return OneText(run, run.one(text, text_b, columns))
+
+
 def _among(what: str, name: str, known: Sequence[str]) -> None:
     if name not in known:
         raise GraphError(f"There is no {what} '{name}' in this graph. {choices(known, name)}")

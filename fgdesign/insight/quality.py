@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fgdesign.errors import DataError, choices
-from fgdesign.insight.answered import AnsweredSet
+from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.insight.statistics import DRAWS, Estimate, estimate, quantile_bins, resampled, wilson
 from fgdesign.training.metrics import evaluate
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fgdesign.data.write import safe_csv
-from fgdesign.insight import certainty, decisions, fairness, quality, slices
-from fgdesign.insight.answered import AnsweredSet, answered
+from fgdesign.insight import certainty, decisions, fairness, quality, slicing
+from fgdesign.insight.answered_set import AnsweredSet, answered
 from fgdesign.views import figures, quality_figures
 from fgdesign.views.numbers import plain
 from fgdesign.views.report_html import Section, report_html
@@ -42,9 +42,9 @@ def sections(answered: AnsweredSet, *, valid: AnsweredSet | None = None, told: M
     found += [_numbers(answered)] if answered.task == "regression" else _classes(answered)
     if answered.task != "regression" and valid is not None and valid.targets is not None:
         found.append(_certainty(answered, valid))
-    table = slices.slices(answered)
+    table = slicing.slices(answered)
     named = table.assign(name=table["column"].astype(str) + ": " + table["value"].astype(str))
-    found.append(Section("Groups of rows", [slices.verdict(table, answered.task)], [quality_figures.forest(
+    found.append(Section("Groups of rows", [slicing.verdict(table, answered.task)], [quality_figures.forest(
         named, "name", "score", title="Score by group, 95 % intervals", q="q", share=answered.task != "regression")],
         {"slices": table}))
     if group_by:

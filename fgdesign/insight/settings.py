@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from fgdesign.errors import DataError, choices
 from fgdesign.graph.infer import params_of
 from fgdesign.graph.rows import ALL
-from fgdesign.insight.answered import AnsweredSet, Model, Progress, calls, inputs_of
+from fgdesign.insight.answered_set import AnsweredSet, Model, Progress, calls, inputs_of
 from fgdesign.insight.comparison import compute_of
 from fgdesign.insight.intervene import Change, out_of_reach, steer_of
 from fgdesign.insight.quality import MEASURES, require_labels

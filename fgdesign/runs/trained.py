@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from fgdesign.data import Dataset, load_dataset
 from fgdesign.errors import DataError, RunError
 from fgdesign.insight.intervene import Change, steer_of
-from fgdesign.insight.trace import trace as trace_row
+from fgdesign.insight.tracing import trace as trace_row
 from fgdesign.model.device import pick_device
 from fgdesign.model.inputs import Inputs, make_inputs
 from fgdesign.model.modeling import FunctionGraphModel

@@ -12,7 +12,7 @@ import streamlit as st
 from fgdesign.errors import FgdesignError
 from fgdesign.graph.compare import compare
 from fgdesign.insight import comparison
-from fgdesign.insight.answered import AnsweredSet
+from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder, list_runs, workspace
 from fgdesign.ui import canvas, evaluate_rows, evaluate_store, models, parts, shell, state
 from fgdesign.ui.evaluate_store import Source

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from fgdesign.insight import comparison, settings
-from fgdesign.insight.answered import AnsweredSet, Model
+from fgdesign.insight.answered_set import AnsweredSet, Model
 from fgdesign.insight.quality import MEASURES
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.thresholds import reset_thresholds, set_thresholds, trained_thresholds

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from fgdesign.insight import decisions
-from fgdesign.insight.answered import AnsweredSet
+from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import evaluate_rows, evaluate_store, parts
 from fgdesign.ui.evaluate_store import Source

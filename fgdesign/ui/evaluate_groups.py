@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fgdesign.insight import fairness, slices
-from fgdesign.insight.answered import AnsweredSet
+from fgdesign.insight import fairness, slicing
+from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import evaluate_rows, models, parts, route_set_work
 from fgdesign.ui.evaluate_store import Source
@@ -25,11 +25,11 @@ RATES = {"rate": "answered so", "opportunity": "found of the true ones", "false_
 
 def slice_look(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
     """Every value of every column against the other rows."""
-    known = slices.slice_columns(answered)
+    known = slicing.slice_columns(answered)
     place = st.empty()
     chosen = st.multiselect("Columns", known, default=known, key="evaluate_slice_columns", format_func=label)
-    table = slices.slices(answered, chosen) if chosen else pd.DataFrame(columns=list(slices.COLUMNS))
-    place.markdown(f"**{label(slices.verdict(table, answered.task), 300)}**")
+    table = slicing.slices(answered, chosen) if chosen else pd.DataFrame(columns=list(slicing.COLUMNS))
+    place.markdown(f"**{label(slicing.verdict(table, answered.task), 300)}**")
     table = table.assign(name=table["column"].astype(str) + ": " + table["value"].astype(str))
     number = answered.task == "regression"
     title = "Minus the mean absolute error by group" if number else "Share of right answers by group"
@@ -41,7 +41,7 @@ def slice_look(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
     picked = evaluate_rows.clicked(SLICES)
     if isinstance(picked, int) and picked < len(table):
         row = table.iloc[picked]
-        places = slices.slice_rows(answered, row["column"], row["value"])
+        places = slicing.slice_rows(answered, row["column"], row["value"])
         if answered.loss is not None:
             places = places[np.argsort(-answered.loss[places], kind="stable")]
         evaluate_rows.show(run, source, answered, places, f"{row['name']}, worst first", "evaluate_slice_rows")
@@ -70,7 +70,7 @@ def fairness_look(run: RunFolder, source: Source, answered: AnsweredSet) -> None
 
 
 def _groups(answered: AnsweredSet, positive: str) -> None:
-    columns = slices.slice_columns(answered)
+    columns = slicing.slice_columns(answered)
     own = [name for name in columns if name not in ("label", "length", "script")] or columns
     if not own:
         st.text("No column of these rows makes groups.")

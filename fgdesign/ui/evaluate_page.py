@@ -20,7 +20,7 @@ from fgdesign.ui.words import label
 from fgdesign.views.numbers import plain
 
 if TYPE_CHECKING:
-    from fgdesign.insight.answered import AnsweredSet
+    from fgdesign.insight.answered_set import AnsweredSet
 
 PART, FILE, LOOK, UPLOAD = "evaluate_part", "evaluate_file", "evaluate_look", "evaluate_upload"  # session keys
 OTHER = "file"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from fgdesign.insight import report as reports
-from fgdesign.insight import slices
-from fgdesign.insight.answered import AnsweredSet
+from fgdesign.insight import slicing
+from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import evaluate_store, parts
 from fgdesign.ui.evaluate_store import Source
@@ -19,7 +19,7 @@ def report(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
         st.text("A report needs rows with labels. Pick a labelled file under Rows.")
         return
     valid = evaluate_store.answers(run, Source("valid")) if answered.task != "regression" else None
-    columns = slices.slice_columns(answered)
+    columns = slicing.slice_columns(answered)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         by = st.selectbox("Compare groups of", columns, index=None, key="evaluate_report_by", format_func=label,
                           placeholder="no column", width=260)

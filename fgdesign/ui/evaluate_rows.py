@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from fgdesign.insight.answered import AnsweredSet
+from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import parts
 from fgdesign.ui.evaluate_store import Source

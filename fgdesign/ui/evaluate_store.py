@@ -20,7 +20,7 @@ from fgdesign.views.numbers import plain
 
 if TYPE_CHECKING:
     from fgdesign.data import Dataset
-    from fgdesign.insight.answered import AnsweredSet
+    from fgdesign.insight.answered_set import AnsweredSet
     from fgdesign.insight.settings import Opinions
 
 BY_ITSELF = 5_000  # rows that are answered without being asked
@@ -69,7 +69,7 @@ def answer(run: RunFolder, source: Source, progress: Callable[[int, int], None] 
         return route_set_store.answer(run, source.part, progress)
     found = kept(run, source)
     if found is None:
-        from fgdesign.insight.answered import answered
+        from fgdesign.insight.answered_set import answered
 
         found = answered(models.trained(run), data_of(run, source), progress)
         found.save(route_set_store.file_of(run, f"{source.name}.npz"))
@@ -121,7 +121,7 @@ def _file_data(path: str, file: str, changed: int) -> Dataset:
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs={RunFolder: lambda run: str(run.path)})
 def _kept(run: RunFolder, source: Source, file: str, changed: int) -> AnsweredSet | None:
-    from fgdesign.insight.answered import load_answered
+    from fgdesign.insight.answered_set import load_answered
 
     return load_answered(Path(file), data_of(run, source))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
-from fgdesign.insight.answered import AnsweredSet
+from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import models, route_set_flow, route_set_store, route_set_work, shell
 from fgdesign.ui.route_set_store import PARTS

@@ -12,8 +12,8 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from fgdesign.insight.answered import AnsweredSet
-from fgdesign.insight.flows import Flows, errors, flows, grouped, route_by, route_errors, routed
+from fgdesign.insight.answered_set import AnsweredSet
+from fgdesign.insight.routes import Flows, errors, flows, grouped, route_by, route_errors, routed
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import parts, route_set_rows
 from fgdesign.ui.words import label

@@ -16,7 +16,7 @@ from fgdesign.ui import models
 
 if TYPE_CHECKING:
     from fgdesign.data import Dataset
-    from fgdesign.insight.answered import AnsweredSet
+    from fgdesign.insight.answered_set import AnsweredSet
 
 PARTS = {"test": "test rows", "valid": "validation rows", "train": "training rows"}
 FOLDER = "insight"  # inside a run's folder
@@ -42,7 +42,7 @@ def answer(run: RunFolder, part: str, progress: Callable[[int, int], None] | Non
     """The answers of a part, computed where they are not kept yet. Raises RunError or DataError."""
     found = kept(run, part)
     if found is None:
-        from fgdesign.insight.answered import answered
+        from fgdesign.insight.answered_set import answered
 
         found = answered(models.trained(run), part_data(run, part), progress)
         found.save(file_of(run, f"{part}.npz"))
@@ -68,7 +68,7 @@ def _parts(path: str, changed: int) -> dict[str, Dataset]:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _kept(path: str, part: str, file: str, changed: int) -> AnsweredSet | None:
-    from fgdesign.insight.answered import load_answered
+    from fgdesign.insight.answered_set import load_answered
 
     folder = RunFolder(Path(path))
     return load_answered(Path(file), part_data(folder, part))

@@ -1,7 +1,7 @@
 """Rows on their way through routers and exits as bands: a Sankey picture whose bands can be clicked.
 
 Plotly's own Sankey tells Streamlit nothing of clicks, so bands are drawn as filled curves with unseen points in them;
-a point carries the key of its band or stop. Takes what `insight.flows` counted by its shape only. Knows nothing of
+a point carries the key of its band or stop. Takes what `insight.routes` counted by its shape only. Knows nothing of
 Streamlit or models.
 """
 

@@ -23,7 +23,7 @@ LONGEST = 30  # letters of a route in a label
 def route_matrix(table: pd.DataFrame, *, what: str = "label", dark: bool = False) -> go.Figure:
     """Routes down, values of a column across; each cell the share of the route's rows, clear differences marked.
 
-    Args: table: from `insight.flows.route_by`. Each cell can be clicked: its customdata is [route, value].
+    Args: table: from `insight.routes.route_by`. Each cell can be clicked: its customdata is [route, value].
     """
     routes, values = (list(dict.fromkeys(table[name])) for name in ("route", "value"))
     if not routes:
@@ -69,7 +69,7 @@ def _add_cells(chart: go.Figure, table: pd.DataFrame, routes: Sequence[str], val
 def route_error_bars(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
     """Error rate of each route with its interval, those with clearly more than their share in full colour.
 
-    Args: table: from `insight.flows.route_errors`. Each point can be clicked: its customdata is the route.
+    Args: table: from `insight.routes.route_errors`. Each point can be clicked: its customdata is the route.
     """
     if table.empty:
         return theme.empty("Errors", "There are no rows.", dark)

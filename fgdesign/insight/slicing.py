@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fgdesign.insight.answered import AnsweredSet
-from fgdesign.insight.flows import grouped
+from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.insight.quality import require_labels
+from fgdesign.insight.routes import grouped
 from fgdesign.insight.statistics import benjamini_hochberg, fisher, resampled, wilson
 
 COLUMNS = ("column", "value", "rows", "score", "low", "high", "elsewhere", "gap", "p", "q")

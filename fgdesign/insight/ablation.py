@@ -17,7 +17,7 @@ from fgdesign.data import Dataset
 from fgdesign.errors import DataError
 from fgdesign.graph.infer import params_of
 from fgdesign.graph.rows import ALL
-from fgdesign.insight.answered import Model, Progress, inputs_of, losses_of, right_of
+from fgdesign.insight.answered_set import Model, Progress, inputs_of, losses_of, right_of
 from fgdesign.insight.intervene import Change, answers, branches_of, bypassable
 from fgdesign.insight.statistics import Estimate, benjamini_hochberg, estimate, resampled
 from fgdesign.model.inputs import Inputs, Vectors

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fgdesign.insight.answered import AnsweredSet
+from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.insight.statistics import benjamini_hochberg, fisher, wilson
 
 Places = NDArray[np.int64]

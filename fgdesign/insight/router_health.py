@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from fgdesign.data import Dataset
-from fgdesign.insight.answered import AnsweredSet, Model, Progress
-from fgdesign.insight.importance import MOST_ROWS, Bench, Score, compared
+from fgdesign.insight.ablation import MOST_ROWS, Bench, Score, compared
+from fgdesign.insight.answered_set import AnsweredSet, Model, Progress
 from fgdesign.insight.intervene import Change, branches_of
 from fgdesign.insight.statistics import Estimate, adjusted_rand, entropy, mcnemar, mutual_information, quantile_bins
 from fgdesign.training.evaluate import DEAD_SHARE

@@ -109,7 +109,7 @@ def machine() -> dict[str, Any]:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
     flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    from fgdesign.model.device import fast_dtype
+    from fgdesign.model.device import fast_dtype, pick_device
 
     return {
         "processor": model or platform.processor() or platform.machine(),
@@ -120,7 +120,7 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "precision": str(fast_dtype(torch.device("cuda" if torch.cuda.is_available() else "cpu"))).removeprefix("torch."),
+        "precision": str(fast_dtype(pick_device())).removeprefix("torch."),
         "busy": round(psutil.cpu_percent(interval=1.0)),
     }
 

@@ -115,8 +115,8 @@ def test_what_is_refused_says_why_and_changes_nothing(op: dict[str, Any], reason
     assert here.past == []
 
 
-def test_every_operation_is_tried_above_or_below() -> None:
-    tried = {op["op"] for op, _ in EDITS} | {"connect", "bridge", "splice", "layout"}
+def test_every_operation_is_tried_here_or_beside() -> None:
+    tried = {op["op"] for op, _ in EDITS} | {"connect", "bridge", "splice", "layout", "branches", "weight"}
     assert tried == set(OPERATIONS)
 
 

@@ -85,6 +85,13 @@ def disconnect(graph: Graph, source: str, target: str) -> Graph:
     return graph.with_edges(kept)
 
 
+def set_weight(graph: Graph, source: str, target: str, weight: float | None) -> Graph:
+    """Give an edge a fixed weight, or None. Raises GraphError where it is not there."""
+    disconnect(graph, source, target)
+    return graph.with_edges(replace(edge, weight=weight) if (edge.source, edge.target) == (source, target) else edge
+                            for edge in graph.edges)
+
+
 def set_params(graph: Graph, node_id: str, **params: Any) -> Graph:
     """Set parameters; None takes the default again. Edges on branches that vanish are removed.
 

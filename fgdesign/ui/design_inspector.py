@@ -1,6 +1,6 @@
 """The inspector: a form for what is selected, made from the node catalogue. Every change is an operation.
 
-Knows nothing of particular node types but the rules of a rule router.
+Knows nothing of particular node types but routers and exits, whose own parts are beside it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from typing import Any
 
 import streamlit as st
 
-from fgdesign.graph.catalogue import CATALOGUE
 from fgdesign.graph.infer import known_type, params_of, tuning_of
-from fgdesign.graph.spec import TASKS, Graph, Node
+from fgdesign.graph.spec import TASKS, Node
 from fgdesign.graph.types import NodeType, Param
+from fgdesign.ui.design_branches import branches_form
 from fgdesign.ui.design_rules import rules_form
-from fgdesign.ui.design_runs import last_run
+from fgdesign.ui.design_runs import exit_line, last_run
 from fgdesign.ui.design_session import DesignSession
 from fgdesign.views.canvas import price
 from fgdesign.views.numbers import percent, short
@@ -27,14 +27,17 @@ TUNING_HELP = {
     "adapter": "learns a bottleneck adapter",
     "full": "learns all its weights",
 }
+UNUSED = {True: {"threshold"}, False: {"tolerance"}}  # of an exit, by whether its threshold is picked automatically
 
 
 def inspector(session: DesignSession, do: Do) -> None:
-    """The form for the selected node, nodes, or the graph where nothing is selected."""
+    """The form for the selected node, nodes or edge, or the graph where nothing is selected."""
     if len(session.nodes) == 1:
         _node_form(session, session.graph.node(session.nodes[0]), do)
     elif session.nodes:
         _several_form(session, do)
+    elif len(session.edges) == 1:
+        _edge_form(session, session.edges[0], do)
     else:
         _graph_form(session, do)
 
@@ -73,33 +76,6 @@ def _graph_form(session: DesignSession, do: Do) -> None:
             f"Hatched cards ({found.static}) are static: computed once for each text. "
             f"Kept: {_listed(found.inferred.frontier) or 'nothing'}."
         )
-    with st.expander("Connect by names"):
-        connect_form(graph, do)
-
-
-def connect_form(graph: Graph, do: Do) -> None:
-    """Adding and connecting without a mouse."""
-    types = list(CATALOGUE)
-    kind = st.selectbox("Node", types, format_func=lambda name: CATALOGUE[name].title, key="form|add")
-    st.button("Add", key="form|add_button", on_click=do, args=({"op": "add", "type": kind},), width="stretch")
-    outputs = [
-        f"{n.id}.{port}"
-        for n in graph.nodes
-        if (e := known_type(n))
-        for port in e.output_names(e.with_defaults(n.params))
-    ]
-    inputs = [f"{n.id}.{port.name}" for n in graph.nodes if (e := known_type(n)) for port in e.inputs]
-    start = st.selectbox("From", outputs, key="form|from")
-    end = st.selectbox("To", inputs, key="form|to")
-    ready = bool(start and end)
-    st.button(
-        "Connect",
-        key="form|connect",
-        disabled=not ready,
-        on_click=do,
-        width="stretch",
-        args=({"op": "connect", "start": start, "end": end},),
-    )
 
 
 def _several_form(session: DesignSession, do: Do) -> None:
@@ -121,8 +97,34 @@ def _several_form(session: DesignSession, do: Do) -> None:
             options=common,
             initial="default",
         )
-    st.button("Duplicate", on_click=do, args=({"op": "duplicate", "nodes": nodes},), width="stretch")
-    st.button("Delete", on_click=do, args=({"op": "delete", "nodes": nodes, "edges": []},), width="stretch")
+    _copy_and_delete(nodes, do)
+
+
+def _copy_and_delete(nodes: list[str], do: Do) -> None:
+    with st.container(horizontal=True, gap="small"):
+        st.button("Duplicate", on_click=do, args=({"op": "duplicate", "nodes": nodes},), width="stretch")
+        st.button("Delete", on_click=do, args=({"op": "delete", "nodes": nodes, "edges": []},), width="stretch")
+
+
+def _edge_form(session: DesignSession, name: str, do: Do) -> None:
+    start, _, end = name.partition(">")
+    edge = next(edge for edge in session.graph.edges if (edge.source, edge.target) == (start, end))
+    st.markdown("**Edge**")
+    st.text(f"{start} → {end}")
+    st.caption(f"Carries {session.findings().inferred.values.get(start, 'what is not known yet')}.")
+    if edge.weight is not None or session.graph.node(edge.target_node).type == "add/1":
+        _widget(
+            st.number_input,
+            "Weight",
+            edge.weight,
+            lambda value: do({"op": "weight", "start": start, "end": end, "weight": value}),
+            name,
+            placeholder="1",
+            step=0.1,
+            format="%g",
+            help="Multiplies the value before it is added; the start where the add learns its weights. Empty: 1.",
+        )
+    st.button("Delete", on_click=do, args=({"op": "delete", "nodes": [], "edges": [name]},), width="stretch")
 
 
 def _node_form(session: DesignSession, node: Node, do: Do) -> None:
@@ -152,16 +154,22 @@ def _node_form(session: DesignSession, node: Node, do: Do) -> None:
             help="; ".join(f"{word}: {TUNING_HELP[word]}" for word in entry.tunings) + ".",
         )
     values = params_of(node)
+    idle = UNUSED[bool(values["automatic"])] if entry.role == "exit" else {"branches"}
+    if entry.branches:
+        branches_form(session.graph, node, do)
     for param in entry.params:
         if param.kind == "rules":
             rules_form(node, values, do)
-        else:
+        elif param.name not in idle:
             _param(node, param, values[param.name], do)
+    if entry.role == "exit":
+        st.text(exit_line(node) or "After a training this says how many rows leave here.")
     if node.params:
         reset = {"op": "params", "id": node.id, "params": dict.fromkeys(node.params)}
         st.button(
             "Reset to defaults", on_click=do, args=(reset,), icon=":material/restart_alt:", width="stretch"
         )
+    _copy_and_delete([node.id], do)
     _facts(session, node, entry)
 
 
@@ -235,7 +243,7 @@ def _facts(session: DesignSession, node: Node, entry: NodeType) -> None:
         )
     st.code("\n".join(lines), language=None, wrap_lines=True)
     run = last_run(node)
-    st.text(f"Last used in run {run}" if run else "No run has used this node yet")
+    st.text(f"Last used in run {run.name}" if run else "No run has used this node yet")
 
 
 def _widget(

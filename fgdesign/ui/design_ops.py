@@ -13,11 +13,11 @@ from math import isfinite
 from typing import Any
 
 from fgdesign.errors import GraphError, choices
-from fgdesign.graph import edit
+from fgdesign.graph import branches, edit
 from fgdesign.graph.backbones import describe_backbone
 from fgdesign.graph.catalogue import node_type
 from fgdesign.graph.infer import infer, params_of
-from fgdesign.graph.layout import CARD_HEAD, PORT_ROW, free_place, layout, placed
+from fgdesign.graph.layout import CARD_HEAD, COLUMN, PORT_ROW, free_place, layout, placed
 from fgdesign.graph.repair import bridge
 from fgdesign.graph.spec import TASKS, Graph, from_json
 
@@ -122,7 +122,7 @@ def _pair(value: Any) -> Point:
 def _add(graph: Graph, op: Op) -> Outcome:
     entry = node_type(text(op, "type"))
     rows = max(1, len(entry.inputs), len(entry.output_names(entry.with_defaults({}))))
-    at = free_place(graph, point(op) or (0.0, 0.0), CARD_HEAD + PORT_ROW * rows)
+    at = free_place(graph, point(op) or _behind(graph, texts(op, "after")), CARD_HEAD + PORT_ROW * rows)
     feeders = [_free_output(graph, node_id, entry.name) for node_id in texts(op, "after")]
     sources = [text(op, "start")] if "start" in op else [source for source in feeders if source]
     onto = edit.main_edge(graph, text(op, "onto")) if "onto" in op else None
@@ -145,6 +145,14 @@ def _add(graph: Graph, op: Op) -> Outcome:
     if "end" in op:
         graph = _feed(graph, new, text(op, "end"))
     return Outcome(graph, f"add {entry.title.lower()}", (new,))
+
+
+def _behind(graph: Graph, node_ids: Sequence[str]) -> Point:
+    """The place to the right of these nodes."""
+    places = [graph.node(node_id).position or (0.0, 0.0) for node_id in node_ids]
+    if not places:
+        return (0.0, 0.0)
+    return (max(x for x, _ in places) + COLUMN, sum(y for _, y in places) / len(places))
 
 
 def _free_output(graph: Graph, node_id: str, kind: str) -> str | None:
@@ -258,6 +266,24 @@ def _params(graph: Graph, op: Op) -> Outcome:
     return Outcome(edit.set_params(graph, node_id, **params), f"set {names}")
 
 
+def _branches(graph: Graph, op: Op) -> Outcome:
+    """The branches of a router in another order, with more or with fewer."""
+    order, node_id = op.get("order"), text(op, "id")
+    if not isinstance(order, list) or not all(isinstance(n, int) and not isinstance(n, bool) for n in order):
+        raise GraphError("The operation's 'order' is not a list of branches.")
+    before = branches.branch_count(graph.node(node_id))
+    what = "add a branch to" if len(order) > before else "remove a branch of" if len(order) < before else "sort"
+    return Outcome(branches.reorder(graph, node_id, order), f"{what} {node_id}")
+
+
+def _weight(graph: Graph, op: Op) -> Outcome:
+    """The fixed weight of an edge; None takes it away."""
+    start, end, value = text(op, "start"), text(op, "end"), op.get("weight")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < FAR):
+        raise GraphError("The operation's 'weight' is not a number.")
+    return Outcome(edit.set_weight(graph, start, end, value), f"weigh {start} to {end}")
+
+
 def _tuning(graph: Graph, op: Op) -> Outcome:
     nodes, tuning = texts(op, "nodes"), op.get("tuning")
     if not isinstance(tuning, str | None):
@@ -320,6 +346,8 @@ OPERATIONS: dict[str, Callable[[Graph, Op], Outcome]] = {
     "splice": _splice,
     "rename": _rename,
     "params": _params,
+    "branches": _branches,
+    "weight": _weight,
     "tuning": _tuning,
     "duplicate": _duplicate,
     "layout": _layout,

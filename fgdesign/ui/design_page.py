@@ -24,6 +24,7 @@ from fgdesign.ui import library, start, state
 from fgdesign.ui.canvas import bring_library, draw, styles
 from fgdesign.ui.design_inspector import inspector
 from fgdesign.ui.design_session import DesignSession
+from fgdesign.ui.design_tables import tables
 from fgdesign.ui.speed import macs_per_second
 from fgdesign.ui.words import command
 from fgdesign.views.canvas import canvas_data
@@ -32,6 +33,8 @@ from fgdesign.views.export import standalone_html
 from fgdesign.views.numbers import percent, plain, short
 
 CANVAS = "design_canvas"
+VIEW = "design_view"  # session key: which of the two ways to draw is shown
+VIEWS = {"canvas": ":material/draw: Canvas", "tables": ":material/table_rows: Tables"}
 PANEL_HEIGHT = 620
 MOST_BYTES = 20 << 20  # of a data file that is read only to count its classes
 
@@ -58,6 +61,9 @@ def bar() -> None:
             export_dialog()
         with st.popover("Command", icon=":material/terminal:"):
             _commands(here.key)
+        st.space("stretch")
+        st.segmented_control("How to draw", list(VIEWS), key=VIEW, default="canvas", required=True,
+                             format_func=VIEWS.__getitem__, label_visibility="collapsed")
 
 
 def _commands(key: str) -> None:
@@ -83,9 +89,14 @@ def _classes() -> int:
 
 
 def editor() -> None:
-    """Canvas and inspector."""
+    """Canvas or tables, and the inspector."""
     _editor()
-    bring_library(CANVAS)
+    if _drawn():
+        bring_library(CANVAS)
+
+
+def _drawn() -> bool:
+    return st.session_state.get(VIEW) != "tables"
 
 
 @st.fragment
@@ -96,8 +107,11 @@ def _editor() -> None:
         _conflict()
     left, right = st.columns([3.3, 1], gap="small")
     with left:
-        data = here.session.picture()
-        draw(data, key=CANVAS, height="window", editable=True, on_ops=design.receive, feed=here.session.feed)
+        if _drawn():
+            data = here.session.picture()
+            draw(data, key=CANVAS, height="window", editable=True, on_ops=design.receive, feed=here.session.feed)
+        else:
+            tables(here.session, design.do)
         _summary(here.session)
     with right, st.container(height=PANEL_HEIGHT, border=False):
         if here.error:

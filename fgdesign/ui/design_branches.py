@@ -32,9 +32,9 @@ def branches_form(graph: Graph, node: Node, do: Do) -> None:
             swapped = [n for n in order if n != number]
             swapped.insert(max(0, number - 2), number)
             _button(node, f"up|{number}", ":material/arrow_upward:", f"Branch {number} before branch {number - 1}",
-                    swapped, do, disabled=number == 1)
+                    swapped, do, disabled=number == 1, type="tertiary")
             _button(node, f"remove|{number}", ":material/close:", f"Remove branch {number}",
-                    [n for n in order if n != number], do, disabled=len(order) <= FEWEST)
+                    [n for n in order if n != number], do, disabled=len(order) <= FEWEST, type="tertiary")
     param = node_type(node.type).param("branches")
     most = int(param.high) if param and param.high else len(order)
     _button(node, "add", ":material/add: Add a branch", "A new branch, the last", [*order, NEW], do,
@@ -49,6 +49,5 @@ def leads_to(graph: Graph, node: Node, number: int) -> str:
 
 
 def _button(node: Node, ident: str, text: str, tip: str, order: list[int], do: Do, **options: Any) -> None:
-    look = "secondary" if ident == "add" else "tertiary"
-    st.button(text, key=f"branch|{node.id}|{ident}", help=tip, type=look, on_click=do,
+    st.button(text, key=f"branch|{node.id}|{ident}", help=tip, on_click=do,
               args=({"op": "branches", "id": node.id, "order": order},), **options)

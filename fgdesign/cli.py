@@ -266,6 +266,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from fgdesign.data.write import safe_csv
     from fgdesign.runs.trained import load_run
 
     if options.data is not None and options.out is None:
@@ -283,7 +284,7 @@ def _predict(options: argparse.Namespace) -> int:
     rows = run.rows(run.answer(data))
     frame = data.frame.assign(**{name: [row[name] for row in rows] for name in
                                  ("prediction", "confidence", "route", "exit")})
-    frame.to_csv(options.out, index=False)
+    Path(options.out).write_bytes(safe_csv(frame))
     return _print({"rows": len(frame), "out": str(options.out)}) if options.json else 0
 
 

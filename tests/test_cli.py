@@ -131,11 +131,12 @@ def test_predict_a_text(shell: Shell, place: Path, told: dict[str, Any]) -> None
 def test_predict_a_file(shell: Shell, place: Path, told: dict[str, Any], tmp_path: Path) -> None:
     import pandas as pd
 
-    (tmp_path / "in.csv").write_text("id,text\n7,where is my parcel\n8,\n9,i love this store\n")
+    (tmp_path / "in.csv").write_text("id,text\n7,where is my parcel\n8,\n9,=i love this store\n")
     assert shell("predict", place / "run", tmp_path / "in.csv", "--out", tmp_path / "out.csv") == 0
     assert "empty text" in shell.err
     frame = pd.read_csv(tmp_path / "out.csv")
     assert list(frame.columns) == ["id", "text", "prediction", "confidence", "route", "exit"]
+    assert frame["text"].tolist() == ["where is my parcel", "'=i love this store"]  # no cell a spreadsheet would run
     assert frame["id"].tolist() == [7, 9] and frame["confidence"].between(1 / 3, 1).all()
 
 

@@ -21,6 +21,12 @@ RUSSIAN = "text,label\nОчень хорошая книга,да\nУжасное
 SIMPLIFIED = "text,label\n送餐很快！服务不错,好\n味道一般，太贵了,差\n"
 TRADITIONAL = "text,label\n這個東西很好吃,好\n服務非常差勁,差\n"
 JAPANESE = "text,label\nとても良い商品でした。また買います,良い\n配送が遅くて残念です,悪い\n"
+POLISH = "text,label\nJestem zadowolony z tej książki świetna jakość,dobre\nproszę o zwrot za złe zamówienie,złe\n"
+GREEK = "text,label\nΕίμαι πολύ ευχαριστημένος με το βιβλίο,καλό\nΘέλω τα χρήματά μου πίσω,κακό\n"
+TURKISH = "text,label\nBu kitaptan çok memnunum şahane ışık,iyi\nParamı geri istiyorum değişim için teşekkürler,kötü\n"
+HEBREW = "text,label\nאני מרוצה מאוד מהספר,טוב\nאני רוצה את הכסף שלי בחזרה,רע\n"
+ARABIC = "text,label\nأنا سعيد جدا بهذا الكتاب,جيد\nأريد استرداد أموالي,سيئ\n"
+THAI = "text,label\nฉันพอใจกับหนังสือเล่มนี้มาก,ดี\nฉันต้องการเงินคืน,ไม่ดี\n"
 KOREAN = "text,label\n배송이 빠르고 좋아요,긍정\n품질이 너무 나빠요,부정\n"
 
 
@@ -48,7 +54,16 @@ def said(table: Table, words: str) -> bool:
         (GERMAN, "cp1252", "cp1252"),
         (FRENCH, "cp1252", "cp1252"),
         (RUSSIAN, "cp1251", "cp1251"),
-        (RUSSIAN, "koi8_r", "koi8_r"),
+        (RUSSIAN, "koi8_r", "koi8-r"),
+        (RUSSIAN, "cp866", "cp866"),
+        (POLISH, "cp1250", "cp1250"),
+        (POLISH, "iso8859-2", "iso8859-2"),
+        (GREEK, "cp1253", "cp1253"),
+        (TURKISH, "cp1254", "cp1254"),
+        (HEBREW, "cp1255", "cp1255"),
+        (ARABIC, "cp1256", "cp1256"),
+        (THAI, "cp874", "cp874"),
+        (GERMAN, "mac_roman", "mac-roman"),
         (SIMPLIFIED, "gb18030", "gb18030"),
         (SIMPLIFIED, "utf-16-le", "utf-16-le"),
         (TRADITIONAL, "big5", "big5"),

@@ -59,11 +59,16 @@ class Repairs:
     zero_bytes: int = 0
 
 
-def open_text(data: bytes, skip: int, encoding: str) -> io.TextIOWrapper:
-    """The text after `skip` bytes, line by line. Lone carriage returns end lines only where most do."""
-    returns, feeds = (_units(data, character, encoding) for character in ("\r", "\n"))
-    both = _units(data, "\r\n", encoding)
-    newline = "" if returns - both > feeds else "\n"
+def line_end(data: bytes, encoding: str) -> str:
+    """How lines end, as `open_text` takes it: "" for lone carriage returns, where most are so, else "\n"."""
+    returns = _units(data, "\r", encoding)
+    if not returns:
+        return "\n"
+    return "" if returns - _units(data, "\r\n", encoding) > _units(data, "\n", encoding) else "\n"
+
+
+def open_text(data: bytes | memoryview, skip: int, encoding: str, newline: str) -> io.TextIOWrapper:
+    """The text after `skip` bytes, line by line."""
     stream = io.BytesIO(data)
     stream.seek(skip)
     return io.TextIOWrapper(stream, encoding, errors="replace", newline=newline)

@@ -7,6 +7,7 @@ cannot be read is a DataError that says what the file is and what to do.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -19,15 +20,18 @@ from fgdesign.data.delimited import (
     SEPARATOR_LINE,
     Repairs,
     find_dialect,
+    line_end,
     open_text,
     read_records,
 )
+from fgdesign.data.fast import read_fast
 from fgdesign.data.formats import excel_records, is_json, json_records, parquet_records
 from fgdesign.data.rows import check_width, first_row, make_frame, named_frame
 from fgdesign.data.sniff import file_kind, text_encoding
 from fgdesign.data.table import Table, count
 from fgdesign.errors import DataError
 
+FAST_FROM = 1 << 20  # bytes from which on Arrow is tried first
 FILE_LIMIT = 200 * 1024 * 1024  # bytes
 SPOKEN = {"\t": "tab", "": "nothing: it has one column"}
 
@@ -44,7 +48,7 @@ def read_table(source: str | Path | IO[bytes], *, name: str = "") -> Table:
         MissingExtraError: an Excel file, and the package that reads it is not installed.
     """
     data, name = _load(source, name)
-    if not data.strip():
+    if not data[:1000].strip() and not data.strip():
         raise DataError(f"{name} is empty ({count(len(data), 'byte')}). Give a file with a header and rows.")
     notes: list[str] = []
     encoding = delimiter = ""
@@ -86,13 +90,14 @@ def _read_text(
     data: bytes, encoding: str, skip: int, name: str, notes: list[str]
 ) -> tuple[pd.DataFrame, NDArray[np.int64], str]:
     """(frame, row numbers, delimiter) of JSON or delimited text."""
-    text = open_text(data, skip, encoding)
+    newline = line_end(data, encoding)
+    text = open_text(data, skip, encoding, newline)
     sample = text.read(SAMPLE_CHARACTERS)
     if is_json(sample):
         notes.append(f"Read as JSON, {encoding}.")
         names, records = json_records(sample + text.read(), name)
         return *named_frame(names, records, name, notes), ""
-    text = open_text(data, skip, encoding)
+    text = open_text(data, skip, encoding, newline)
     complete = len(sample) < SAMPLE_CHARACTERS
     said = SEPARATOR_LINE.fullmatch(sample.splitlines(keepends=True)[0]) if sample else None
     if said:
@@ -106,11 +111,24 @@ def _read_text(
         notes.append("Most quotes do not enclose cells here, so all are read as plain characters.")
     if not encoding.startswith("utf"):
         notes.append(f"{encoding} is a guess: if letters look wrong, save the file as UTF-8.")
-    repairs = Repairs()
-    frame, rows = make_frame(read_records(text, dialect, repairs), delimiter, name, notes)
-    _note_repairs(repairs, notes)
-    _note_bad_bytes(frame, rows, data, encoding, notes)
-    return frame, rows, delimiter
+    found = None
+    if len(data) > FAST_FROM and not said:
+        found = read_fast(_as_utf8(data, skip, encoding), dialect, name, notes)
+    if found is None:
+        repairs = Repairs()
+        found = make_frame(read_records(text, dialect, repairs), delimiter, name, notes)
+        _note_repairs(repairs, notes)
+    _note_bad_bytes(*found, data, encoding, notes)
+    return *found, delimiter
+
+
+def _as_utf8(data: bytes, skip: int, encoding: str) -> memoryview:
+    """The text after `skip` bytes in UTF-8, what does not decode replaced."""
+    if encoding == "utf-8":
+        with suppress(UnicodeDecodeError):
+            data.decode()
+            return memoryview(data)[skip:]
+    return memoryview(data[skip:].decode(encoding, "replace").encode())
 
 
 def _note_repairs(repairs: Repairs, notes: list[str]) -> None:

@@ -20,6 +20,7 @@ ROW_LIMIT = 2_000_000
 COLUMN_LIMIT = 512
 LOOK_AT = 1000  # records that decide the width and the header
 CLEARLY = 0.5  # share of rows of one width from which on a narrower header lacks names
+MOST_WHOLE = 20_000  # rows of the right width that tell which values a column has
 FEW_VALUES = 1000  # a column with more different cells cannot tell where a row was torn
 OTHER_NAMES = {
     "id",
@@ -37,6 +38,7 @@ OTHER_NAMES = {
 }
 KNOWN_NAMES = OTHER_NAMES.union(TEXT_NAMES, LABEL_NAMES)
 UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"
+BLANK = " \t\r\n\x1a" + UNSEEN
 
 Rows = list[tuple[int, list[str]]]
 
@@ -51,16 +53,16 @@ def make_frame(
     Raises:
         DataError: there are no rows, or too many rows or columns.
     """
-    rows = _filled(records, name)
-    width, share = _usual_width(rows)
+    rows = filled(records, name)
+    width, share = usual_width(rows)
     check_width(width, name)
-    _drop_title(rows, width, notes)
-    header = _take_header(rows, notes)
+    drop_title(rows, width, notes)
+    header = take_header(rows, notes)
     width = len(header) if share < CLEARLY else max(width, len(header))
     check_width(width, name)
     _drop_repeated_header(rows, header, notes)
     if rows:
-        _even_out(rows, width, delimiter, notes)
+        even_out(rows, width, delimiter, notes)
     return _frame(header + [""] * (width - len(header)), rows, name, notes)
 
 
@@ -69,7 +71,7 @@ def named_frame(
 ) -> tuple[pd.DataFrame, NDArray[np.int64]]:
     """The same for records of a format that names its columns."""
     check_width(len(names), name)
-    return _frame(names, _filled(records, name), name, notes)
+    return _frame(names, filled(records, name), name, notes)
 
 
 def _frame(
@@ -135,40 +137,47 @@ def first_row(rows: Sequence[int]) -> str:
     return f"row {rows[0]}" if len(rows) == 1 else f"{count(len(rows), 'row')}, first: row {rows[0]}"
 
 
-def _filled(records: Iterable[tuple[int, list[str]]], name: str) -> Rows:
+def filled(records: Iterable[tuple[int, list[str]]], name: str) -> Rows:
     """The records that are not blank."""
     rows: Rows = []
     for row, cells in records:
-        if any(cells) and "".join(cells).strip(" \t\r\n\x1a" + UNSEEN):
+        if any(cells) and "".join(cells).strip(BLANK):
             rows.append((row, cells))
             if len(rows) > ROW_LIMIT + 1:
-                raise DataError(f"{name} has more than {count(ROW_LIMIT, 'row')}. Take a part of it.")
+                raise too_many(name)
     if not rows:
         raise DataError(f"{name} is empty: no cell has anything in it. Give a file with a header and rows.")
     return rows
 
 
-def _usual_width(rows: Rows) -> tuple[int, float]:
+def too_many(name: str) -> DataError:
+    """What is said of a table with more rows than are read."""
+    return DataError(f"{name} has more than {count(ROW_LIMIT, 'row')}. Take a part of it.")
+
+
+def usual_width(rows: Rows) -> tuple[int, float]:
     """(the most frequent number of cells, its share of the rows); on a tie the larger."""
     widths = Counter(len(cells) for _, cells in rows[:LOOK_AT])
     width = max(widths, key=lambda width: (widths[width], width))
     return width, widths[width] / widths.total()
 
 
-def _drop_title(rows: Rows, width: int, notes: list[str]) -> None:
-    """Drop leading rows that are nearly empty where the others are not: a title above the header."""
+def drop_title(rows: Rows, width: int, notes: list[str]) -> bool:
+    """Drop leading rows that are nearly empty where the others are not, a title above the header; whether any were."""
     title = []
     for row, cells in rows[:20]:
         filled = sum(1 for cell in cells if cell.strip())
         if width < 2 or filled > max(1, width // 4) or (width == len(cells) == 2):
             break
         title.append(row)
-    if title and len(title) < len(rows) - 1:
+    found = 0 < len(title) < len(rows) - 1
+    if found:
         del rows[: len(title)]
         notes.append(f"What stands above the header is left out ({first_row(title)}).")
+    return found
 
 
-def _take_header(rows: Rows, notes: list[str]) -> list[str]:
+def take_header(rows: Rows, notes: list[str]) -> list[str]:
     """Remove and return the header; when the first row is data, names made up for it."""
     first = rows[0][1]
     sample = [cells for _, cells in rows[1 : LOOK_AT + 1] if cells != first or len(cells) == 1]
@@ -213,11 +222,18 @@ def _drop_repeated_header(rows: Rows, header: list[str], notes: list[str]) -> No
     repeated = [row for row, cells in rows if cells == header]
     if repeated:
         rows[:] = [(row, cells) for row, cells in rows if cells != header]
-        notes.append(f"The header stands again further down ({first_row(repeated)}); it is left out there.")
+        notes.append(repeated_header(repeated))
 
 
-def _even_out(rows: Rows, width: int, delimiter: str, notes: list[str]) -> None:
-    """Give every row `width` cells.
+def repeated_header(rows: Sequence[int]) -> str:
+    """What is said of rows that repeat the header."""
+    return f"The header stands again further down ({first_row(rows)}); it is left out there."
+
+
+def even_out(
+    rows: Rows, width: int, delimiter: str, notes: list[str], right: Sequence[list[str]] | None = None
+) -> None:
+    """Give every row `width` cells; `right` are rows of the right width, taken from `rows` where not given.
 
     Short rows get empty cells. Cells beyond the width are dropped when empty. Otherwise the row was torn
     at an unquoted delimiter: it is put together where only one way fits the columns with few values, and
@@ -234,7 +250,8 @@ def _even_out(rows: Rows, width: int, delimiter: str, notes: list[str]) -> None:
         elif len(cells) > width and not any(cells[width:]):
             del cells[width:]
         elif len(cells) > width:
-            few = _few_values(rows, width) if few is None else few
+            if few is None:
+                few = _few_values(_whole(rows, width) if right is None else right, width)
             whole = _put_together(cells, width, delimiter, few)
             (joined if whole else doubtful).append(row)
             cells[:] = whole or [*cells[: width - 1], delimiter.join(cells[width - 1 :])]
@@ -250,9 +267,13 @@ def _even_out(rows: Rows, width: int, delimiter: str, notes: list[str]) -> None:
             notes.append(what.format(width, first_row(found)))
 
 
-def _few_values(rows: Rows, width: int) -> dict[int, set[str]]:
-    """Column -> its values, for columns that repeat a few values in the rows of the right width."""
-    whole = [cells for _, cells in rows if len(cells) == width][: 20 * FEW_VALUES]
+def _whole(rows: Rows, width: int) -> list[list[str]]:
+    """The first rows that are of the right width."""
+    return [cells for _, cells in rows if len(cells) == width][:MOST_WHOLE]
+
+
+def _few_values(whole: Sequence[list[str]], width: int) -> dict[int, set[str]]:
+    """Column -> its values, for columns that repeat a few values in rows of the right width."""
     values = {place: {cells[place] for cells in whole} for place in range(width)}
     return {place: seen for place, seen in values.items() if len(seen) <= min(FEW_VALUES, len(whole) // 2)}
 

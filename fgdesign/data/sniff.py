@@ -6,8 +6,6 @@ import codecs
 import io
 import re
 import zipfile
-from collections.abc import Callable
-from functools import cache
 
 from fgdesign.errors import DataError
 
@@ -50,7 +48,14 @@ BYTE_ORDER_MARKS = (
 SAMPLE = 1 << 16  # bytes that a guess looks at
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f\x7f]")
 FOREIGN = re.compile(r"[^\x00-\x7f]")
-ENOUGH = 0.7  # share of the characters beyond ASCII that must be usual ones of a language
+SURE = 0.1  # confidence below which a few odd bytes say nothing
+WESTERN = ("cp1252", "iso8859-1", "iso8859-15")  # the same letters, told apart by rare signs only
+PLAINER = {"big5hkscs": "big5", "euc_jis_2004": "euc_jp"}  # what the same text usually calls itself
+LEGACY = (  # in all of them a comma, a quote and a line break are one byte, that of ASCII
+    "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874", "iso8859-2",
+    "iso8859-5", "iso8859-7", "iso8859-9", "koi8-r", "koi8-u", "cp437", "cp850", "cp852", "cp866", "mac-roman",
+    "mac-cyrillic", "gb18030", "big5hkscs", "cp932", "euc-jp", "cp949",
+)  # fmt: skip
 
 
 def file_kind(data: bytes, name: str) -> str:
@@ -95,7 +100,7 @@ def text_encoding(data: bytes, name: str) -> tuple[str, int]:
     """(encoding, bytes of the byte order mark to skip) of a text.
 
     A mark decides; then UTF-16 by where its zero bytes stand; then UTF-8 if it holds, or nearly holds;
-    then the encodings of East Asia and Russia by how many of their usual characters come out; then cp1252.
+    then the older encodings by how likely their letters are as words of a language (chardet); then cp1252.
 
     Raises:
         DataError: the bytes are no text.
@@ -125,27 +130,34 @@ def _utf16(sample: bytes) -> str:
 
 def _utf8(data: bytes) -> str:
     """UTF-8, also with a few broken characters among at least four times as many good ones."""
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        text = _foreign_lines(data).decode(errors="replace")
-        bad = text.count("\ufffd")
-        good = len(FOREIGN.findall(text)) - bad
-        return "utf-8" if good and good >= 4 * bad else ""
-    return "utf-8"
+    if _decodes(data, "utf-8"):
+        return "utf-8"
+    text = _foreign_lines(data).decode(errors="replace")
+    bad = text.count("\ufffd")
+    good = len(FOREIGN.findall(text)) - bad
+    return "utf-8" if good and good >= 4 * bad else ""
 
 
 def _legacy(data: bytes) -> str:
+    """The encoding whose letters make the likeliest words; cp1252 or latin-1 where there is too little to tell."""
+    import chardet
+
     sample = _foreign_lines(data)
-    scores = {encoding: _score(sample, encoding, usual) for encoding, usual in _usual().items()}
-    best = max(scores, key=lambda encoding: scores[encoding])
-    if scores[best] >= ENOUGH:
-        return best
+    found = chardet.detect(sample, compat_names=False, include_encodings=LEGACY)
+    named = found["encoding"] if (found["confidence"] or 0) >= SURE else None
+    encoding = "" if named is None else codecs.lookup(named).name
+    if encoding and encoding not in WESTERN:
+        plainer = PLAINER.get(encoding, encoding)
+        return plainer if _decodes(sample, plainer) else encoding
+    return "cp1252" if _decodes(data, "cp1252") else "latin-1"
+
+
+def _decodes(data: bytes, encoding: str) -> bool:
     try:
-        data.decode("cp1252")
+        data.decode(encoding)
     except UnicodeDecodeError:
-        return "latin-1"
-    return "cp1252"
+        return False
+    return True
 
 
 def _foreign_lines(data: bytes) -> bytes:
@@ -157,58 +169,3 @@ def _foreign_lines(data: bytes) -> bytes:
         if len(sample) >= SAMPLE:
             break
     return bytes(sample[: 2 * SAMPLE])
-
-
-def _score(sample: bytes, encoding: str, usual: Callable[[str], int]) -> float:
-    """Share of the characters beyond ASCII that are usual; broken ones count thrice against it."""
-    text = sample.decode(encoding, "replace")
-    foreign = len(FOREIGN.findall(text))
-    return usual(text) / (foreign + 2 * text.count("\ufffd")) if foreign else 0.0
-
-
-@cache
-def _usual() -> dict[str, Callable[[str], int]]:
-    """Encoding -> how many usual characters of its language a text has; on a tie the first one wins.
-
-    Korean is tried first, for its syllables are also usual characters in simplified Chinese, while few
-    Chinese texts keep to those that are Korean syllables.
-    """
-    hangul = _characters("cp949", 0xB0, 0xC8)
-    simplified = _characters("gb2312", 0xB0, 0xD7) | _characters("gb2312", 0xA1, 0xA3)
-    traditional = _characters("big5", 0xA4, 0xC6, 0x40) | _characters("big5", 0xA1, 0xA2, 0x40)
-    japanese = _characters("euc_jp", 0xB0, 0xCF) | _characters("euc_jp", 0xA1, 0xA5)
-    return {
-        "cp949": lambda text: _among(text, hangul) if len(hangul.intersection(text)) >= 12 else 0,
-        "gb18030": lambda text: _among(text, simplified),
-        "big5": lambda text: _among(text, traditional),
-        "cp932": lambda text: _with_kana(text, japanese),
-        "euc_jp": lambda text: _with_kana(text, japanese),
-        "cp1251": _cyrillic,
-        "koi8_r": _cyrillic,
-    }
-
-
-def _characters(encoding: str, first: int, last: int, low: int = 0xA1) -> frozenset[str]:
-    """The characters of the lead bytes `first` to `last`: where these standards keep the frequent ones."""
-    pairs = b"".join(
-        bytes((lead, trail)) + b"\n" for lead in range(first, last + 1) for trail in range(low, 0xFF)
-    )
-    return frozenset(FOREIGN.findall(pairs.decode(encoding, "ignore")))
-
-
-def _among(text: str, usual: frozenset[str]) -> int:
-    return sum(1 for character in text if character in usual)
-
-
-def _with_kana(text: str, usual: frozenset[str]) -> int:
-    """Japanese is never without kana: where they are less than a tenth, nothing counts."""
-    kana = len(re.findall("[\u3041-\u30fe]", text))
-    return _among(text, usual) if kana * 10 >= len(FOREIGN.findall(text)) else 0
-
-
-def _cyrillic(text: str) -> int:
-    """Letters of words of two and more: an accented letter between Latin ones does not count."""
-    return sum(
-        len(word)
-        for word in re.findall("(?<![\u0400-\u04ff])[\u0410-\u042f\u0401]?[\u0430-\u044f\u0451]{2,}", text)
-    )

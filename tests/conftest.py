@@ -11,6 +11,7 @@ import pytest
 from made_up_rows import EXTRA, TOPICS
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("FGDESIGN_PRECISION", "float32")  # the same numbers on every machine; bfloat16 has its own tests
 
 LAYERS, WIDTH = 6, 32
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -9,6 +10,7 @@ import torch
 from fgdesign.errors import DeviceError, choices
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def available() -> tuple[str, ...]:
@@ -29,7 +31,16 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device multiplies it natively, float16 on MPS, float32 otherwise."""
+    """bfloat16 where the device multiplies it natively, float16 on MPS, float32 otherwise.
+
+    The environment variable FGDESIGN_PRECISION (float32, bfloat16, float16) decides instead where it is set, so that
+    two machines compute alike. Raises DeviceError for another value.
+    """
+    wanted = os.environ.get("FGDESIGN_PRECISION", "auto")
+    if wanted in PRECISIONS:
+        return PRECISIONS[wanted]
+    if wanted != "auto":
+        raise DeviceError(f"FGDESIGN_PRECISION is '{wanted}'. {choices(('auto', *PRECISIONS), wanted)}")
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     if device.type == "mps":

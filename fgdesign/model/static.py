@@ -97,7 +97,8 @@ class StaticCache:
         Raises: RunError when what was just written cannot be read back.
         """
         memo: dict[str, str] = {}
-        keys = {port: port_key(network, port, tokenizer, memo) for port in ports}
+        dtype = str(fast_dtype(device)).removeprefix("torch.")  # values of another precision are other values
+        keys = {port: f"{port_key(network, port, tokenizer, memo)}-{dtype}" for port in ports}
         self._sweep()
         computed = 0
         for _ in range(ATTEMPTS):  # another process may make room and take what was found

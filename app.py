@@ -5,6 +5,8 @@ Run it with `fgdesign app`, `streamlit run app.py` or `uvicorn app:app`. Knows n
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import streamlit as st
@@ -15,6 +17,7 @@ from starlette.routing import Route
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from fgdesign.runs.supervisor import ensure
 from fgdesign.ui.gate import Gate
 from fgdesign.ui.shell import show_page
 
@@ -24,8 +27,20 @@ async def healthz(request: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
+@asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[None]:
+    """Runs that wait, or were cut off, go on as soon as the app is there."""
+    ensure()
+    yield
+
+
 PagesManager.uses_pages_directory = False  # pages come by the navigation alone, also the first one asked for
-app = st.App(str(Path(__file__).resolve()), routes=[Route("/healthz", healthz)], middleware=[Middleware(Gate)])
+app = st.App(
+    str(Path(__file__).resolve()),
+    lifespan=lifespan,
+    routes=[Route("/healthz", healthz)],
+    middleware=[Middleware(Gate)],
+)
 
 if get_script_run_ctx(suppress_warning=True) is not None:
     show_page(Path(__file__).resolve().parent / "pages")

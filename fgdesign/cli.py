@@ -16,9 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fgdesign.errors import FgdesignError, InputError, RunError
+from fgdesign.errors import FgdesignError, InputError
+from fgdesign.runs.commands import add_commands, submit, take_over
 
-NEW_LINE = "\n"
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a trainer and a server may share the cores
 
 
@@ -75,8 +75,7 @@ def parser() -> argparse.ArgumentParser:
     trace = _json_option(command("trace", _trace, "tell what one text did in the graph", "run_name"))
     trace.add_argument("--text", required=True)
     trace.add_argument("--text-b")
-    _json_option(command("runs", _runs, "list the runs of the workspace"))
-    command("stop", _stop, "end a run after its present step, the best so far kept", "run_name")
+    add_commands(command)
     _json_option(command("resume", _resume, "go on with a stopped or killed run", "run_name"))
     report = command("report", _report, "write a report of a run as one HTML file", "run_name", "out")
     report.add_argument("--data", metavar="CSV", help="another labelled file than the run's own test rows")
@@ -119,6 +118,7 @@ def _train_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--seed", type=int, default=0)
     made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     made.add_argument("--batch-size", type=int)
+    made.add_argument("--queue", action="store_true", help="put it into the queue of the workspace and return at once")
     made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
 
 
@@ -207,8 +207,6 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from fgdesign.runs.job import train
-    from fgdesign.runs.prepare import DataChoice
     from fgdesign.training.settings import settings_from
 
     chosen: dict[str, Any] = {"seed": options.seed, "device": options.device}
@@ -216,8 +214,17 @@ def _train(options: argparse.Namespace) -> int:
         if getattr(options, name) is not None:
             chosen[name] = getattr(options, name)
     chosen |= dict(_setting(item) for item in options.set)
-    choice = DataChoice(options.data, options.valid, options.test, options.text, options.text_b, options.label,
-                        options.task)
+    data = {"train": options.data, **{name: getattr(options, name) for name in
+                                      ("valid", "test", "text", "text_b", "label", "task")}}
+    if options.queue:
+        from fgdesign.graph import load_graph
+
+        return submit(load_graph(options.graph), data, chosen, start=options.start, out=options.out,
+                      as_json=options.json)
+    from fgdesign.runs.job import train
+    from fgdesign.runs.prepare import DataChoice
+
+    choice = DataChoice(**data)
     folder = train(options.graph, choice, settings_from(chosen), out=options.out, start=options.start, say=_say)
     return _finish(options, folder)
 
@@ -311,33 +318,14 @@ def _trace(options: argparse.Namespace) -> int:
     return 0
 
 
-def _runs(options: argparse.Namespace) -> int:
-    from fgdesign.runs.folder import list_runs
-
-    rows = [{"run": run.name, "path": str(run.path), **run.status()} for run in list_runs()]
-    if options.json:
-        return _print({"runs": rows})
-    for row in rows:
-        print(f"{row['run']:45} {row['state']:10} {row['progress']:5.0%}  {row['message'].partition(NEW_LINE)[0][:80]}")
-    return 0
-
-
-def _stop(options: argparse.Namespace) -> int:
-    from fgdesign.runs.folder import FINAL_STATES, find_run
-
-    run = find_run(options.run_name)
-    if run.status()["state"] in FINAL_STATES:
-        raise RunError(f"Run '{run.name}' is not at work: its state is '{run.status()['state']}'.")
-    run.stop()
-    print(f"Asked '{run.name}' to stop.", file=sys.stderr)
-    return 0
-
-
 def _resume(options: argparse.Namespace) -> int:
     from fgdesign.runs.folder import find_run
+
+    run = find_run(options.run_name)
+    take_over(run)
     from fgdesign.runs.job import resume
 
-    return _finish(options, resume(find_run(options.run_name), _say))
+    return _finish(options, resume(run, _say))
 
 
 def _thresholds(options: argparse.Namespace) -> int:

@@ -50,6 +50,7 @@ def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPa
     """Nothing is read from or written to the home folder of who runs the tests."""
     monkeypatch.setenv("FGDESIGN_WORKSPACE", str(tmp_path_factory.getbasetemp() / "workspace"))
     monkeypatch.setenv("FGDESIGN_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("FGDESIGN_SUPERVISOR", "off")  # a test that needs one starts and ends it
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -259,9 +259,9 @@ def test_wrong_usage(shell: Shell, line: tuple[str, ...]) -> None:
 
 
 def test_a_defect_of_ours_says_so(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    import fgdesign.runs.folder as folder
+    import fgdesign.runs.commands as commands
 
-    monkeypatch.setattr(folder, "list_runs", lambda: 1 / 0)
+    monkeypatch.setattr(commands, "list_runs", lambda: 1 / 0)
     assert shell("runs") == 3 and "defect of fgdesign: ZeroDivisionError" in shell.err
 
 

@@ -7,7 +7,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -20,8 +19,8 @@ from fgdesign.errors import DataError, GraphError
 from fgdesign.graph import Graph, load_graph, to_json
 from fgdesign.graph.spec import Node
 from fgdesign.graph.starters import Sketch
-from fgdesign.runs import local
 from fgdesign.runs.folder import RunFolder
+from fgdesign.runs.store import open_store
 from fgdesign.runs.trained import TrainedRun
 from fgdesign.ui import library, live, models, runs_table, start, state
 
@@ -205,22 +204,19 @@ def test_train_keeps_the_run_in_the_address(home: Path) -> None:
     assert "20260101" in words(show("train", run="20260101-one"))
 
 
-def test_train_starts_what_the_form_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[dict[str, Any]] = []
-
-    def fake(graph: Graph, data: Path, out: Path, **settings: Any) -> RunFolder:
-        begun.append({"graph": graph.name, "data": data.name, **settings})
-        return make_run(home, out.name, state="running", report=False)
-
-    monkeypatch.setattr(local, "start", fake)
+def test_train_puts_into_the_queue_what_the_form_says(home: Path) -> None:
     page = show("train")
     page.number_input(key="epochs").set_value(2)
     page.number_input(key="seed").set_value(7)
     page.button(key="start_run").click().run()
     assert not page.exception
-    assert begun == [
-        {"graph": "cheap-word-first", "data": "support_tickets.csv", "epochs": 2, "seed": 7, "device": "auto"}
-    ]
+    [job] = open_store(home).queue()
+    config = job.folder.config()
+    settings = config["settings"]
+    assert (settings["epochs"], settings["seed"], settings["device"]) == (2, 7, "auto")
+    assert Path(config["data"]["train"]).name == "support_tickets.csv"
+    assert job.folder.graph().name == "cheap-word-first"
+    assert "Waiting for its turn" in words(page)
 
 
 def test_a_graph_with_errors_cannot_be_started(home: Path) -> None:

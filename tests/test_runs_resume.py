@@ -19,9 +19,9 @@ from made_up_rows import write_rows
 
 from fgdesign.errors import RunError
 from fgdesign.graph import Graph, to_json
-from fgdesign.runs import local
-from fgdesign.runs.folder import FINAL_STATES, RunFolder
+from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.job import resume
+from fgdesign.runs.process import mark_of
 
 KILLS = 10
 posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
@@ -126,28 +126,16 @@ def test_a_polite_end_is_told_and_a_stop_keeps_the_best(place: Path) -> None:
     assert lines(whole) == lines(run.path)
 
 
-@pytest.mark.slow
-def test_a_run_of_its_own_process(place: Path, tiny_graph: Callable[[str], Graph]) -> None:
-    run = local.start(tiny_graph("linear-probe"), place / "rows.csv", place / "run", epochs=0, seed=3, device="cpu",
-                      class_weights=True, label_smoothing=0.1)
-    wait_for(lambda: run.status()["state"] in FINAL_STATES)
-    assert run.status()["state"] == "succeeded", (run.path / "log.txt").read_text()
-    settings = run.config()["settings"]
-    assert (settings["seed"], settings["class_weights"], settings["label_smoothing"]) == (3, True, 0.1)
-    wrong: dict[str, Any] = {"epochs": 5000}
-    failed = local.start(tiny_graph("linear-probe"), place / "rows.csv", place / "failed", **wrong)
-    wait_for(lambda: failed.status()["state"] in FINAL_STATES)
-    assert failed.status()["state"] == "failed" and "Setting epochs is 5000" in failed.status()["message"]
-
-
 def test_a_dead_process_reads_as_failed(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    run.write_status(state="running", pid=child.pid, started=time.time())
+    run.write_status(state="running", pid=child.pid, mark="0@0")
     assert run.status()["state"] == "failed" and "fgdesign resume" in run.status()["message"]
-    run.write_status(pid=os.getpid())
+    run.write_status(pid=os.getpid(), mark=mark_of(os.getpid()))
     assert run.status()["state"] == "running"
+    run.write_status(mark="0@0")  # of another process that had this number before
+    assert run.status()["state"] == "failed"
 
 
 def test_the_log_is_cut_where_a_checkpoint_was(tmp_path: Path) -> None:

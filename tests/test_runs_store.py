@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 from made_up_rows import write_rows
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from fgdesign.errors import InputError, RunError
 from fgdesign.graph import load_graph
 from fgdesign.runs.folder import RunFolder, list_runs
+from fgdesign.runs.process import mark_of
 from fgdesign.runs.schema import VERSION, open_engine
 from fgdesign.runs.store import AT_WORK, STATES, Store, open_store
 
@@ -140,7 +141,7 @@ def test_runs_of_a_terminal_are_adopted(store: Store) -> None:
     folder = RunFolder(store.root / "runs" / "mine")
     folder.path.mkdir(parents=True)
     folder.write("config.json", {"data": {}})
-    folder.write_status(state="preparing", pid=os.getpid(), started=time.time())
+    folder.write_status(state="preparing", pid=os.getpid(), mark=mark_of(os.getpid()), started=time.time())
     assert [(job.name, job.state, job.managed, job.owner) for job in store.jobs()] == [
         ("mine", "running", False, "terminal")]
     assert store.active() == [] and store.queue() == []
@@ -159,11 +160,13 @@ def test_an_older_file_is_brought_up_and_a_newer_one_refused(tmp_path: Path) -> 
     open_engine(str(file)).dispose()
     with sqlite3.connect(file) as old:
         old.execute("ALTER TABLE job DROP COLUMN trial")
+        old.execute("CREATE TABLE metric (run TEXT)")
         old.execute("UPDATE meta SET value = '1'")
     old.close()
     engine = open_engine(str(file))
     with engine.begin() as connection:
         assert connection.execute(text("SELECT trial FROM job")).all() == []
+        assert not inspect(connection).has_table("metric")
         assert connection.scalar(text("SELECT value FROM meta")) == str(VERSION)
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
         assert connection.scalar(text("PRAGMA synchronous")) == 2

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +15,11 @@ from typing import Any
 
 from fgdesign.errors import RunError
 from fgdesign.graph.spec import Graph, load_file
+from fgdesign.runs.process import is_alive, try_lock
 
 FINAL_STATES = ("succeeded", "failed", "stopped", "cancelled")
 NO_STATUS: dict[str, Any] = {"state": "preparing", "stage": "", "progress": 0.0, "seconds_left": None, "message": "",
-                             "pid": 0, "started": 0.0, "updated": 0.0, "managed": False}
+                             "pid": 0, "mark": "", "attempt": 0, "started": 0.0, "updated": 0.0, "managed": False}
 PLANNED = {"graph.json", "config.json", "status.json", "metrics.jsonl", "log.txt", "lock", "stop"}
 HIDDEN = "deleted"  # a file that says that the run is not shown
 
@@ -48,13 +48,13 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def status(self) -> dict[str, Any]:
-        """state, stage, progress, seconds_left, message, pid, started, updated, managed.
+        """state, stage, progress, seconds_left, message, pid and mark, attempt, started, updated, managed.
 
         state: queued, preparing, running, paused, or one of FINAL_STATES. A run whose process died reads as failed,
         or, where the supervisor looks after it, as queued.
         """
-        status = NO_STATUS | (self._read("status.json") or {})
-        if status["state"] in FINAL_STATES or not status["pid"] or _alive(status["pid"], status["started"]):
+        status = self.told()
+        if status["state"] in FINAL_STATES or not status["pid"] or is_alive(status["pid"], status["mark"]):
             return status
         if status["managed"]:
             status |= {"state": "queued", "message": "Its process ended early; it is taken up again."}
@@ -62,6 +62,10 @@ class RunFolder:
             status |= {"state": "failed", "message": self._last_words() or "The process that trained ended "
                        f"early. Go on with: fgdesign resume {self.path}"}
         return status
+
+    def told(self) -> dict[str, Any]:
+        """The same as it was written last, by whoever wrote it."""
+        return NO_STATUS | (self._read("status.json") or {})
 
     @property
     def is_used(self) -> bool:
@@ -71,15 +75,11 @@ class RunFolder:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run while it is written; the system lets go at any death. Raises RunError if another holds it."""
-        with (self.path / "lock").open("w") as file:
-            if sys.platform != "win32":
-                import fcntl
-
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise RunError(f"Another process is training run '{self.path}'. Wait for it, or end it with: "
-                                   f"fgdesign stop {self.path}") from None
+        held = try_lock(self.path / "lock")
+        if held is None:
+            raise RunError(f"Another process is training run '{self.path}'. Wait for it, or end it with: "
+                           f"fgdesign stop {self.path}")
+        with held:
             yield
 
     def _last_words(self) -> str:
@@ -138,6 +138,14 @@ class RunFolder:
         """Ask the run to end after its present step: "stop" keeps the best so far, "pause" only puts it aside."""
         (self.path / "stop").write_text(wish, "utf-8")
 
+    def has_learned(self) -> bool:
+        """Whether there is something to keep: a validation was made."""
+        return any(entry["kind"] == "valid" for entry in self.metrics())
+
+    def newest_checkpoint(self) -> str:
+        """Name of the newest checkpoint, "" before the first."""
+        return max((path.name for path in self.checkpoints.glob("step-*")), default="")
+
     def unasked(self) -> None:
         """Take back what `stop` asked."""
         (self.path / "stop").unlink(missing_ok=True)
@@ -168,8 +176,11 @@ class RunFolder:
     def write(self, name: str, data: Any) -> None:
         """Write a JSON file so that readers see the old or the new one, whole."""
         aside = self.path / f"{name}.{os.getpid()}.new"
-        aside.write_text(json.dumps(finite(data), indent=1), "utf-8")
-        aside.replace(self.path / name)
+        try:
+            aside.write_text(json.dumps(finite(data), indent=1), "utf-8")
+            aside.replace(self.path / name)
+        finally:
+            aside.unlink(missing_ok=True)
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
@@ -210,14 +221,3 @@ def find_run(name: str) -> RunFolder:
     for run in runs[:1] if name == "last" else (run for run in runs if run.name == name):
         return run
     raise RunError(f"There is no run '{name}'. Name a run folder, 'last', or one that is listed by: fgdesign runs")
-
-
-def _alive(pid: int, started: float) -> bool:
-    """True while the process that wrote the status runs; another process with the same number does not count."""
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return bool(process.status() != psutil.STATUS_ZOMBIE and process.create_time() <= started + 1)
-    except psutil.Error:
-        return False

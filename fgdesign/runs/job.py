@@ -26,6 +26,7 @@ from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.static import StaticCache, default_folder
 from fgdesign.runs.folder import RunFolder, new_run_path
 from fgdesign.runs.prepare import DataChoice, Prepared, labels_of, prepare, read_data
+from fgdesign.runs.process import DISK_FULL, is_disk_full, mark_of
 from fgdesign.runs.request import versions, write_request
 from fgdesign.training import checkpoint
 from fgdesign.training.calibrate import pick_thresholds
@@ -40,7 +41,8 @@ Say = Callable[[str], None]
 STATUS_SECONDS = 0.3
 SHOWN = ("accuracy", "macro_f1", "micro_f1", "log_loss", "pearson", "mae")
 MESSAGES = {("succeeded", True): "Finished.", ("stopped", True): "Stopped; the best so far is kept.",
-            ("stopped", False): "Stopped before anything was learned; there is no model."}
+            ("stopped", False): "Stopped before anything was learned; there is no model.",
+            ("paused", True): "Paused.", ("paused", False): "Paused."}
 
 
 @dataclass
@@ -78,32 +80,45 @@ def resume(folder: RunFolder, say: Say = print) -> RunFolder:
     """Go on with a run from its last whole checkpoint, or from its start. Raises FgdesignError."""
     if folder.status()["state"] == "succeeded":
         raise RunError(f"Run '{folder.path}' is finished. Train again with: fgdesign train")
+    folder.unasked()
+    return carry_on(folder, say)
+
+
+def carry_on(folder: RunFolder, say: Say = print) -> RunFolder:
+    """The same for a run that may be asked to stop already. Raises FgdesignError."""
     with folder.locked():
+        before = set(folder.checkpoints.glob("broken-*"))
         snapshot = checkpoint.latest(folder.checkpoints)
-        (folder.path / "stop").unlink(missing_ok=True)
+        folder.cut_log(snapshot.state["log_size"] if snapshot else 0)
+        for broken in sorted(set(folder.checkpoints.glob("broken-*")) - before):
+            folder.log({"kind": "note", "message": f"A checkpoint was damaged and is set aside: {broken.name}."})
         if snapshot is None:
             say("There is no whole checkpoint; starting from the beginning.")
-        folder.cut_log(snapshot.state["log_size"] if snapshot else 0)
         return _carry_out(folder, say, snapshot)
 
 
 def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) -> RunFolder:
     folder.write_status(state="preparing", stage="data", progress=0.0, seconds_left=None, message="Reading the data.",
-                        pid=os.getpid(), started=time.time())
+                        pid=os.getpid(), mark=mark_of(os.getpid()), started=time.time())
     try:
         state = _train(folder, say, snapshot)
-    except FgdesignError as error:
-        folder.write_status(state="failed", message=str(error))
-        raise
-    except KeyboardInterrupt:
-        folder.write_status(state="failed", message=f"Interrupted. Go on with: fgdesign resume {folder.path}")
-        raise
     except BaseException as error:
-        folder.write_status(state="failed", message=f"{type(error).__name__}: {error}")
+        if is_disk_full(error):
+            folder.write_status(state="paused", message=DISK_FULL)
+            raise RunError(f"{DISK_FULL} Then: fgdesign resume {folder.path}") from error
+        folder.write_status(state="failed", message=_reason(folder, error))
         raise
-    folder.write_status(state=state, progress=1.0, seconds_left=0.0, stage="done",
-                        message=MESSAGES[state, (folder.model / "config.json").is_file()])
+    done = {"progress": 1.0, "stage": "done"} if state != "paused" else {}
+    folder.write_status(state=state, seconds_left=None if state == "paused" else 0.0,
+                        message=MESSAGES[state, (folder.model / "config.json").is_file()], **done)
     return folder
+
+
+def _reason(folder: RunFolder, error: BaseException) -> str:
+    """Why a run failed, in words."""
+    if isinstance(error, KeyboardInterrupt):
+        return f"Interrupted. Go on with: fgdesign resume {folder.path}"
+    return str(error) if isinstance(error, FgdesignError) else f"{type(error).__name__}: {error}"
 
 
 def _train(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) -> str:
@@ -119,8 +134,9 @@ def _out_of_memory(settings: Settings, device: torch.device) -> Iterator[None]:
     """Turn what any device says when its memory is full into advice."""
     try:
         yield
-    except RuntimeError as error:
-        if "out of memory" not in str(error).lower() and "can't allocate memory" not in str(error):
+    except (RuntimeError, MemoryError) as error:
+        told = str(error).lower()
+        if isinstance(error, RuntimeError) and "out of memory" not in told and "can't allocate memory" not in told:
             raise
         raise DeviceError(out_of_memory_advice(settings.batch_size, device)) from None
 
@@ -150,7 +166,7 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
         with clock.phase("static"):
             _fill(folder, ready, stages, snapshot, device, note, share)
     except Stopped:
-        return "stopped"
+        return _ending(folder)
     run = Run(ready.network, ready.goal, ready.parts["train"], ready.parts["valid"], data.labels, settings, device,
               _logger(folder, say, share), lambda: folder.asked_to_stop, folder.checkpoints, folder.log_size)
     state = "succeeded"
@@ -158,7 +174,9 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
         try:
             fit(run, stages, snapshot)
         except Stopped:
-            state = "stopped"
+            state = _ending(folder)
+            if state == "paused" or not run.best:
+                return state
     folder.write_status(stage="report", message="Measuring.")
     for word in ready.network.lexicals().values():
         word.forget()
@@ -172,6 +190,11 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
     result |= {"seconds": clock.all(), "threshold": threshold, "state": state}
     folder.write("report.json", result)
     return state
+
+
+def _ending(folder: RunFolder) -> str:
+    """How a run ends that was asked to."""
+    return "paused" if folder.asked_to_pause else "stopped"
 
 
 def _fill(folder: RunFolder, ready: Prepared, stages: list[Stage], snapshot: checkpoint.Snapshot | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import IO
 
 import psutil
+
+DISK_FULL = "The disk is full: the run is put aside as it was. Free some space, and resume it."
 
 
 @contextmanager
@@ -70,6 +73,12 @@ def mark_of(pid: int) -> str:
 def is_alive(pid: int, mark: str) -> bool:
     """Whether the very process runs that had this mark."""
     return bool(pid and mark) and mark_of(pid) == mark
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether this was said because there is no room, by the system or by a library."""
+    number = error.errno if isinstance(error, OSError) else None
+    return number in (errno.ENOSPC, errno.EDQUOT) or "no space left on device" in str(error).lower()
 
 
 def end_group(pid: int, mark: str) -> None:

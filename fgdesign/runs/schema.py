@@ -33,7 +33,7 @@ from sqlalchemy.exc import DBAPIError
 from fgdesign.errors import RunError
 from fgdesign.runs.process import file_lock
 
-VERSION = 2
+VERSION = 3
 BUSY_SECONDS = 75  # longer than any lock that is held by mistake for a minute
 metadata = MetaData()
 
@@ -72,16 +72,6 @@ job = Table(
     Column("deleted_at", Float, nullable=True),
 )
 
-metric = Table(
-    "metric", metadata,
-    Column("run", String(200), primary_key=True),
-    Column("key", String(200), primary_key=True),
-    Column("step", Integer, primary_key=True),
-    Column("value", Float, nullable=False),
-    Column("time", Float, nullable=False),
-    Column("at", Integer, nullable=False),  # bytes of the run's log when it was written: what a resume cuts by
-)
-
 happening = Table(
     "event", metadata,
     Column("id", Integer, primary_key=True),
@@ -94,6 +84,7 @@ Index("job_queue", job.c.state, job.c.priority, job.c.position)
 
 STEPS: dict[int, tuple[str, ...]] = {  # statements that bring a file from version n to n + 1
     1: ("ALTER TABLE job ADD COLUMN trial INTEGER",),
+    2: ("DROP TABLE IF EXISTS metric",),  # a run's folder alone holds its numbers
 }
 
 

@@ -9,11 +9,11 @@ How a page uses it:
     store.reorder(run.name, before=other.name)          # also set_priority
     store.tag(run.name, ["good"]); store.note(run.name, "..."); store.star(run.name)
     store.delete(run.name); store.undelete(run.name)    # a deleted run can be brought back for a week
-    store.events(run.name); store.values(["a", "b"], "valid/macro_f1")
+    store.move(run.name, -1)                            # one place up in the queue
+    store.events(run.name)
 
 A submitted run is begun by the supervisor (`fgdesign.runs.supervisor.ensure` starts one). Curves, progress and reports
-are read from the run's folder as ever: a run stays whole when its folder is copied. The metric table repeats the
-numbers of metrics.jsonl so that many runs can be compared by one query; a resume cuts both at the same place.
+are read from the run's folder as ever: a run stays whole when its folder is copied.
 States: queued -> starting -> running -> succeeded, failed or stopped; paused and cancelled by people; stopping while
 a wish is carried out. Runs of `fgdesign train` in a terminal are adopted when the list is read.
 """
@@ -36,7 +36,7 @@ from fgdesign.errors import RunError, choices
 from fgdesign.graph.spec import Graph
 from fgdesign.runs.folder import RunFolder, list_runs, new_run_path, workspace
 from fgdesign.runs.request import write_request
-from fgdesign.runs.schema import happening, job, metric, open_engine
+from fgdesign.runs.schema import happening, job, open_engine
 from fgdesign.training.settings import settings_from
 
 AT_WORK = ("starting", "running", "stopping")
@@ -148,6 +148,10 @@ class Store:
         """Managed runs that hold a slot."""
         return self._jobs(select(*COLUMNS).where(job.c.state.in_(AT_WORK), job.c.managed))
 
+    def waiting(self) -> list[Job]:
+        """Managed runs that wait or are put aside."""
+        return self._jobs(select(*COLUMNS).where(job.c.state.in_(WAITING), job.c.managed))
+
     def job(self, name: str) -> Job:
         """One run. Raises RunError where there is none of that name."""
         found = self._jobs(select(*COLUMNS).where(job.c.name == name))
@@ -210,6 +214,17 @@ class Store:
         low = earlier[-1].position if earlier else target.position - 2.0
         self._set(name, priority=target.priority, position=(low + target.position) / 2)
 
+    def move(self, name: str, by: int) -> None:
+        """Let a waiting run change places with the one before (-1) or after it (1); at the ends nothing happens."""
+        queue = self.queue()
+        place = next((number for number, other in enumerate(queue) if other.name == name), None)
+        if place is None:
+            raise RunError(f"Run '{name}' does not wait in the queue. {choices((one.name for one in queue), name)}")
+        if 0 <= place + by < len(queue):
+            one, other = queue[place], queue[place + by]
+            self._set(one.name, priority=other.priority, position=other.position)
+            self._set(other.name, priority=one.priority, position=one.position)
+
     def tag(self, name: str, tags: Sequence[str]) -> None:
         """Give a run these tags, and no others."""
         self._set(name, tags=json.dumps(list(dict.fromkeys(tag.strip() for tag in tags if tag.strip()))))
@@ -241,7 +256,7 @@ class Store:
         for one in old:
             one.folder.remove()
             with self.engine.begin() as connection:
-                for table, column in ((metric, metric.c.run), (happening, happening.c.run), (job, job.c.name)):
+                for table, column in ((happening, happening.c.run), (job, job.c.name)):
                     connection.execute(table.delete().where(column == one.name))
         return [one.name for one in old]
 
@@ -251,16 +266,6 @@ class Store:
         with self._reads.connect() as connection:
             rows = connection.execute(asked if name is None else asked.where(happening.c.run == name))
             return [dict(row._mapping) for row in rows]
-
-    def values(self, names: Sequence[str], key: str) -> dict[str, list[tuple[int, float]]]:
-        """The curve of one metric, such as "warm/valid/macro_f1", for several runs: (step, value) in order."""
-        asked = select(metric.c.run, metric.c.step, metric.c.value).where(metric.c.run.in_(list(names)),
-                                                                          metric.c.key == key).order_by(metric.c.step)
-        curves: dict[str, list[tuple[int, float]]] = {name: [] for name in names}
-        with self._reads.connect() as connection:
-            for run, step, value in connection.execute(asked):
-                curves[run].append((step, value))
-        return curves
 
     def adopt(self) -> None:
         """Take runs into the record that were begun without it, and see how those of terminals are."""
@@ -277,9 +282,11 @@ class Store:
                     self._add(folder, managed=False, created=status["started"] or time.time(), position=0.0,
                               started=status["started"], owner="terminal", **told)
 
-    def change(self, name: str, states: Iterable[str], **values: Any) -> bool:
-        """Change a row where its state is one of these; whether it was."""
+    def change(self, name: str, states: Iterable[str], *, of_attempt: int | None = None, **values: Any) -> bool:
+        """Change a row where its state is one of these, and its attempt the one meant; whether it was."""
         changed = update(job).where(job.c.name == name, job.c.state.in_(list(states))).values(**values)
+        if of_attempt is not None:
+            changed = changed.where(job.c.attempt == of_attempt)
         with self.engine.begin() as connection:
             return connection.execute(changed).rowcount == 1
 

@@ -292,6 +292,8 @@ def validation_opinions(run: Run, known: tuple[str, ...], routes: Answers | None
     plain = replace(run.objective, class_weights=None, smoothing=0.0)  # as likely as the rows are, not as weighted
 
     def see(outcome: Outcome, rows: np.ndarray) -> None:
+        if routes and run.should_stop():
+            raise Stopped  # this validation is made again when the run goes on
         if routes:
             note_routes(routes, outcome, rows)
 

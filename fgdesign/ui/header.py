@@ -20,6 +20,9 @@ SIGNS = {
     "succeeded": ":material/check_circle:",
     "failed": ":material/error:",
     "stopped": ":material/stop_circle:",
+    "queued": ":material/hourglass_top:",
+    "paused": ":material/pause_circle:",
+    "cancelled": ":material/cancel:",
 }
 
 

@@ -8,9 +8,8 @@ from typing import Any, Literal
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
-from fgdesign.runs import local
 from fgdesign.runs.folder import FINAL_STATES, RunFolder
-from fgdesign.ui import parts, state
+from fgdesign.ui import parts, queue
 from fgdesign.ui.words import duration
 from fgdesign.views import curves, figures
 from fgdesign.views.numbers import percent, plain
@@ -22,6 +21,8 @@ COLOURS: dict[str, Literal["blue", "green", "red", "orange"]] = {
     "succeeded": "green",
     "failed": "red",
     "stopped": "orange",
+    "paused": "orange",
+    "cancelled": "orange",
 }
 
 
@@ -66,10 +67,9 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.badge(name, color=COLOURS.get(name, "blue"))
         since = (time.time() if going else status["updated"]) - status["started"]
-        words = [
-            status["message"].rstrip(".") if going else "",
-            f"{duration(since)} so far" if going else f"took {duration(since)}",
-        ]
+        words = [status["message"].rstrip(".") if going else ""]
+        if status["started"] and name != "queued":
+            words.append(f"{duration(since)} so far" if going else f"took {duration(since)}")
         if going and status["seconds_left"] is not None:
             words.append(f"about {duration(status['seconds_left'])} left")
         st.text(" · ".join(filter(None, words)))
@@ -79,7 +79,8 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
             st.button(
                 "Stopping" if asked else "Stop",
                 icon=":material/stop:",
-                on_click=run.stop,
+                on_click=queue.ask,
+                args=("stop", run.name),
                 disabled=asked,
                 key="stop_run",
                 help="Ends after the present step; the best model so far is kept.",
@@ -91,19 +92,15 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
             st.page_link(
                 "pages/evaluate.py", label="Evaluate", icon=":material/fact_check:", query_params={"run": run.name}
             )
-        if name in ("failed", "stopped") and (run.path / "config.json").is_file():
-            st.button("Resume", icon=":material/resume:", on_click=_resume, args=(run,), key="resume_run")
+        if name in ("failed", "stopped", "paused", "cancelled") and (run.path / "config.json").is_file():
+            wish = ("resume", run.name)
+            st.button("Resume", icon=":material/resume:", on_click=queue.ask, args=wish, key="resume_run")
     if going:
         st.progress(min(1.0, max(0.0, float(status["progress"]))))
     if name == "failed":
         with st.container(border=True, key="run_failed"):
             st.badge("The run failed", icon=":material/error:", color="red")
             st.text(status["message"] or "It ended without a message; the log below has its last words.")
-
-
-def _resume(run: RunFolder) -> None:
-    local.resume(run)
-    state.set_run(run.name)
 
 
 def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]], metric: str) -> None:

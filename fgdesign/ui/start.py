@@ -1,8 +1,7 @@
-"""Begin a training run from a page: what it is called, with which settings, and the button. Knows nothing of torch."""
+"""Begin a training run from a page: on what, with which settings, and the button. Knows nothing of torch."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,20 @@ import streamlit as st
 
 from fgdesign.graph import Graph, errors, require_valid
 from fgdesign.runs import local
-from fgdesign.runs.folder import RunFolder, list_runs, new_run_path, workspace
+from fgdesign.runs.folder import FINAL_STATES, RunFolder, list_runs, workspace
+from fgdesign.runs.store import open_store
+from fgdesign.runs.supervisor import ensure
 from fgdesign.ui import library, state
 from fgdesign.ui.words import label
 
 
 def begin(graph: Graph, file: library.DataFile, **settings: Any) -> RunFolder:
-    """Start a run in a process of its own and look at it. Raises GraphError for a graph with errors."""
+    """Put a run into the queue and look at it. Raises GraphError for a graph with errors."""
     require_valid(graph)
     library.dataset(file, **state.reading())
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", graph.name).strip("-").lower()[:40] or "graph"
-    run = local.start(graph, file.path.resolve(), new_run_path(stem, workspace()), **columns(), **settings)
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    run = open_store().submit(graph, {"train": str(file.path.resolve()), **columns()}, chosen)
+    ensure()
     state.set_run(run.name)
     return run
 
@@ -66,4 +68,4 @@ def command_words(graph: Graph, file: library.DataFile, **settings: Any) -> list
 
 def running() -> list[RunFolder]:
     """Runs that are at work now."""
-    return [run for run in list_runs(workspace()) if run.status()["state"] in ("preparing", "running")]
+    return [run for run in list_runs(workspace()) if run.status()["state"] not in (*FINAL_STATES, "paused")]

@@ -44,7 +44,7 @@ def app_url(workspace: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "FGDESIGN_SUPERVISOR"},
         "FGDESIGN_WORKSPACE": str(workspace),
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
@@ -74,6 +74,19 @@ def app_url(workspace: Path) -> Iterator[str]:
         server.terminate()
         server.wait(20)
         log.close()
+        end_supervisor(workspace)
+
+
+def end_supervisor(workspace: Path) -> None:
+    """End the supervisor that an app started, and what it runs."""
+    from fgdesign.runs.process import end_group, mark_of
+    from fgdesign.runs.store import open_store
+
+    told = workspace / "supervisor.pid"
+    if told.exists():
+        end_group(int(told.read_text()), mark_of(int(told.read_text())))
+    for job in open_store(workspace).active():
+        end_group(job.pid, job.pid_mark)
 
 
 @pytest.fixture(scope="session")

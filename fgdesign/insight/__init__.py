@@ -17,6 +17,7 @@ tables. Metrics, certainty, costs, slices, comparison and fairness are the modul
 """
 
 from fgdesign.insight.ablation import all_changes, importance
+from fgdesign.insight.alike import route_clusters, same_route, usage
 from fgdesign.insight.answered_set import AnsweredSet, answered, load_answered
 from fgdesign.insight.attribute import Attribution, of_answer, of_gate, without
 from fgdesign.insight.depth import exit_table
@@ -30,18 +31,22 @@ from fgdesign.insight.intervene import (
     bypassable,
     one_text,
 )
+from fgdesign.insight.movers import upstream
 from fgdesign.insight.router_health import Health, Keep, earns, health, stability
 from fgdesign.insight.routes import errors, flows, grouped, route_by, route_errors, routed
 from fgdesign.insight.statistics import Estimate
-from fgdesign.insight.tracing import trace
+from fgdesign.insight.tracing import difference, trace
+from fgdesign.insight.values import node_values, probes
 from fgdesign.views.figures import exit_certainty, gate_bars
 from fgdesign.views.flow_bands import flow_figure
-from fgdesign.views.route_figures import exit_curve, route_error_bars, route_matrix
+from fgdesign.views.route_figures import cluster_bars, exit_curve, route_error_bars, route_matrix
+from fgdesign.views.worth_figures import control_bars, importance_bars, load_bars
 
 __all__ = [
     "AnsweredSet", "Attribution", "Badge", "Change", "Estimate", "Health", "Keep", "OneText", "Verdict",
-    "all_changes", "answered", "answers", "branches_of", "bypassable", "earns", "errors", "exit_certainty",
-    "exit_curve", "exit_table", "flow_figure", "flows", "gate_bars", "grouped", "health", "importance",
-    "load_answered", "of_answer", "of_gate", "one_text", "route_by", "route_error_bars", "route_errors",
-    "route_matrix", "routed", "stability", "trace", "without",
+    "all_changes", "answered", "answers", "branches_of", "bypassable", "cluster_bars", "control_bars",
+    "difference", "earns", "errors", "exit_certainty", "exit_curve", "exit_table", "flow_figure", "flows",
+    "gate_bars", "grouped", "health", "importance", "importance_bars", "load_answered", "load_bars",
+    "node_values", "of_answer", "of_gate", "one_text", "probes", "route_by", "route_clusters", "route_error_bars",
+    "route_errors", "route_matrix", "routed", "same_route", "stability", "trace", "upstream", "usage", "without",
 ]

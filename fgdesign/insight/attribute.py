@@ -78,7 +78,7 @@ def of_answer(model: Any, inputs: Inputs, row: int = 0) -> Attribution:
         outcome = network(batch)
         logits = network.logits(outcome, 1)
     best = int(logits[0].argmax())
-    port = _answering_port(network, outcome.record.branches)
+    port = answering_port(network, outcome.record.branches)
     words = _word_function(network, port)
     if words is not None:
         return _of_words(words, inputs.texts[row], best)
@@ -98,7 +98,7 @@ def of_answer(model: Any, inputs: Inputs, row: int = 0) -> Attribution:
     return _integrated(model, inputs, row, score, f"probability of {name}" if model.labels else name)
 
 
-def _answering_port(network: FunctionGraph, branches: dict[str, dict[str, Tensor | None]]) -> str:
+def answering_port(network: FunctionGraph, branches: dict[str, dict[str, Tensor | None]]) -> str:
     """The port whose logits the row was answered with."""
     for sources in branches.values():
         for port, rows in sources.items():

@@ -5,6 +5,7 @@ Pure function of one run's record; knows nothing of files or Streamlit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,21 @@ def trace(network: FunctionGraph, inputs: Inputs, row: int, device: torch.device
         "exit": next((name for name, branch in taken.items() if branch == {"answer"}), None),
     }
     return result, network.logits(outcome, 1).float().cpu()
+
+
+def difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """What two records of one graph do not have in common.
+
+    only_first, only_second: ids of nodes that only one of them called. routers: per router or exit that both came to
+    and that chose otherwise, the branches of each. layers: of the second less the first.
+    """
+    called = [{node["id"] for node in told["nodes"] if node["state"] in ("called", "idle")} for told in (first, second)]
+    order = [node["id"] for node in first["nodes"]]
+    routers = {name: (told["chosen"], second["routers"][name]["chosen"]) for name, told in first["routers"].items()
+               if name in second["routers"] and told["chosen"] != second["routers"][name]["chosen"]}
+    return {"only_first": [node for node in order if node in called[0] - called[1]],
+            "only_second": [node for node in order if node in called[1] - called[0]],
+            "routers": routers, "layers": second["layers"] - first["layers"]}
 
 
 def _taken(network: FunctionGraph, record: Record, steer: Steer | None) -> dict[str, set[str]]:

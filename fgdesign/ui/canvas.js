@@ -17,6 +17,7 @@ export default function (component) {
       known.canvas = new globalThis.fgCanvas.Canvas(known.box, {
         send: (batch) => known.component.setTriggerValue('ops', batch),
         onSelect: (ids) => known.component.setStateValue('selected', ids),
+        onStep: (call) => known.component.setStateValue('step', call),
       });
     }
     known.canvas.update(known.component.data);

@@ -16,7 +16,7 @@ import streamlit as st
 from fgdesign.views.canvas import palette, slim, vis_network
 from fgdesign.views.canvas_feed import Feed
 
-PARTS = ("route", "paint", "edits", "chrome", "map", "pointer", "keys", "view")
+PARTS = ("route", "paint", "edits", "chrome", "map", "replay", "pointer", "keys", "view")
 READY = "dispatchEvent(new Event('fg-canvas'));\nexport default function () {}\n"
 
 
@@ -70,6 +70,7 @@ def draw(
     editable: bool = False,
     on_ops: Callable[[dict[str, Any]], None] | None = None,
     feed: Feed | None = None,
+    on_step: Callable[[int], None] | None = None,
 ) -> list[str]:
     """Draw a graph; `bring_library` has to follow somewhere on the page.
 
@@ -81,6 +82,7 @@ def draw(
         on_ops: called with each batch of edits, {"sid": text, "ops": [...], "have": version}, before the script
             runs again.
         feed: sends what changed since the version that the browser has; without it all is sent.
+        on_step: called with the call that a person stepped to in a replay, 0 for the whole route.
     Returns: the ids selected in a canvas that is not editable.
     """
 
@@ -89,12 +91,17 @@ def draw(
         if on_ops is not None and batch:
             on_ops(batch)
 
+    def stepped() -> None:
+        if on_step is not None:
+            on_step(int(st.session_state[key].get("step") or 0))
+
     result = _editor(
         key=key,
         data={**(feed.send(data) if feed else slim(data)), "height": height, "editable": editable},
-        default={"selected": []},
+        default={"selected": [], "step": 0},
         on_ops_change=received,
         on_selected_change=_nothing,
+        on_step_change=stepped,
     )
     return list(result.selected or [])
 

@@ -80,21 +80,21 @@ function stroke(ctx, path, x, y, size, colour, width = 1.6) {
 }
 
 const CHANGES = { added: { hue: '#009E73', sign: '+' }, removed: { hue: '#7A7A7A', sign: '−' }, changed: { hue: '#E69F00', sign: 'Δ' } };
-const ALPHA = { skipped: 0.4, 'not reached': 0.45, called: 1, idle: 0.9 };
+const ALPHA = { skipped: 0.4, 'not reached': 0.45, called: 1, idle: 0.9, waiting: 0.28 };
 
-// look: {scale, selected, hover, faded, ports: null | Map("in:name" -> "legal"|"illegal")}
+// look: {scale, selected, hover, faded, now, ports: null | Map("in:name" -> "legal"|"illegal")}
 function paintCard(ctx, node, theme, look) {
   const { x, y, w, h } = node, l = x - w / 2, t = y - h / 2, hue = hueIn(theme, node.hue);
   const state = node.state, hollow = state === 'idle' || state === 'not reached';
   ctx.save();
-  ctx.globalAlpha = (ALPHA[state] ?? 1) * (node.change === 'removed' ? 0.55 : 1) * (look.faded ? 0.35 : 1) * (node.pending ? 0.6 : 1);
+  ctx.globalAlpha = (ALPHA[state] ?? 1) * (node.usage === 0 ? 0.4 : 1) * (node.change === 'removed' ? 0.55 : 1) * (look.faded ? 0.35 : 1) * (node.pending ? 0.6 : 1);
   ctx.beginPath();
   ctx.roundRect(l, t, w, h, 8);
   if (!hollow && !look.flat) { ctx.shadowColor = theme.dark ? 'rgba(0,0,0,.5)' : 'rgba(20,30,50,.16)'; ctx.shadowBlur = 6; ctx.shadowOffsetY = 2; }
   ctx.fillStyle = theme.card;
   ctx.fill();
   ctx.shadowColor = 'transparent';
-  if (!hollow) paintHead(ctx, l, t, w, hue, theme, state);
+  if (!hollow) paintHead(ctx, l, t, w, hue, theme, state, node.usage);
   if (node.static) paintHatch(ctx, l, t + h - 5, w, theme);
   if (node.share > 0) paintShare(ctx, node, l, t, w, h, hue, theme);
   ctx.beginPath();
@@ -105,21 +105,23 @@ function paintCard(ctx, node, theme, look) {
   if (state === 'not reached') ctx.setLineDash([2, 4]);
   if (node.change) { ctx.strokeStyle = CHANGES[node.change].hue; ctx.lineWidth = 2.4; }
   if (node.pending || node.change === 'removed') ctx.setLineDash([5, 4]);
+  if (look.now) { ctx.strokeStyle = theme.text; ctx.lineWidth = 3.2; }
   ctx.stroke();
   ctx.setLineDash([]);
   paintWords(ctx, node, l, t, hue, theme, look);
   paintPorts(ctx, node, theme, look);
   if (state === 'skipped') paintSlash(ctx, l + w - 4, t + 4, theme);
+  if (node.tag) paintTag(ctx, { x: l + w - 18, y: t }, node.tag, theme);
   if (node.change) paintChange(ctx, node, l, t, theme);
   else if (worst && !state) paintProblem(ctx, l + w - 3, t + 3, worst, theme);
   ctx.restore();
 }
 
-function paintHead(ctx, l, t, w, hue, theme, state) {
+function paintHead(ctx, l, t, w, hue, theme, state, usage) {
   ctx.save();
   ctx.beginPath();
   ctx.roundRect(l, t, w, 24, [8, 8, 0, 0]);
-  ctx.fillStyle = mix(hue, theme.card, state === 'called' ? 0.45 : theme.dark ? 0.72 : 0.84);
+  ctx.fillStyle = mix(hue, theme.card, usage !== undefined ? 0.92 - 0.55 * usage : state === 'called' ? 0.45 : theme.dark ? 0.72 : 0.84);
   ctx.fill();
   ctx.beginPath();
   ctx.roundRect(l, t, w, 3.5, [8, 8, 0, 0]);
@@ -229,12 +231,13 @@ function paintChange(ctx, node, l, t, theme) {
 function paintWire(ctx, edge, way, theme, look) {
   const state = edge.state, change = CHANGES[edge.change], hue = hueIn(theme, change ? change.hue : TYPE_HUES[edge.type] || '#7A7A7A');
   ctx.save();
-  ctx.globalAlpha = (state === 'skipped' ? 0.45 : state === 'not reached' ? 0.5 : 1) * (look.faded ? 0.25 : 1);
+  const faint = edge.usage !== undefined ? 0.25 + 0.75 * edge.usage : state === 'skipped' ? 0.45 : state === 'not reached' ? 0.5 : state === 'waiting' ? 0.2 : 1;
+  ctx.globalAlpha = faint * (look.faded ? 0.25 : 1);
   ctx.lineCap = 'round';
   trace(ctx, way);
   if (look.selected || look.hover) { ctx.strokeStyle = mix(theme.accent, theme.page, 0.6); ctx.lineWidth = 9; ctx.stroke(); }
   ctx.strokeStyle = look.selected ? theme.accent : state === 'skipped' ? theme.soft : mix(hue, theme.page, state === 'called' ? 0 : 0.18);
-  ctx.lineWidth = state === 'called' ? 3.6 : state === 'skipped' ? 1 : 1.9;
+  ctx.lineWidth = edge.usage !== undefined ? 1 + 4.5 * edge.usage : state === 'called' ? 3.6 : state === 'skipped' ? 1 : 1.9;
   if (state === 'not reached' || look.pending || edge.change === 'removed') ctx.setLineDash([2, 5]);
   ctx.stroke();
   ctx.setLineDash([]);
@@ -243,8 +246,9 @@ function paintWire(ctx, edge, way, theme, look) {
     ctx.beginPath(); ctx.moveTo(q.x - 5, q.y); ctx.lineTo(q.x - 12, q.y - 4); ctx.lineTo(q.x - 12, q.y + 4); ctx.closePath();
     ctx.fillStyle = ctx.strokeStyle; ctx.fill();
   }
-  const label = state === 'called' && edge.gate != null ? Number(edge.gate).toPrecision(2) : edge.weight != null ? `× ${edge.weight}` : null;
+  const label = edge.tag ? edge.tag : state === 'called' && edge.gate != null ? Number(edge.gate).toPrecision(2) : edge.weight != null ? `× ${edge.weight}` : null;
   const tag = [change ? change.sign : '', label || ''].join(' ').trim();
+  if (edge.usage !== undefined) ctx.globalAlpha = 1;
   if (tag) paintTag(ctx, labelPoint(way), tag, theme);
   ctx.restore();
 }

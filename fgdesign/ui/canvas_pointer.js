@@ -154,12 +154,14 @@ function nodeTip(node) {
   if (node.tuning) lines.push(TUNING_WORDS[node.tuning] || node.tuning);
   if (node.change) lines.push(node.details ? `${node.change}: ${node.details}` : node.change);
   if (node.static) lines.push('static: computed once for each text, then cached');
+  if (node.usage !== undefined) lines.push(`called by ${node.tag} of the rows`);
   if (node.state) lines.push(node.ms != null ? `${node.state}, ${Number(node.ms).toPrecision(3)} ms` : node.state);
   for (const problem of node.problems || []) lines.push(`${problem.severity}: ${problem.text}`);
   return lines.join('\n');
 }
 
 function wireTip(edge) {
+  if (edge.usage !== undefined) return `${edge.start} to ${edge.end}: ${(edge.usage * 100).toPrecision(3)} % of the rows`;
   const gate = edge.gate != null ? `, gate ${Number(edge.gate).toPrecision(2)}` : '';
   return `${edge.start} to ${edge.end}${edge.type ? `: ${edge.type}` : ''}${edge.state ? ` (${edge.state}${gate})` : ''}${edge.change ? `: ${edge.change}` : ''}`;
 }

@@ -4,12 +4,12 @@
 const SNAP = 12, BELOW = 76; // BELOW: room that a canvas as high as the window leaves under it
 
 class Canvas {
-  // host: an element to fill. send(batch): the way to the server. onSelect(ids): for read-only canvases.
-  constructor(host, { send = () => {}, onSelect = () => {} } = {}) {
+  // host: an element to fill. send(batch): the way to the server. onSelect(ids), onStep(call): for read-only canvases.
+  constructor(host, { send = () => {}, onSelect = () => {}, onStep = () => {} } = {}) {
     this.host = host;
     this.nodes = new Map(); this.edges = new Map(); this.ways = new Map();
     this.selectedEdges = new Set(); this.selectedNodes = [];
-    this.onSelect = onSelect;
+    this.onSelect = onSelect; this.onStep = onStep;
     this.outbox = new Outbox(send);
     this.shown = new Set(); this.sizes = new Map();
     this.snap = true;
@@ -59,6 +59,7 @@ class Canvas {
   destroy() {
     removeEventListener('resize', this.onWindow);
     clearTimeout(this.outbox.again);
+    stopPlaying(this);
     if (this.watch) this.watch.disconnect();
     if (this.net) { this.net.destroy(); this.net = { redraw() {}, body: { nodes: {}, emitter: { emit() {} } } }; }
   }
@@ -115,6 +116,7 @@ class Canvas {
     this.net.selectNodes(data.selected.nodes.filter((id) => this.nodes.has(id)), false);
     this.selectedNodes = this.net.getSelectedNodes();
     refreshChrome(this);
+    refreshReplay(this);
     if (first || other || !this.fitted || (data.fit && data.fit !== this.lastFit)) this.fit();
     this.lastFit = data.fit;
   }
@@ -265,7 +267,7 @@ class Canvas {
   }
 
   card({ ctx, id, state }) {
-    const node = this.nodes.get(id);
+    const known = this.nodes.get(id), node = known && nodeAtStep(this, known);
     if (!node) return { drawNode() {}, nodeDimensions: { width: 10, height: 10 } };
     const size = `${node.w}x${node.h}`;
     if (this.sizes.get(id) !== size) { // vis-network learns a card's size from one drawing and uses it from the next
@@ -275,7 +277,7 @@ class Canvas {
     }
     const look = {
       scale: this.net.getScale(), selected: state.selected || this.selectedNodes.includes(id), hover: this.hover === id,
-      ports: this.wire ? this.wire.marks : null, flat: this.nodes.size > 150,
+      now: isNow(this, node), ports: this.wire ? this.wire.marks : null, flat: this.nodes.size > 150,
     };
     return { drawNode: () => paintCard(ctx, node, this.theme, look), nodeDimensions: { width: node.w, height: node.h } };
   }
@@ -293,7 +295,7 @@ class Canvas {
     for (const edge of this.edges.values()) {
       const way = this.ways.get(edge.id);
       if (!way || (this.wire && this.wire.moved === edge.id)) continue;
-      paintWire(ctx, edge, way, this.theme, {
+      paintWire(ctx, edgeAtStep(this, edge), way, this.theme, {
         selected: this.selectedEdges.has(edge.id), hover: this.hoverWire === edge.id, pending: edge.pending, faded: !!this.wire,
       });
     }

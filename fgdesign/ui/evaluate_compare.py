@@ -84,7 +84,7 @@ def _duel(run: RunFolder, source: Source, answered: AnsweredSet, other: RunFolde
         parts.chart(quality_figures.differences({name: len(rows) for name, rows in apart.items()}, dark=dark), BARS,
                     tools=False, clicks=True)
         st.caption(f"First: {label(run.name)}. Second: {label(other.name)}. Click a bar to see its rows.")
-    clicked = evaluate_rows.clicked(BARS)
+    clicked = parts.clicked(BARS)
     kind = clicked if clicked in apart else next(iter(apart))
     rows = apart[kind]
     sure = {"its answer": theirs.prediction[rows]}

@@ -38,7 +38,7 @@ def slice_look(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
                                        dark=parts.is_dark()), SLICES, tools=False, clicks=True)
     st.caption("Full points differ from all other rows: q < 0.05 after Benjamini and Hochberg. Bars are 95 % "
                "intervals. Click a point to see its rows.")
-    picked = evaluate_rows.clicked(SLICES)
+    picked = parts.clicked(SLICES)
     if isinstance(picked, int) and picked < len(table):
         row = table.iloc[picked]
         places = slicing.slice_rows(answered, row["column"], row["value"])

@@ -87,7 +87,7 @@ def _classes(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
     with right:
         named = {row["label"]: row for row in table.to_dict("records")}
         parts.chart(figures.per_class(named, dark=dark), "evaluate_per_class", tools=False)
-    cell = evaluate_rows.clicked(CONFUSION)
+    cell = parts.clicked(CONFUSION)
     if isinstance(cell, list) and len(cell) == 2 and set(cell) <= set(answered.labels):
         rows = quality.cell_rows(answered, *cell)
         evaluate_rows.show(run, source, answered, rows, f"{cell[0]} answered as {cell[1]}", "evaluate_cell_rows")
@@ -125,7 +125,7 @@ def _numbers(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
     with left:
         parts.chart(figures.histogram(rows["error"].tolist(), "Residuals: predicted less true", "", dark=dark),
                     "evaluate_residuals")
-    place = evaluate_rows.clicked(POINTS)
+    place = parts.clicked(POINTS)
     if isinstance(place, int) and place < len(answered):
         evaluate_rows.show(run, source, answered, np.array([place]), "The point", "evaluate_point_rows")
     else:

@@ -52,14 +52,6 @@ def show(run: RunFolder, source: Source, answered: AnsweredSet, rows: NDArray[An
         _open(run, source, answered, int(np.asarray(rows)[chosen[0]]))
 
 
-def clicked(key: str) -> Any:
-    """The customdata of what was clicked last in a chart; None for nothing."""
-    event: Any = st.session_state.get(key) or {}
-    points = (event.get("selection") or {}).get("points") or []
-    found = points[0].get("customdata") if points else None
-    return found[0] if isinstance(found, list) and len(found) == 1 else found
-
-
 def _open(run: RunFolder, source: Source, answered: AnsweredSet, place: int) -> None:
     where = {"part": source.part, "row": str(place)} if source.part else \
         {"text": answered.data.texts[place][:LONGEST_LINK]}

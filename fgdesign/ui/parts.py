@@ -6,6 +6,7 @@ Knows nothing of where their content comes from.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -32,6 +33,14 @@ def chart(figure: Figure, key: str, *, tools: bool = True, clicks: bool = False)
         st.plotly_chart(figure, key=key, theme=None, config=config, on_select="rerun", selection_mode="points")
     else:
         st.plotly_chart(figure, key=key, theme=None, config=config)
+
+
+def clicked(key: str) -> Any:
+    """The customdata of what was clicked last in a chart; None for nothing."""
+    event: Any = st.session_state.get(key) or {}
+    points = (event.get("selection") or {}).get("points") or []
+    found = points[0].get("customdata") if points else None
+    return found[0] if isinstance(found, list) and len(found) == 1 else found
 
 
 def show_command(*words: object, note: str = "The same from the command line") -> None:

@@ -12,7 +12,15 @@ import streamlit as st
 from fgdesign.errors import FgdesignError
 from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
-from fgdesign.ui import models, route_set_flow, route_set_store, route_set_work, shell
+from fgdesign.ui import (
+    models,
+    route_set_alike,
+    route_set_flow,
+    route_set_store,
+    route_set_work,
+    route_set_worth,
+    shell,
+)
 from fgdesign.ui.route_set_store import PARTS
 from fgdesign.views.numbers import plain
 
@@ -21,8 +29,14 @@ LOOK = "routes_look"  # session key: what is looked at
 BY_ITSELF = 5_000  # rows that are answered without being asked
 LOOKS: dict[str, tuple[str, Callable[[RunFolder, str, AnsweredSet], None]]] = {
     "flow": ("Flow", route_set_flow.flow),
+    "usage": ("Usage", route_set_alike.used),
     "classes": ("By class", route_set_flow.classes),
     "errors": ("Errors", route_set_flow.wrong),
+    "alike": ("Alike", route_set_alike.alike),
+    "exits": ("Exits", route_set_worth.exits),
+    "worth": ("Worth", route_set_worth.worth),
+    "health": ("Health", route_set_worth.routers),
+    "rows": ("Find rows", route_set_alike.search),
 }
 
 

@@ -5,7 +5,6 @@ Knows nothing of how they are counted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ def flow(run: RunFolder, part: str, answered: AnsweredSet) -> None:
     found = flows(answered, by)
     if len(found.stages) <= 2:
         st.text("This graph has no router and no exit: every row takes the same way.")
-    picked = _clicked(FLOW)
+    picked = parts.clicked(FLOW) or ""
     figure = flow_bands.flow_figure(found, picked=picked, dark=parts.is_dark())
     parts.chart(figure, FLOW, tools=False, clicks=True)
     _flow_sentence(found, answered)
@@ -48,7 +47,7 @@ def classes(run: RunFolder, part: str, answered: AnsweredSet) -> None:
     """Routes against the values of a column, clear differences marked."""
     by = _by(answered, "routes_matrix_by", "Routes by")
     table = route_by(answered, by)
-    clicked = _clicked(MATRIX)
+    clicked = parts.clicked(MATRIX)
     parts.chart(route_figures.route_matrix(table, what=by, dark=parts.is_dark()), MATRIX, tools=False, clicks=True)
     st.caption("▲ more often than on the other routes, ▼ less often: Fisher's exact test, q < 0.05 after Benjamini "
                "and Hochberg over all cells. Click a cell to see its rows.")
@@ -76,7 +75,7 @@ def wrong(run: RunFolder, part: str, answered: AnsweredSet) -> None:
     if over.empty:
         st.text("No route has clearly more than its share of the errors.")
     parts.chart(route_figures.route_error_bars(table, dark=parts.is_dark()), BARS, tools=False, clicks=True)
-    clicked = _clicked(BARS)
+    clicked = parts.clicked(BARS)
     names, route = routed(answered)
     if clicked in names:
         places = np.flatnonzero((route == names.index(clicked)) & bad)
@@ -100,14 +99,6 @@ def _groups(values: NDArray[Any]) -> bool:
     if np.issubdtype(values.dtype, np.number):
         return True
     return len(set(values.tolist())) <= max(2, MOST_VALUES * len(values))
-
-
-def _clicked(key: str) -> Any:
-    """The customdata of what was clicked last in a chart; "" for nothing."""
-    event: Mapping[str, Any] = st.session_state.get(key) or {}
-    points = (event.get("selection") or {}).get("points") or []
-    found = points[0].get("customdata", "") if points else ""
-    return found[0] if isinstance(found, list) and len(found) == 1 else found
 
 
 def _flow_sentence(found: Flows, answered: AnsweredSet) -> None:

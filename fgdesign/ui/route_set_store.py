@@ -5,10 +5,14 @@ Shared by the pages that look at whole data sets. Knows nothing of how they are 
 
 from __future__ import annotations
 
+import json
+import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import streamlit as st
 
 from fgdesign.runs.folder import RunFolder
@@ -47,6 +51,46 @@ def answer(run: RunFolder, part: str, progress: Callable[[int, int], None] | Non
         found = answered(models.trained(run), part_data(run, part), progress)
         found.save(file_of(run, f"{part}.npz"))
     return found
+
+
+def answer_with(run: RunFolder, part: str, other: RunFolder,
+                progress: Callable[[int, int], None] | None = None) -> AnsweredSet:
+    """The answers that another run gives to a part of this run's rows, kept beside this run."""
+    from fgdesign.insight.answered_set import answered, load_answered
+
+    file, data = file_of(run, f"{part}-by-{other.name}.npz"), part_data(run, part)
+    found = load_answered(file, data)
+    if found is None:
+        found = answered(models.trained(other), data, progress)
+        found.save(file)
+    return found
+
+
+def kept_json(run: RunFolder, name: str) -> Any:
+    """What `keep_json` kept under a name about this very model, or None."""
+    try:
+        return json.loads(file_of(run, f"{name}.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def keep_json(run: RunFolder, name: str, value: Any) -> None:
+    """Keep plain data beside the run under a name."""
+    file = file_of(run, f"{name}.json")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f".{uuid.uuid4().hex}")
+    aside.write_text(json.dumps(value), "utf-8")
+    os.replace(aside, file)
+
+
+def kept_table(run: RunFolder, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """A table about this very model, made where it is not kept yet."""
+    rows = kept_json(run, name)
+    if rows is None:
+        table = make()
+        keep_json(run, name, {"columns": list(table.columns), "rows": table.to_dict("records")})
+        return table
+    return pd.DataFrame(rows["rows"], columns=rows["columns"])
 
 
 def file_of(run: RunFolder, name: str) -> Path:

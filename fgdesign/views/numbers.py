@@ -14,7 +14,9 @@ def short(value: float, unit: str = "") -> str:
 
 
 def plain(value: float) -> str:
-    """Three significant digits, thousands parted by thin spaces."""
+    """Three significant digits, thousands parted by thin spaces; a dash for what is not a number."""
+    if value != value:
+        return "–"
     if abs(value) >= 999.5 or value == int(value):
         return f"{round(value):,}".replace(",", THIN)
     return f"{value:.3g}"

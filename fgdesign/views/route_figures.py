@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -143,12 +142,20 @@ def route_words(route: str) -> str:
     return " → ".join(short)
 
 
-def share_bars(values: np.ndarray, names: Sequence[str], title: str, *, dark: bool = False) -> go.Figure:
-    """Shares as lying bars, with their values written."""
-    chart = theme.figure(words(title, 60), dark, 50 + 28 * max(1, len(names)))
-    chart.add_bar(orientation="h", y=[words(name) for name in names], x=list(values), marker_color=theme.ORANGE,
-                  text=[percent(float(value)) for value in values], textposition="outside", cliponaxis=False,
-                  hovertemplate="%{y}: %{x:.1%}<extra></extra>")
-    chart.update_xaxes(range=[0, max(1e-9, float(np.max(values, initial=0))) * 1.25], visible=False)
-    chart.update_yaxes(autorange="reversed", showgrid=False)
-    return chart
+def cluster_bars(table: pd.DataFrame, *, dark: bool = False) -> go.Figure:
+    """Clusters of routes by their rows. Args: table: from `insight.route_clusters`; customdata is the cluster."""
+    if table.empty:
+        return theme.empty("Alike routes", "There are no rows.", dark)
+    names = [f"{row.cluster}. {words(route_words(row.commonest), LONGEST)}" for row in table.itertuples()]
+    texts = [f"{plain(row.rows)} rows, {percent(row.share)}"
+             + ("" if row.right != row.right else f", {percent(row.right)} right") for row in table.itertuples()]
+    told = [f"{name}<br>{text}<br>{plain(row.routes)} routes, {plain(row.functions)} functions and "
+            f"{plain(row.layers)} layers a row"
+            for name, text, row in zip(names, texts, table.itertuples(), strict=True)]
+    chart = theme.figure("Rows by cluster of routes", dark, 60 + ROW * len(table))
+    chart.add_bar(orientation="h", y=names, x=table["rows"], marker_color=theme.ORANGE, text=texts,
+                  textposition="outside", cliponaxis=False, customdata=table["cluster"].tolist(), hovertext=told,
+                  hovertemplate="%{hovertext}<extra></extra>", unselected={"marker": {"opacity": 0.4}})
+    chart.update_xaxes(range=[0, float(table["rows"].max()) * 1.5], visible=False, fixedrange=True)
+    chart.update_yaxes(autorange="reversed", showgrid=False, fixedrange=True)
+    return chart.update_layout(dragmode=False)

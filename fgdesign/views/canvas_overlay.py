@@ -1,0 +1,55 @@
+"""What is laid over a drawn graph: how many rows call each function, or the order of one input's calls.
+
+Adds to data from `views.canvas`; the canvas knows how to draw it. Knows nothing of Streamlit or of how it was counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fgdesign.views.numbers import percent, plain
+
+
+def with_usage(data: Mapping[str, Any], nodes: Mapping[str, float], wires: Mapping[str, float]) -> dict[str, Any]:
+    """Shares of the rows, 0..1, on cards and wires.
+
+    Args: nodes: by id. wires: by output port of what chooses; these are written, the others are as their node.
+    """
+    return {
+        **data,
+        "nodes": [{**node, "usage": nodes.get(node["id"], 0.0), "tag": percent(nodes.get(node["id"], 0.0))}
+                  for node in data["nodes"]],
+        "edges": [{**edge, "usage": wires.get(edge["start"], nodes.get(edge["start"].partition(".")[0], 0.0)),
+                   **({"tag": percent(wires[edge["start"]])} if edge["start"] in wires else {})}
+                  for edge in data["edges"]],
+    }
+
+
+def with_replay(data: Mapping[str, Any], trace: Mapping[str, Any], *, step: int = 0,
+                values: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """The order of calls, which the canvas steps through.
+
+    Args: step: the call that is shown, from 1; 0 for all of them. values: by node norm, change, nearest.
+    """
+    called = [node for node in trace["nodes"] if node["state"] in ("called", "idle")]
+    notes = [_note(node, trace, (values or {}).get(node["id"], {})) for node in called]
+    return {**data, "replay": {"order": [node["id"] for node in called], "notes": notes,
+                               "step": max(0, min(step, len(called)))}}
+
+
+def _note(node: Mapping[str, Any], trace: Mapping[str, Any], value: Mapping[str, Any]) -> str:
+    """One call in a line."""
+    parts = [f"{node['id']}: {node['state']}", f"{plain(node['ms'])} ms"]
+    if node["gate"] is not None:
+        parts.append(f"gate {plain(node['gate'])}")
+    told = trace["routers"].get(node["id"])
+    if told is not None:
+        parts.append(told["reason"] or f"chose {', '.join(told['chosen'])}")
+    if value:
+        parts.append(f"length {plain(value['norm'])}")
+        if value["change"] == value["change"]:
+            parts.append(f"moved by {percent(value['change'])}")
+        if value["nearest"]:
+            parts.append(f"nearest to {value['nearest']}")
+    return " · ".join(parts)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from fgdesign.errors import GraphError
-from fgdesign.graph import STARTERS, Graph, errors, placed
+from fgdesign.graph import STARTERS, Graph, edit, errors, placed
 from fgdesign.ui.design_ops import OPERATIONS, apply
 from fgdesign.ui.design_rules import row_to_rule, rule_to_row
 from fgdesign.ui.design_session import DesignSession
@@ -265,3 +265,46 @@ RULES = [
 @pytest.mark.parametrize("rule", RULES, ids=[str(rule["when"]) for rule in RULES])
 def test_a_rule_survives_the_table(rule: dict[str, Any]) -> None:
     assert row_to_rule(rule_to_row(rule)) == rule
+
+
+NARROW = apply(apply(PROBE, {"op": "add", "type": "project/1", "start": "pool.out"}).graph,
+               {"op": "add", "type": "add/1", "start": "pool.out"}).graph
+LOOSE = edit.disconnect(PROBE, "pool.out", "classifier.in")
+TRIED: list[tuple[Graph, str, str, str | None, str | None]] = [
+    (NARROW, "add.out", "add.in", "cycle", None),
+    (LOOSE, "layer_6.out", "classifier.in", "types differ", "Insert pool"),
+    (PROBE, "layer_6.out", "classifier.in", "already fed", None),
+    (NARROW, "project.out", "add.in", "joins width 384 with width", "Insert project to 384"),
+    (NARROW, "pool.out", "add.in", "already", None),
+    (PROBE, "pool.out", "classifier.in", "already", None),
+]
+
+
+@pytest.mark.parametrize(("graph", "start", "end", "reason", "fix"), TRIED)
+def test_a_wire_that_hangs_over_a_port_is_told_why_it_does_not_fit(
+    graph: Graph, start: str, end: str, reason: str, fix: str | None
+) -> None:
+    here = session(graph)
+    here.receive({"sid": "s", "ops": [{"seq": 1, "op": "try", "start": start, "end": end}]})
+    told = here.picture()["tried"]
+    assert (told["start"], told["end"], told["fix"]) == (start, end, fix)
+    assert reason in told["reason"]
+    assert (here.graph, here.past) == (placed(graph), [])
+
+
+def test_a_wire_that_fits_is_told_nothing_and_one_that_is_moved_leaves_its_place() -> None:
+    here = session(PROBE)
+    moved = {"old_start": "layer_6.out", "old_end": "pool.in"}
+    here.do({"op": "try", "start": "layer_5.out", "end": "pool.in", **moved})
+    assert here.picture()["tried"] == {"start": "layer_5.out", "end": "pool.in", "reason": None, "fix": None}
+    here.folded = True
+    op = {"seq": 1, "op": "try", "start": "layer_1__layer_6.layer_6~out", "end": "pool.in"}
+    here.receive({"sid": "s", "ops": [op]})
+    assert here.picture()["tried"]["start"] == "layer_1__layer_6.layer_6~out"
+    assert "already fed" in here.picture()["tried"]["reason"]
+
+
+def test_a_width_that_does_not_fit_is_bridged_by_a_projection() -> None:
+    here = session(NARROW, {"op": "bridge", "start": "project.out", "end": "add.in"})
+    assert here.past[-1].name == "insert project to 384"
+    assert {"pool.out>add.in", "project.out>project_2.in", "project_2.out>add.in"} <= wires(here.graph)

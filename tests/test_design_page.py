@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from fgdesign.graph import STARTERS, Graph, load_file, to_json
-from fgdesign.ui import design_state
+from fgdesign.ui import design_inspector, design_state
 
 PAGE = str(Path(__file__).parents[1] / "pages" / "design.py")
 
@@ -80,6 +81,20 @@ def test_every_node_type_has_a_form(workspace: Path) -> None:
         page.run()
         assert not page.exception, name
         assert page.text_input[0].value == page.session_state[design_state.EDITOR].session.nodes[0]
+
+
+def test_a_field_that_is_reported_again_with_what_it_shows_edits_nothing() -> None:
+    sent: list[str] = []
+    made: dict[str, Any] = {}
+
+    def field(_: str, **options: Any) -> None:
+        made.update(options)
+
+    design_inspector._widget(field, "Name", "pool", sent.append, "pool|name")
+    for reported in ("pool", "mean"):
+        st.session_state[made["key"]] = reported
+        made["on_change"]()
+    assert sent == ["mean"]
 
 
 def test_a_name_that_is_taken_is_refused_with_the_reason(workspace: Path) -> None:

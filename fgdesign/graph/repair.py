@@ -50,15 +50,22 @@ def repairs(graph: Graph, problem: Problem, found: Inference | None = None) -> l
 
 
 def bridge(graph: Graph, source: str, target: str) -> Repair | None:
-    """Connect two ports of different types through nodes that make them fit; None where none do."""
+    """Connect two ports that do not fit through nodes that make them fit; None where none do."""
     edge = Edge(source, target)
     value = infer(graph).values.get(source)
     entry = known_type(graph.node(edge.target_node))
     port = entry.input(edge.target_port) if entry else None
     if value is None or port is None:
         return None
-    kinds = next((BRIDGES[value.type, kind] for kind in port.types if (value.type, kind) in BRIDGES), None)
-    return (f"Insert {' and '.join(kinds)}", _insert(graph, source, target, kinds)) if kinds else None
+    if value.type not in port.types:
+        kinds = next((BRIDGES[value.type, kind] for kind in port.types if (value.type, kind) in BRIDGES), ())
+        with suppress(GraphError):  # the port is fed already, or it would close a cycle
+            return (f"Insert {' and '.join(kinds)}", _insert(graph, source, target, kinds)) if kinds else None
+        return None
+    drawn = graph.with_edges((*graph.edges, edge))
+    misfit = next((problem for problem in validate(drawn) if problem.node == edge.target_node
+                   and problem.code in ("shape", "unmerged")), None)
+    return next(iter(repairs(drawn, misfit)), None) if misfit else None
 
 
 def _insert(graph: Graph, source: str, target: str, kinds: Sequence[str], **params: Any) -> Graph:

@@ -89,6 +89,10 @@ function walk(c, ids, key) {
 
 function goTo(c, id) {
   c.select([id]);
+  reveal(c, id);
+}
+
+function reveal(c, id) {
   const node = c.nodes.get(id), at = node && c.net.canvasToDOM({ x: node.x, y: node.y });
   if (at && (at.x < 40 || at.y < 40 || at.x > c.stage.clientWidth - 40 || at.y > c.stage.clientHeight - 40)) c.show([id]);
 }

@@ -195,11 +195,12 @@ function paintPort(ctx, node, port, side, index, theme, look, labels) {
   ctx.setLineDash([]);
   if (labels) {
     const name = port.name.replace('branch_', '').replace(/~.*/, '');
-    const busy = node.outputs.length > 1, text = side === 'in' ? name : busy ? name : port.text || name;
+    const busy = node.outputs.length > 1, plain = name === 'in' || name === 'out';
+    const text = plain || (side === 'out' && !busy) ? port.text || name : name;
     ctx.fillStyle = theme.soft;
     ctx.textAlign = side === 'in' ? 'left' : 'right';
     const extra = side === 'out' && busy && index === 0 && port.text ? `${port.text} · ` : '';
-    ctx.fillText(clip(ctx, extra + text, node.w * 0.62), at.x + (side === 'in' ? 9 : -9), at.y + 0.5);
+    ctx.fillText(clip(ctx, extra + text, node.w * (plain ? 0.44 : 0.62)), at.x + (side === 'in' ? 9 : -9), at.y + 0.5);
   }
   ctx.restore();
 }

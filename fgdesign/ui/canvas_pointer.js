@@ -57,8 +57,8 @@ function startWire(c, event, port, at) {
   const [id, name] = fixedName.split('.');
   lit.set(`${id}.${side}.${name}`, 'from');
   const shown = c.nodes.get(id)[side === 'out' ? 'outputs' : 'inputs'].find((item) => item.name === name);
-  c.wire = { fixedName, side, fixed, at, marks: lit, reasons: marks, moved: taken ? taken.id : null, from: at, type: shown.type, over: null };
-  drag(c, (move, now) => { c.wire.at = now; aim(c, move, now); }, (up, now, cancelled) => endWire(c, up, now, cancelled));
+  c.wire = { fixedName, side, fixed, at, marks: lit, reasons: marks, fixes: new Map(), moved: taken ? taken.id : null, from: at, type: shown.type, over: null };
+  drag(c, (move, now) => { Object.assign(c.wire, { at: now, last: move }); aim(c, move, now); }, (up, now, cancelled) => endWire(c, up, now, cancelled));
 }
 
 // The port under the pointer, or the first legal port of the card under it.
@@ -74,10 +74,32 @@ function aim(c, event, at) {
   }
   if (over && over.name === c.wire.fixedName) over = null;
   const reason = over ? c.wire.reasons.get(`${over.node.id}.${over.side}.${over.port.name}`) : null;
+  if (over && reason === null && (!c.wire.over || c.wire.over.name !== over.name)) ask(c, over.name);
   c.wire.over = over && reason === null ? over : null;
   c.wire.reason = over ? reason : null;
   c.wire.wrong = c.wire.reason ? over.name : null;
   if (c.wire.reason) c.tip(event, c.wire.reason, 'bad'); else c.hideTip();
+}
+
+// What only the server knows, such as widths and rows, is asked while the wire hangs over a port.
+function ask(c, name) {
+  const { fixedName, side, moved } = c.wire, [start, end] = side === 'out' ? [fixedName, name] : [name, fixedName];
+  const old = moved ? c.edges.get(moved) : null;
+  if (old && old.start === start && old.end === end) return;
+  c.outbox.push({ op: 'try', start, end, ...(old && { old_start: old.start, old_end: old.end }) });
+}
+
+// The answer to `ask`: a port that does not fit goes dark, with the reason where the pointer is still on it.
+function hear(c, tried) {
+  if (!c.wire || !tried || !tried.reason) return;
+  const { fixedName, side } = c.wire, [mine, name] = side === 'out' ? [tried.start, tried.end] : [tried.end, tried.start];
+  const [id, port] = name.split('.'), key = `${id}.${side === 'out' ? 'in' : 'out'}.${port}`;
+  if (mine !== fixedName || c.wire.reasons.get(key) !== null) return;
+  c.wire.reasons.set(key, tried.reason);
+  c.wire.marks.set(key, 'illegal');
+  c.wire.fixes.set(name, tried.fix);
+  if (c.wire.last) aim(c, c.wire.last, c.wire.at);
+  c.draw();
 }
 
 function endWire(c, event, at, cancelled) {
@@ -97,9 +119,9 @@ function endWire(c, event, at, cancelled) {
 // Says why a drop was refused; where nodes in between would make it fit, offers to insert them.
 function refuse(c, wire) {
   const [start, end] = wire.side === 'out' ? [wire.fixedName, wire.wrong] : [wire.wrong, wire.fixedName];
-  const found = wire.reason.match(/Insert (.+) between them/);
+  const found = wire.reason.match(/Insert .+(?= between them)/), label = wire.fixes.get(wire.wrong) || (found && found[0]);
   const act = () => c.edit({ op: 'bridge', start, end });
-  c.toast(wire.reason, 'bad', found && !wire.moved ? { label: `Insert ${found[1]}`, act } : null);
+  c.toast(wire.reason, 'bad', label && !wire.moved ? { label, act } : null);
 }
 
 function ends(c, id) {

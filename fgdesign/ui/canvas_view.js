@@ -98,6 +98,7 @@ class Canvas {
     const settled = this.outbox.acknowledge(data.acks);
     this.tellRefusals(data.refused);
     this.latest = data;
+    hear(this, data.tried);
     if (settled && !this.dragging && !this.wire) this.adopt();
     else this.draw();
   }
@@ -107,6 +108,7 @@ class Canvas {
 
   adopt() {
     const data = this.latest, first = !this.data, other = this.data && this.data.title !== data.title;
+    const added = first ? [] : data.selected.nodes.filter((id) => !this.data.nodes.some((node) => node.id === id));
     this.data = data;
     this.nodes = new Map(data.nodes.map((node) => [node.id, fullNode(node)]));
     const lit = (edge) => (edge.state === 'called' ? 1 : 0); // the lit way is painted on top
@@ -118,6 +120,7 @@ class Canvas {
     refreshChrome(this);
     refreshReplay(this);
     if (first || other || !this.fitted || (data.fit && data.fit !== this.lastFit)) this.fit();
+    else if (added.length) reveal(this, added[0]); // a node that was just added is never out of sight
     this.lastFit = data.fit;
   }
 

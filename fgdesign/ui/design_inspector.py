@@ -256,12 +256,16 @@ def _widget(
     initial: str = "",
     **options: Any,
 ) -> None:
-    """A widget that shows a value of the graph and sends a new one; its key has the value, so undo shows."""
+    """A widget that shows a value of the graph and sends a new one; its key has the value, so undo shows.
+
+    A browser that is behind reports fields which are gone from the page as if they were new; what they show is no edit.
+    """
     key = f"inspect|{ident}|{value!r}"[:400]
     name = initial or ("index" if make is st.selectbox else "value")
 
     def changed() -> None:
-        send(st.session_state[key])
+        if st.session_state[key] != value:
+            send(st.session_state[key])
 
     make(label, key=key, on_change=changed, **{name: value}, **options)
 

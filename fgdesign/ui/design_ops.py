@@ -19,7 +19,8 @@ from fgdesign.graph.catalogue import node_type
 from fgdesign.graph.infer import infer, params_of
 from fgdesign.graph.layout import CARD_HEAD, COLUMN, PORT_ROW, free_place, layout, placed
 from fgdesign.graph.repair import bridge
-from fgdesign.graph.spec import TASKS, Graph, from_json
+from fgdesign.graph.spec import TASKS, Edge, Graph, from_json
+from fgdesign.graph.validate import connection_problem
 
 Op = Mapping[str, Any]
 Point = tuple[float, float]
@@ -76,6 +77,19 @@ def cut_out(graph: Graph, node_ids: Sequence[str]) -> Graph:
         nodes=tuple(graph.node(node_id) for node_id in node_ids),
         edges=tuple(edge for edge in graph.edges if {edge.source_node, edge.target_node} <= kept),
     )
+
+
+def tried(graph: Graph, op: Op) -> dict[str, Any]:
+    """Why a wire that hangs over a port cannot be drawn, and what would make it fit; both None where it can.
+
+    "old_start" and "old_end" name the edge that it would be drawn in place of.
+    """
+    start, end = text(op, "start"), text(op, "end")
+    if "old_start" in op:
+        graph = edit.disconnect(graph, text(op, "old_start"), text(op, "old_end"))
+    problem = connection_problem(graph, Edge(start, end))
+    through = bridge(graph, start, end) if problem is not None and "old_start" not in op else None
+    return {"start": start, "end": end, "reason": problem and str(problem), "fix": through and through[0]}
 
 
 def texts(op: Op, key: str) -> list[str]:

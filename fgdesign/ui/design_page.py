@@ -36,6 +36,7 @@ CANVAS = "design_canvas"
 VIEW = "design_view"  # session key: which of the two ways to draw is shown
 VIEWS = {"canvas": ":material/draw: Canvas", "tables": ":material/table_rows: Tables"}
 PANEL_HEIGHT = 620
+FEWEST_MS = 0.1  # what is estimated below is said to be less
 MOST_BYTES = 20 << 20  # of a data file that is read only to count its classes
 
 
@@ -161,9 +162,13 @@ def _about(session: DesignSession, total: Summary) -> list[str]:
         return []
     about = estimate(session.graph, session.findings().inferred, total, backbone, macs_per_second())
     return [
-        f"about {plain(_rough(about.milliseconds))} ms per text of 32 tokens",
+        f"{_time(about.milliseconds)} per text of 32 tokens",
         f"about {short(_rough(about.training_bytes), 'B')} of memory to train",
     ]
+
+
+def _time(milliseconds: float) -> str:
+    return f"about {plain(_rough(milliseconds))} ms" if milliseconds >= FEWEST_MS else f"under {FEWEST_MS:g} ms"
 
 
 def _rough(value: float) -> float:

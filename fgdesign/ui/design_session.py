@@ -56,6 +56,7 @@ class DesignSession:
     """The state of one editor. `revision` counts changes; a higher `fit` asks the canvas to show all.
 
     folded: runs of encoder layers are shown as one card each; what is done to a card is done to its layers.
+    tried: the wire that hung over a port last, and why it cannot be drawn.
     """
 
     graph: Graph
@@ -67,6 +68,7 @@ class DesignSession:
     clipboard: Graph | None = None
     acks: dict[str, int] = field(default_factory=dict)
     refused: list[dict[str, Any]] = field(default_factory=list)
+    tried: dict[str, Any] | None = None
     revision: int = 0
     fit: int = 0
     folded: bool = False
@@ -90,6 +92,8 @@ class DesignSession:
                 continue
             try:
                 self.do(unfolded(op, self.graph) if self.folded else op)
+                if op["op"] == "try":  # the answer speaks of the ports by the names they have on the canvas
+                    self.tried = {**(self.tried or {}), "start": op["start"], "end": op["end"]}
             except FgdesignError as error:
                 self.refused = [*self.refused, {"sid": sid, "seq": seq, "text": str(error)}][-MOST_REFUSALS:]
             self.acks[sid] = seq
@@ -101,6 +105,8 @@ class DesignSession:
         match op.get("op"):
             case "select":
                 self._select(ops.texts(op, "nodes"), ops.texts(op, "edges"))
+            case "try":
+                self.tried = ops.tried(self.graph, op)
             case "fold":
                 self.folded = not self.folded
                 self.fit += 1
@@ -166,6 +172,7 @@ class DesignSession:
             "problems": shown,
             "acks": dict(self.acks),
             "refused": self.refused,
+            "tried": self.tried,
             "fit": self.fit,
             "undo": self.past[-1].name if self.past else None,
             "redo": self.future[-1].name if self.future else None,

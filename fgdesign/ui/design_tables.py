@@ -179,7 +179,7 @@ def _connect_form(session: DesignSession, do: Do) -> None:
               args=({"op": "connect", "start": start, "end": end},))
     if problem is not None:
         st.text(str(problem))
-        through = bridge(graph, start, end) if problem.code == "type" else None
+        through = bridge(graph, start, end)
         if through is not None:
             st.button(label(through[0]), key="form|bridge", on_click=do, width="stretch",
                       args=({"op": "bridge", "start": start, "end": end},))

@@ -69,12 +69,13 @@ def browser() -> Iterator[Any]:
         opened.close()
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    return tmp_path
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one server for all tests of this file; each test finds it empty."""
+    return tmp_path_factory.mktemp("design")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def address(workspace: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -202,6 +203,8 @@ class Design:
 
 @pytest.fixture
 def design(browser: Any, address: str, workspace: Path) -> Iterator[Design]:
+    for item in workspace.iterdir():
+        shutil.rmtree(item) if item.is_dir() else item.unlink()
     opened = Design(browser, address, workspace)
     yield opened
     assert opened.foreign == []
@@ -340,6 +343,33 @@ def refuse(design: Design) -> None:
     assert "takes vector" in design.toast()
 
 
+def test_a_wire_of_another_width_is_told_why_before_the_drop_and_projected_by_a_click(design: Design) -> None:
+    design.new()
+    for title in ("Text", "Embeddings", "Pool", "Project"):
+        design.add(title)
+    design.page.get_by_role("spinbutton").first.fill("64")
+    design.add("Scale")
+    assert design.graph().node("project").params == {"width": 64}, "what was being typed is kept"
+    design.press("f")
+    design.click("pool")
+    design.add("Add")
+    design.press("l")
+    design.page.mouse.move(*design.port("scale.out", "out"))
+    design.page.mouse.down()
+    design.page.mouse.move(*design.port("add.in", "in"), steps=6)
+    tip = design.page.locator(".fg-tip.fg-bad")
+    tip.get_by_text("joins width 384 with width 64").wait_for()
+    design.page.mouse.up()
+    before = design.graph()
+    assert "scale.out>add.in" not in edges(before)
+    design.page.locator(".fg-toast").get_by_role("button", name="Insert project to 384").click()
+    assert {"scale.out>project_2.in", "project_2.out>add.in"} <= edges(design.graph())
+    design.press("Control+z")
+    assert design.graph() == before
+    design.press("Control+y")
+    assert "project_2" in design.graph().ids
+
+
 def undo_and_redo(design: Design, graph: Graph) -> None:
     for _ in range(5):
         design.press("Control+z")
@@ -416,7 +446,7 @@ def test_hostile_texts_are_shown_as_texts(design: Design, workspace: Path) -> No
         Node(f"n_{i}", text, {"teacher": text, text: text}, (i % 8 * 180.0, i // 8 * 120.0), text)
         for i, text in enumerate(HOSTILE)
     ]
-    design.folder.mkdir()
+    design.folder.mkdir(exist_ok=True)
     for name in HOSTILE[:4]:
         (design.folder / "hostile.json").write_text(to_json(Graph(name, tuple(nodes))), "utf-8")
         design.open(f"{design.address}/design?graph=hostile")

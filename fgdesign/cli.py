@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from fgdesign.errors import FgdesignError, InputError
+from fgdesign.cli_settings import add_settings, settings_of
+from fgdesign.errors import FgdesignError
 from fgdesign.runs.commands import add_commands, submit, take_over
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a trainer and a server may share the cores
@@ -114,12 +115,8 @@ def _train_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--test", metavar="CSV")
     made.add_argument("--out", metavar="RUN", help="the run folder; a new one in the workspace where not given")
     made.add_argument("--from", dest="start", metavar="RUN", help="an earlier run whose weights are taken over")
-    made.add_argument("--epochs", type=int, help="passes with the trained layers; chosen where not given")
-    made.add_argument("--seed", type=int, default=0)
-    made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    made.add_argument("--batch-size", type=int)
     made.add_argument("--queue", action="store_true", help="put it into the queue of the workspace and return at once")
-    made.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
+    add_settings(made)
 
 
 def _app(options: argparse.Namespace) -> int:
@@ -207,34 +204,20 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from fgdesign.training.settings import settings_from
-
-    chosen: dict[str, Any] = {"seed": options.seed, "device": options.device}
-    for name in ("epochs", "batch_size"):
-        if getattr(options, name) is not None:
-            chosen[name] = getattr(options, name)
-    chosen |= dict(_setting(item) for item in options.set)
+    chosen = settings_of(options)
     data = {"train": options.data, **{name: getattr(options, name) for name in
                                       ("valid", "test", "text", "text_b", "label", "task")}}
     if options.queue:
         from fgdesign.graph import load_graph
 
-        return submit(load_graph(options.graph), data, chosen, start=options.start, out=options.out,
+        return submit(load_graph(options.graph), data, chosen.as_dict(), start=options.start, out=options.out,
                       as_json=options.json)
     from fgdesign.runs.job import train
     from fgdesign.runs.prepare import DataChoice
 
     choice = DataChoice(**data)
-    folder = train(options.graph, choice, settings_from(chosen), out=options.out, start=options.start, say=_say)
+    folder = train(options.graph, choice, chosen, out=options.out, start=options.start, say=_say)
     return _finish(options, folder)
-
-
-def _setting(item: str) -> tuple[str, Any]:
-    name, equals, value = item.partition("=")
-    try:
-        return name.replace("-", "_"), json.loads(value) if equals else None
-    except ValueError:
-        raise InputError(f"--set {item}: the value is a number, true or false, such as --set clip=0.5") from None
 
 
 def _finish(options: argparse.Namespace, folder: Any) -> int:

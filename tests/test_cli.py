@@ -203,7 +203,7 @@ FAULTS: dict[str, tuple[Callable[[Path, Path], tuple[object, ...]], str]] = {
                              "rows.csv"),
     "setting": (lambda p, t: ("train", p / "probe.json", p / "rows.csv", "--set", "rat=1"), "rate"),
     "setting without value": (lambda p, t: ("train", p / "probe.json", p / "rows.csv", "--set", "clip"), "clip"),
-    "setting of another kind": (lambda p, t: ("train", p / "probe.json", p / "rows.csv", "--set", "clip=a"), "clip=a"),
+    "setting of another kind": (lambda p, t: ("train", p / "probe.json", p / "rows.csv", "--set", "clip=a"), "is 'a'"),
     "half an epoch": (lambda p, t: ("train", p / "probe.json", p / "rows.csv", "--set", "epochs=1.5"), "whole"),
     "not a number": (lambda p, t: ("train", p / "probe.json", p / "rows.csv", "--set", "rate=NaN"), "rate"),
     "weights": (lambda p, t: ("train", p / "probe.json", p / "rows.csv", "--set", "class_weights=2"), "true or false"),

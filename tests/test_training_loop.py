@@ -24,11 +24,11 @@ from fgdesign.training.loop import (
     Stopped,
     fit,
     learned_state,
-    rate_factor,
     run_stage,
-    steps_per_epoch,
     validate,
 )
+from fgdesign.training.optimise import rate_factor
+from fgdesign.training.order import order_of
 from fgdesign.training.settings import Settings
 from fgdesign.training.stages import plan_stages
 
@@ -174,21 +174,28 @@ def interrupted(made: Bench, folder: Path, after: int, kind: type[Exception]) ->
     return checkpoint.latest(folder)
 
 
-@pytest.mark.parametrize("name", ["routed-experts", "two-opinions"])
-def test_a_resumed_run_ends_with_the_same_bits(bench: Callable[..., Bench], tmp_path: Path, name: str) -> None:
-    whole = bench(name)
+SUMMED = replace(QUICK, batch_tokens=90, accumulate=2, schedule="cosine", rates="expert*=0.01", label_smoothing=0.1)
+
+
+@pytest.mark.parametrize(("name", "settings"), [("routed-experts", QUICK), ("routed-experts", SUMMED),
+                                                ("two-opinions", QUICK)])
+def test_a_resumed_run_ends_with_the_same_bits(bench: Callable[..., Bench], tmp_path: Path, name: str,
+                                               settings: Settings) -> None:
+    whole = bench(name, settings)
     reference = whole.run(tmp_path / "whole")
     fit(reference, whole.stages)
-    total = sum(stage.epochs * steps_per_epoch(len(reference.train), stage.batch_size) for stage in whole.stages)
+    lengths = reference.train.inputs.lengths
+    total = sum(order_of(lengths, stage.epochs, stage.batch_size, settings, place).total
+                for place, stage in enumerate(whole.stages))
     for after, kind, lose in ((1, Stopped, 0), (2, Crash, 0), (total - 1, Crash, 1), (total, Stopped, 0)):
         folder = tmp_path / f"{after}-{kind.__name__}"
-        broken = bench(name)
+        broken = bench(name, settings)
         snapshot = interrupted(broken, folder, after, kind)
         for newest in sorted(folder.glob("step-*"))[-1:] * lose:
             shutil.rmtree(newest)
             snapshot = checkpoint.latest(folder)
         assert snapshot is not None
-        again = bench(name)
+        again = bench(name, settings)
         again.log = broken.log[:snapshot.state["log_size"]]
         run = again.run(folder)
         fit(run, again.stages, snapshot)
@@ -220,6 +227,33 @@ def test_cached_values_train_the_same(bench: Callable[..., Bench], name: str, cl
         assert any(stage.known for stage in made.stages) == cached
         losses.append([entry["loss"] for entry in made.log if entry["kind"] == "step"])
     assert losses[0] == pytest.approx(losses[1], rel=close)
+
+
+def test_summed_gradients_are_those_of_one_large_batch(bench: Callable[..., Bench]) -> None:
+    """Batches are of like length, so the rows differ; one step over all rows is the same whatever the batches."""
+    losses = []
+    for settings in (replace(QUICK, epochs=2, batch_size=90, precision="float32"),
+                     replace(QUICK, epochs=2, batch_size=16, accumulate=6, precision="float32")):
+        made = bench("textbook-sentiment", settings)
+        stages = [replace(stage, batch_size=settings.batch_size) for stage in made.stages]
+        run = made.run()
+        run_stage(run, stages, 0, None)
+        steps = [entry for entry in made.log if entry["kind"] == "step"]
+        assert [entry["step"] for entry in steps] == [1, 2]
+        losses.append([entry["loss"] for entry in steps])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3) and losses[0][1] < losses[0][0]
+
+
+def test_a_step_tells_rates_and_gradients(bench: Callable[..., Bench]) -> None:
+    made = bench("routed-experts", replace(QUICK, epochs=2))
+    fit(made.run(), made.stages)
+    steps = [entry for entry in made.log if entry["kind"] == "step"]
+    assert {tuple(entry["rates"]) for entry in steps} == {("all others",), ("pretrained layers", "all others")}
+    looked = [entry for entry in made.log if entry["kind"] == "gradients"]
+    warm, tune = (next(e for e in looked if e["stage"] == name) for name in ("warm", "tune"))
+    assert "layer_6" in tune["nodes"] and "router" in tune["nodes"].keys() & warm["nodes"].keys()
+    assert not any(node.startswith("layer") for node in warm["nodes"])
+    assert all(math.isfinite(norm) and norm >= 0 for entry in looked for norm in entry["nodes"].values())
 
 
 def test_stages_go_from_cheap_to_dear(bench: Callable[..., Bench]) -> None:

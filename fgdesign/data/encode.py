@@ -89,7 +89,7 @@ def encode(
 
 
 def buckets(
-    lengths: NDArray[Any], batch_size: int, *, seed: int, epoch: int, shuffle: bool
+    lengths: NDArray[Any], batch_size: int, *, seed: int, epoch: int, shuffle: bool, tokens: int = 0
 ) -> list[NDArray[np.int64]]:
     """Batches of row positions in which lengths are alike; every row is in exactly one.
 
@@ -100,6 +100,7 @@ def buckets(
         lengths: (N,) tokens per row.
         batch_size: rows per batch; one batch may be smaller.
         seed, epoch: another pair, another order.
+        tokens: where it is not 0, a batch holds what fits into so many tokens with padding, and at least one row.
     """
     rng = np.random.default_rng((seed, epoch))
     order = rng.permutation(len(lengths)) if shuffle else np.arange(len(lengths))
@@ -108,8 +109,23 @@ def buckets(
     for start in range(0, len(order), window):
         rows = order[start : start + window]
         rows = rows[np.argsort(np.asarray(lengths)[rows], kind="stable")]
-        batches += [rows[place : place + batch_size] for place in range(0, len(rows), batch_size)]
+        if tokens:
+            batches += _fitting(rows, np.asarray(lengths)[rows], tokens)
+        else:
+            batches += [rows[place : place + batch_size] for place in range(0, len(rows), batch_size)]
     return [batches[place] for place in rng.permutation(len(batches))] if shuffle else batches
+
+
+def _fitting(rows: NDArray[Any], lengths: NDArray[Any], tokens: int) -> list[NDArray[np.int64]]:
+    """Rows of rising length, cut where one more row would make a padded batch larger than so many tokens."""
+    batches, place = [], 0
+    while place < len(rows):
+        most = tokens // max(1, int(lengths[place])) + 1
+        padded = lengths[place : place + most] * np.arange(1, len(lengths[place : place + most]) + 1)
+        size = max(1, int(np.searchsorted(padded, tokens, side="right")))
+        batches.append(rows[place : place + size])
+        place += size
+    return batches
 
 
 def _set_truncation(backend: Any, max_length: int) -> None:

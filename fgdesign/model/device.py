@@ -49,6 +49,15 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native() else torch.float32
 
 
+def step_dtype(device: torch.device, name: str) -> torch.dtype:
+    """The precision of training steps: "auto", "float32" or "bfloat16". Raises DeviceError."""
+    fast = fast_dtype(device)
+    if name == "bfloat16" and fast != torch.bfloat16:
+        raise DeviceError(f"Precision bfloat16 is not native to this machine's {device.type} and would be slower than "
+                          "float32. Choose float32, or auto, which takes what is fastest here.")
+    return torch.float32 if name == "float32" else fast
+
+
 def moved(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
     """The tensor on the device; to CUDA from pinned memory, so that copying and computing overlap."""
     if device.type == "cuda":

@@ -310,7 +310,7 @@ def _logger(folder: RunFolder, say: Say, static: float) -> Callable[[dict[str, A
         elif entry["kind"] == "valid":
             shown = ", ".join(f"{key} {value:.4f}" for key, value in entry["metrics"].items() if key in SHOWN)
             say(f"{entry['stage']} epoch {entry['epoch'] + 1} step {entry['step']}: {shown}")
-        else:
+        elif entry["kind"] == "step":
             since, first = started.setdefault(entry["stage"], (now, entry["progress"]))
             gained, missing = entry["progress"] - first, 1 - entry["progress"]
             if now - written >= STATUS_SECONDS or not missing:

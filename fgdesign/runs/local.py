@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-FLAGS = {"text": "--text", "text_b": "--text-b", "label": "--label", "task": "--task", "valid": "--valid",
-         "test": "--test", "epochs": "--epochs", "seed": "--seed", "device": "--device", "batch_size": "--batch-size",
-         "start": "--from"}
+from fgdesign.training.settings import as_words
 
 
 def command(graph: str, data: Path, out: Path, **settings: Any) -> list[str]:
@@ -16,5 +13,5 @@ def command(graph: str, data: Path, out: Path, **settings: Any) -> list[str]:
     line = ["train", graph, str(data), "--out", str(out)]
     for name, value in settings.items():
         if value is not None:
-            line += [FLAGS[name], str(value)] if name in FLAGS else ["--set", f"{name}={json.dumps(value)}"]
+            line += ["--from" if name == "start" else f"--{name.replace('_', '-')}", as_words(value)]
     return line

@@ -29,7 +29,7 @@ from fgdesign.model.inputs import Inputs, make_inputs
 from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.network import PRETRAINED, FunctionGraph
 from fgdesign.runs.folder import RunFolder
-from fgdesign.training.losses import Objective, objective
+from fgdesign.training.losses import Objective, objective, weighed
 from fgdesign.training.rows import Rows
 from fgdesign.training.settings import Settings
 
@@ -130,7 +130,8 @@ def prepare(graph: Graph, data: Dataset, splits: Splits, settings: Settings, *, 
     parts = {name: _rows(network, tokenizer, part, columns, branches) for name, part in subsets.items()}
     goal = objective(network.plan, class_weights=_class_weights(parts["train"].targets, classes, settings, device),
                      smoothing=settings.label_smoothing, spread=_spread(parts["train"].targets))
-    return Prepared(graph, data, splits, network, tokenizer, tokenizer_hash(tokenizer), parts, goal, tuple(notes))
+    return Prepared(graph, data, splits, network, tokenizer, tokenizer_hash(tokenizer), parts, weighed(goal, settings),
+                    tuple(notes))
 
 
 def without_dropout(backbone: Backbone) -> Backbone:

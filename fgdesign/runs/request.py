@@ -10,7 +10,7 @@ from pathlib import Path
 from fgdesign.errors import InputError, RunError, choices
 from fgdesign.graph.spec import Graph, to_json
 from fgdesign.runs.folder import RunFolder, find_run
-from fgdesign.training.settings import Settings
+from fgdesign.training.settings import Settings, check_nodes
 
 PACKAGES = ("torch", "transformers", "scikit-learn")
 DATA_KEYS = ("train", "valid", "test", "text", "text_b", "label", "task")
@@ -28,6 +28,7 @@ def write_request(folder: RunFolder, graph: Graph, data: Mapping[str, str | None
             raise InputError(f"There is no part '{name}' of a data choice. {choices(DATA_KEYS, name)}")
     if not data.get("train"):
         raise InputError("No training file is named. Give data={'train': FILE}.")
+    check_nodes(settings, graph.ids)
     if folder.is_used:
         raise RunError(f"The run folder '{folder.path}' is not empty. Choose another --out, or go on with: "
                        f"fgdesign resume {folder.path}")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fgdesign.data.encode import buckets
 from fgdesign.model.blocks.heads import Head
-from fgdesign.model.device import fast_dtype, precision
+from fgdesign.model.device import precision, step_dtype
 from fgdesign.model.flows import column_texts
 from fgdesign.model.network import FunctionGraph, Outcome
 from fgdesign.training import checkpoint
@@ -36,11 +35,14 @@ from fgdesign.training.fit import fit_linear
 from fgdesign.training.losses import Objective
 from fgdesign.training.metrics import evaluate as measure
 from fgdesign.training.metrics import main_metric
+from fgdesign.training.optimise import gradient_norms, make_optimiser, rate_factor, set_rates
+from fgdesign.training.order import order_of
 from fgdesign.training.rows import Rows, collect
 from fgdesign.training.settings import Settings
 
 MOST_FIT_ROWS = 100_000
-LOGGED_STEPS = 400  # lines per stage at most
+LOGGED_STEPS = 400  # lines per stage, about at most
+LOGGED_GRADIENTS = 60
 UNDEFINED = -2.0  # the score of an undefined metric: below every other
 Log = Callable[[dict[str, Any]], None]
 
@@ -173,35 +175,41 @@ def _fit_head(run: Run, module: Head, train: Tensor, valid: Tensor) -> None:
 def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoint.Snapshot | None) -> None:
     """Train one stage's parameters for its epochs; stop early when validation no longer improves."""
     stage, settings = stages[number], run.settings
-    per_epoch = steps_per_epoch(len(run.train), stage.batch_size)
-    total = stage.epochs * per_epoch
+    orders = [order_of(run.train.inputs.lengths, other.epochs, other.batch_size, settings, place)
+              for place, other in enumerate(stages[:number + 1])]
+    total = orders[-1].total
     if not total:
         return
-    optimiser = torch.optim.AdamW(_groups(run, stage, dict(run.network.named_parameters())),
-                                  weight_decay=settings.weight_decay, fused=run.device.type == "cuda")
-    scaler = torch.amp.GradScaler(run.device.type, enabled=fast_dtype(run.device) == torch.float16)
+    optimiser = make_optimiser(run.network, stage.names, settings, warm=stage.name == "warm",
+                               fused=run.device.type == "cuda")
+    dtype = step_dtype(run.device, settings.precision)
+    scaler = torch.amp.GradScaler(run.device.type, enabled=dtype == torch.float16)
     at: dict[str, Any] = {"step": 0, "stale": 0, "losses": []}
     if resumed:
         at = resumed.state["position"]
         checkpoint.restore_optimiser(optimiser, resumed.group("optimiser"))
         scaler.load_state_dict(resumed.state["scaler"])
     stale, losses = at["stale"], list(at["losses"])
-    log_every, check_every = max(1, total // LOGGED_STEPS), math.ceil(per_epoch / settings.validations)
-    earlier = sum(other.epochs * steps_per_epoch(len(run.train), other.batch_size) for other in stages[:number])
+    log_every, look_every = max(1, total // LOGGED_STEPS), max(1, total // LOGGED_GRADIENTS)
+    check_every = math.ceil(total / stage.epochs / settings.validations)
+    earlier = sum(order.total for order in orders[:-1])
     run.network.train()
-    for step, epoch, rows in _batches(run, stage, number, at["step"], total, per_epoch):
+    for step, epoch, batches in orders[-1].steps(at["step"]):
         if stale >= settings.patience:
             run.log({"kind": "note", "message": f"Stage {stage.name} ended early: no gain in {stale} validations."})
             break
         torch.manual_seed(hash((settings.seed, number, step)) & 0x7FFFFFFF)
-        for group in optimiser.param_groups:
-            group["lr"] = group["base"] * rate_factor(step / total, settings.warm_up)
-        losses.append(_step(run, stage, rows, optimiser, scaler))
-        run.epochs[stage.name] = epoch + 1
+        rates = set_rates(optimiser, rate_factor(step / total, settings.warm_up, settings.schedule))
         where, last = {"stage": stage.name, "epoch": epoch, "step": step + 1}, step + 1 == total
+        look = (step + 1) % look_every == 0 or last
+        loss, norms = _step(run, stage, batches, optimiser, scaler, dtype, look)
+        losses.append(loss)
+        run.epochs[stage.name] = epoch + 1
+        if look:
+            run.log({"kind": "gradients", **where, "nodes": norms})
         if (step + 1) % log_every == 0 or last:
             run.log({"kind": "step", **where, "of": total, "loss": float(np.mean([float(x) for x in losses])),
-                     "lr": optimiser.param_groups[0]["lr"], "progress": _progress(stages, number, (step + 1) / total)})
+                     "rates": rates, "progress": _progress(stages, number, (step + 1) / total)})
             losses = []
         if (step + 1) % check_every == 0 or last:
             stale = 0 if validate(run, stage.known, where) else stale + 1
@@ -218,43 +226,40 @@ def _progress(stages: Sequence[Stage], number: int, share: float) -> float:
     return done / max(1e-9, sum(stage.work for stage in stages))
 
 
-def _batches(run: Run, stage: Stage, number: int, first: int, total: int,
-             per_epoch: int) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(step, epoch, rows) from step `first` on; a function of seed, stage and epoch alone."""
-    step = first
-    while step < total:
-        epoch = step // per_epoch
-        seed = run.settings.seed * 1009 + number
-        order = buckets(run.train.inputs.lengths, stage.batch_size, seed=seed, epoch=epoch, shuffle=True)
-        for rows in order[step % per_epoch:]:
-            yield step, epoch, rows
-            step += 1
+def _step(run: Run, stage: Stage, batches: Sequence[np.ndarray], optimiser: torch.optim.Optimizer,
+          scaler: torch.amp.GradScaler, dtype: torch.dtype, look: bool) -> tuple[Tensor, dict[str, float]]:
+    """Forward and backward of each batch, and one update. Returns the mean loss and, to `look` at, gradient norms."""
+    optimiser.zero_grad(set_to_none=True)
+    total, rows = torch.zeros((), device=run.device), sum(map(len, batches))
+    for batch in batches:
+        loss = _loss(run, stage, batch, dtype) * (len(batch) / rows)
+        torch.autograd.backward(scaler.scale(loss))
+        total += loss.detach()
+    if run.settings.clip or look:
+        scaler.unscale_(optimiser)
+    norms = gradient_norms(run.network, stage.names) if look else {}
+    if run.settings.clip:
+        learned = [p for group in optimiser.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(learned, run.settings.clip)
+    scaler.step(optimiser)
+    scaler.update()
+    return total, norms
 
 
-def _step(run: Run, stage: Stage, rows: np.ndarray, optimiser: torch.optim.Optimizer,
-          scaler: torch.amp.GradScaler) -> Tensor:
-    """One forward, backward and update. Returns the loss."""
+def _loss(run: Run, stage: Stage, rows: np.ndarray, dtype: torch.dtype) -> Tensor:
+    """The loss of one batch, its graph still open."""
     network, ports = run.network, run.objective.ports
     needed = network.needed(ports, stage.known, open_exits=True)
     batch = run.train.inputs.batch(rows, run.device, given=needed.given, tokens=needed.reads_tokens)
     places = torch.from_numpy(rows)
     targets = run.train.targets[places].to(run.device, non_blocking=True)
     taught = {router: lesson[places].to(run.device) for router, lesson in run.train.taught.items()}
-    with precision(run.device, fast_dtype(run.device)):
+    with precision(run.device, dtype):
         outcome = network(batch, wanted=ports, open_exits=True)
-    loss = run.objective(outcome, targets, taught)
-    optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(scaler.scale(loss))
-    if run.settings.clip:
-        scaler.unscale_(optimiser)
-        learned = [p for group in optimiser.param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(learned, run.settings.clip)
-    scaler.step(optimiser)
-    scaler.update()
     for router, (_, choice) in outcome.record.choices.items():
         before = run.agreement.get(router, float(choice.agreement))
         run.agreement[router] = 0.95 * before + 0.05 * float(choice.agreement)
-    return loss.detach()
+    return run.objective(outcome, targets, taught)
 
 
 def validate(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
@@ -309,31 +314,6 @@ def learned_state(network: FunctionGraph) -> dict[str, Tensor]:
     learned = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
     fixed = {name for name, _ in network.named_parameters()} - learned
     return {name: tensor for name, tensor in network.state_dict().items() if name not in fixed}
-
-
-def steps_per_epoch(rows: int, batch_size: int) -> int:
-    """Batches in one pass over the rows."""
-    windows, rest = divmod(rows, batch_size)
-    return windows + (1 if rest else 0)
-
-
-def rate_factor(progress: float, warm_up: float) -> float:
-    """Learning rate as a share of its peak: linear warm-up, then linear decay to zero."""
-    if warm_up and progress < warm_up:
-        return (progress + 1e-3) / warm_up
-    return max(0.0, (1 - progress) / max(1e-9, 1 - warm_up))
-
-
-def _groups(run: Run, stage: Stage, parameters: dict[str, nn.Parameter]) -> list[dict[str, Any]]:
-    """Parameters by learning rate: pretrained weights, and all others."""
-    keys = {run.network.keys[node] for node in run.network.pretrained_nodes()}
-    prefixes = tuple(f"modules_by_key.{key}." for key in keys)
-    rate = run.settings.warm_rate if stage.name == "warm" else run.settings.rate
-    groups: dict[float, list[nn.Parameter]] = {}
-    for name in stage.names:
-        full = prefixes and name.startswith(prefixes) and ".down" not in name and ".up" not in name
-        groups.setdefault(run.settings.layer_rate if full else rate, []).append(parameters[name])
-    return [{"params": members, "lr": value, "base": value} for value, members in sorted(groups.items())]
 
 
 def _maybe_save(run: Run, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, position: dict[str, Any],

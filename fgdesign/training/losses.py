@@ -5,7 +5,7 @@ Knows nothing of files or optimisers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import networkx as nx
 import torch
@@ -19,8 +19,10 @@ from fgdesign.model.blocks.routers import Choice
 from fgdesign.model.build import Plan
 from fgdesign.model.flows import Flow, shared
 from fgdesign.model.network import Outcome
+from fgdesign.training.settings import Settings
 
 DISTIL_TEMPERATURE = 2.0
+ROUTER_LOSSES = ("mutual_information", "balance", "z_loss", "cost_penalty")
 
 
 @dataclass(frozen=True)
@@ -129,10 +131,18 @@ def objective(what: Plan, *, class_weights: Tensor | None = None, smoothing: flo
     for node in what.graph.nodes:
         if node.type == "router/1":
             params = params_of(node)
-            names = ("mutual_information", "balance", "z_loss", "cost_penalty")
-            routers[node.id] = {name: float(str(params[name])) for name in names}
+            routers[node.id] = {name: float(str(params[name])) for name in ROUTER_LOSSES}
     costs = {router: branch_costs(what, router) for router in routers}
     return Objective(what.task, tuple(head_losses(what)), routers, costs, class_weights, smoothing, spread)
+
+
+def weighed(goal: Objective, settings: Settings) -> Objective:
+    """The loss with the weights that settings give instead of those that are drawn."""
+    own = {name: getattr(settings, name) for name in ROUTER_LOSSES if getattr(settings, name) >= 0}
+    heads = [head if head.exit is None else replace(
+        head, weight=settings.exit_weight if settings.exit_weight >= 0 else head.weight,
+        distil=settings.distil if settings.distil >= 0 else head.distil) for head in goal.heads]
+    return replace(goal, heads=tuple(heads), routers={router: drawn | own for router, drawn in goal.routers.items()})
 
 
 def head_losses(what: Plan) -> list[HeadLoss]:

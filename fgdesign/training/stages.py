@@ -13,8 +13,9 @@ from fgdesign.graph.infer import infer
 from fgdesign.model.build import Plan
 from fgdesign.model.network import PRETRAINED, FunctionGraph
 from fgdesign.training.calibrate import logit_ports
-from fgdesign.training.loop import Stage, closed_form_heads, steps_per_epoch
+from fgdesign.training.loop import Stage, closed_form_heads
 from fgdesign.training.losses import Objective
+from fgdesign.training.order import rows_per_batch, steps_per_epoch
 from fgdesign.training.settings import Settings
 
 WARM_ROWS = 64
@@ -46,10 +47,10 @@ def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, row
         fitted = {network.keys[node] for node in closed_form_heads(network, early.given)}
         if all(name.split(".")[1] in fitted for name in upper):
             epochs = 0  # these heads are fitted in closed form; nothing else learns here
-        stages.append(Stage("warm", early.given, upper, epochs, max(WARM_ROWS, settings.batch_size)))
+        stages.append(Stage("warm", early.given, upper, epochs, rows_per_batch(settings, tokens, WARM_ROWS)))
     if tuned or not stages:
         epochs = settings.epochs if settings.epochs >= 0 else (3 if rows < 5000 else 2)
-        stages.append(Stage("tune", drawn.given, learned, epochs, settings.batch_size))
+        stages.append(Stage("tune", drawn.given, learned, epochs, rows_per_batch(settings, tokens)))
     for stage in stages:
         steps = stage.epochs * steps_per_epoch(rows, stage.batch_size)
         row = 3 * work_per_row(network, goal.ports, stage.known, tokens)  # forwards, and twice that backwards

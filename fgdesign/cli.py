@@ -100,6 +100,8 @@ def _doctor_options(made: argparse.ArgumentParser) -> None:
         made.add_argument(f"--{name}", metavar="COL", help="column; guessed where not given")
     made.add_argument("--task", default="auto", choices=("auto", "single", "multi", "regression"))
     made.add_argument("--test", metavar="CSV", help="another table: texts that are in both are found")
+    made.add_argument("--graph", metavar="GRAPH", help="count tokens as this graph reads them; the default backbone's "
+                      "up to 256 where not given")
     made.add_argument("--fix", action="store_true", help="apply the repairs of all errors and warnings")
     made.add_argument("--recipe", metavar="R.json", help="first apply the repairs of this recipe")
     made.add_argument("--save-recipe", metavar="R.json", help="write the recipe with the proposed repairs")
@@ -176,7 +178,8 @@ def _doctor(options: argparse.Namespace) -> int:
     columns = {name: getattr(options, name) for name in ("text", "text_b", "label")}
     test = None if options.test is None else read_table(options.test)
     table = read_table(options.data)
-    found = left = examine(table, **columns, task=options.task, test=test)
+    counted = _counted(options.graph)
+    found = left = examine(table, **columns, task=options.task, test=test, **counted)
     recipe = Recipe() if options.recipe is None else load_recipe(options.recipe)
     wider = options.fix or options.save_recipe
     full = full_recipe(table, recipe, **columns, task=options.task) if wider else recipe
@@ -187,7 +190,7 @@ def _doctor(options: argparse.Namespace) -> int:
         used = full if options.fix else recipe
         mended, said = apply(used, table)
         said += write_table(mended, options.out)
-        left = examine(mended, **used.renamed(columns), task=options.task, test=test)
+        left = examine(mended, **used.renamed(columns), task=options.task, test=test, **counted)
     faulty = any(finding.severity == "error" for finding in left)
     if options.json:
         return _print({"data": options.data, "rows": len(table), "findings": [item.to_dict() for item in found],
@@ -201,6 +204,17 @@ def _doctor(options: argparse.Namespace) -> int:
         if finding.severity != "note":
             print(f"still {finding.severity} [{finding.code}]: {finding.message}")
     return int(faulty)
+
+
+def _counted(graph: str | None) -> dict[str, Any]:
+    """How tokens are counted, as `examine` takes it; by words where the tokeniser is not on this machine."""
+    from fgdesign.data.lengths import token_counter, tokenizer_folder, tokens_read
+    from fgdesign.graph import load_graph
+    from fgdesign.graph.spec import Graph
+
+    read = Graph("") if graph is None else load_graph(graph)
+    folder = tokenizer_folder(read)
+    return {"limit": tokens_read(read), "counter": None if folder is None else token_counter(folder)}
 
 
 def _train(options: argparse.Namespace) -> int:

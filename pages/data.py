@@ -1,27 +1,41 @@
-"""Data: upload or choose a table, see how it is read, change what was guessed."""
+"""Data: upload or choose a table, see what it is like and what is wrong with it, repair and edit it."""
 
 import streamlit as st
 
-from fgdesign.ui import data_view, doctor_view, parts, start, state
-from fgdesign.ui.words import label
+from fgdesign.errors import FgdesignError
+from fgdesign.ui import data_choose, data_profile, data_view, doctor_view, parts, start, state
+
+VIEWS = ("Findings", "Rows", "Samples")
 
 st.title("Data", anchor=False)
 choose, shown = st.columns([1, 3], gap="large")
 with choose:
-    data_view.choose()
+    data_choose.choose()
 file = state.current_data()
 with shown:
     if file is None:
         st.text("No data set is chosen. Upload a table, or take a sample on the left.")
         st.stop()
-    st.subheader(label(file.title.capitalize()), anchor=False)
-    dataset = data_view.read(file)
-    doctor_view.show(file)
-    if dataset is None:
+    data_view.title(file)
+    try:
+        told = data_profile.told(file)
+    except FgdesignError as error:
+        doctor_view.misfit(file, error)
         st.stop()
-    data_view.numbers(file, dataset)
-    data_view.pictures(dataset)
-    parts.sentences(dataset.notes, "How it was read")
-    data_view.rows(dataset)
-    start.train_button(state.current_graph())
-    parts.show_command(*start.command_words(state.current_graph(), file))
+    if told is None:
+        st.stop()
+    data_view.columns(file, told)
+    if not told["problem"]:
+        data_view.numbers(file, told)
+        data_view.pictures(told)
+    view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="data_view", label_visibility="collapsed")
+    if view == "Rows":
+        data_view.rows(file, told)
+    elif view == "Samples" and not told["problem"]:
+        data_view.samples(told)
+    else:
+        doctor_view.show(file, told)
+    if not told["problem"]:
+        parts.sentences(told["notes"], "How it was read")
+        start.train_button(state.current_graph())
+        parts.show_command(*start.command_words(state.current_graph(), file))

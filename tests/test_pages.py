@@ -169,7 +169,8 @@ def test_data_takes_a_column_named_by_a_person() -> None:
 
 def test_data_finds_rows() -> None:
     page = show("data")
-    page.text_input[0].set_value("unsubscribe").run()
+    page.session_state["data_view"] = "Rows"
+    page.run().text_input[0].set_value("unsubscribe").run()
     found = page.dataframe[0].value
     assert 0 < len(found) < 100
     assert found["text"].str.contains("unsubscribe", case=False).all()
@@ -349,7 +350,7 @@ def test_an_upload_without_a_byte_is_refused(home: Path) -> None:
 
 
 def test_a_huge_upload_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "LIMIT", 10)
+    monkeypatch.setattr("fgdesign.data.store.LIMIT", 10)
     with pytest.raises(DataError, match="the most that is kept"):
         library.store(io.BytesIO(b"x" * 11), "big.csv")
 

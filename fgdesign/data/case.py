@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fgdesign.data import alike
 from fgdesign.data.alike import Mask, Numbers
 from fgdesign.data.columns import Columns
+from fgdesign.data.lengths import TokenCounter
 from fgdesign.data.table import Table
 from fgdesign.data.task import Task, detect_task, parts
 
@@ -27,14 +28,14 @@ class Case:
         table: N rows.
         columns: the roles.
         kind: "auto", or the kind of task.
-        lengths: (N,) tokens of each text, or None where no tokeniser is at hand.
+        counter: of tokens, or None where no tokeniser is at hand.
         limit: tokens that the graph reads.
     """
 
     table: Table
     columns: Columns
     kind: str = "auto"
-    lengths: NDArray[np.int64] | None = None
+    counter: TokenCounter | None = None
     limit: int = 256
 
     @property
@@ -46,6 +47,11 @@ class Case:
     def texts(self) -> list[str]:
         """The N first texts."""
         return list(map(str, self.table.frame[self.columns.text].tolist()))
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64] | None:
+        """(N,) tokens of each text, exact near the limit; None where they are not counted."""
+        return None if self.counter is None else self.counter.against(self.texts, self.limit)
 
     @cached_property
     def has_text(self) -> Mask:

@@ -53,7 +53,7 @@ def check_texts(case: Case) -> Iterator[Finding]:
 
 def _length(case: Case, text: str, scripts: NDArray[np.int8]) -> Iterator[Finding]:
     if case.lengths is not None:
-        long = np.asarray(case.lengths) > case.limit
+        long = case.lengths > case.limit
         unit = f"{case.limit} tokens, the most the graph reads"
     else:
         spaceless = np.isin(scripts, [place for place, script in enumerate(SCRIPTS) if script[0] in WITHOUT_SPACES])

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fgdesign.data import alike
 from fgdesign.data.case import Case
@@ -20,6 +19,7 @@ from fgdesign.data.check_texts import check_texts
 from fgdesign.data.columns import choose_columns
 from fgdesign.data.dataset import load_dataset
 from fgdesign.data.findings import Finding, Severity, about_rows, worst_first
+from fgdesign.data.lengths import TokenCounter
 from fgdesign.data.mend import apply
 from fgdesign.data.recipe import Recipe
 from fgdesign.data.table import Table, short
@@ -53,7 +53,7 @@ def examine(
     label: str | None = None,
     task: str = "auto",
     test: Table | None = None,
-    lengths: NDArray[np.int64] | None = None,
+    counter: TokenCounter | None = None,
     limit: int = 256,
 ) -> tuple[Finding, ...]:
     """All findings, errors first.
@@ -63,14 +63,12 @@ def examine(
         text, text_b, label: column names; what is None is guessed.
         task: "auto", or the kind of task.
         test: another table to be tested on: texts that are in both are found.
-        lengths: (N,) tokens of each text; without them words are counted.
+        counter: of tokens; without it words are counted.
         limit: tokens that the graph reads.
 
     Raises:
-        DataError: a named column is not there, or `lengths` is not as long as the table.
+        DataError: a named column is not there.
     """
-    if lengths is not None and len(lengths) != len(table):
-        raise DataError(f"There are {len(lengths)} lengths for {len(table)} rows. Give one for each row.")
     for name in (text, text_b, label):
         if name is not None and name not in table.frame:
             choose_columns(table, text=text, text_b=text_b, label=label)
@@ -79,7 +77,7 @@ def examine(
         columns = choose_columns(table, text=text, text_b=text_b, label=label)
     except DataError as error:
         return worst_first([*found, Finding("columns", "error", str(error))])
-    case = Case(table, columns, task, lengths, limit)
+    case = Case(table, columns, task, counter, limit)
     for check in (check_labels, check_texts, check_columns):
         found += check(case)
     if test is not None:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
 from fgdesign.data.delimited import CELL_LIMIT, LONG_CELL, NOWHERE, Dialect, Repairs, open_text, read_records
+from fgdesign.data.kept import FRAME_TYPES, STRING
 from fgdesign.data.rows import (
     BLANK,
     LOOK_AT,
@@ -35,8 +36,6 @@ from fgdesign.data.rows import (
 
 BLOCK = 1 << 24  # bytes that Arrow parses at a time; more than any cell may have
 MOST_RAGGED = 100_000  # rows of another width, beyond which the text is no table of this width
-STRING = pa.large_string()
-FRAME_TYPES = {STRING: pd.StringDtype(na_value=np.nan)}.get
 Read = tuple[pd.DataFrame, NDArray[np.int64]]
 
 

@@ -26,6 +26,7 @@ from fgdesign.data.delimited import (
 )
 from fgdesign.data.fast import read_fast
 from fgdesign.data.formats import excel_records, is_json, json_records, parquet_records
+from fgdesign.data.kept import load_kept
 from fgdesign.data.rows import check_width, first_row, make_frame, named_frame
 from fgdesign.data.sniff import file_kind, text_encoding
 from fgdesign.data.table import Table, count
@@ -47,6 +48,9 @@ def read_table(source: str | Path | IO[bytes], *, name: str = "") -> Table:
         DataError: there is no such file, or it holds no table that can be read.
         MissingExtraError: an Excel file, and the package that reads it is not installed.
     """
+    kept = load_kept(Path(source)) if isinstance(source, (str, Path)) else None
+    if kept is not None:
+        return kept
     data, name = _load(source, name)
     if not data[:1000].strip() and not data.strip():
         raise DataError(f"{name} is empty ({count(len(data), 'byte')}). Give a file with a header and rows.")

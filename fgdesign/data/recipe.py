@@ -227,7 +227,7 @@ def recipe_from(text: str, name: str = "The recipe") -> Recipe:
     repairs = []
     for place, item in enumerate(found["repairs"], 1):
         try:
-            repairs.append(_repair_from(item))
+            repairs.append(repair_from(item))
         except DataError as error:
             raise DataError(f"{name}, repair {place}: {error}") from None
     return Recipe(tuple(repairs))
@@ -248,7 +248,8 @@ def save_recipe(recipe: Recipe, path: str | Path) -> None:
     Path(path).write_text(recipe_json(recipe), "utf-8")
 
 
-def _repair_from(item: Any) -> Repair:
+def repair_from(item: Any) -> Repair:
+    """The repair that an object of JSON describes. Raises DataError."""
     if not isinstance(item, dict) or not isinstance(item.get("repair"), str):
         raise DataError(f'it is no object with a "repair". {choices(KINDS)}')
     fields = {"repair": str, "columns": list, "rule": str, "names": dict, "labels": list}

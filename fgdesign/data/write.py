@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import IO
 
 import pandas as pd
+import pyarrow as pa
+from pyarrow import csv
 
 from fgdesign.data.table import Table, count
 from fgdesign.data.task import NUMBER
@@ -14,11 +16,11 @@ from fgdesign.data.task import NUMBER
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs cells that begin so
 
 
-def table_csv(table: Table) -> bytes:
-    """The table as CSV in UTF-8, every cell as it is."""
-    text = io.StringIO(newline="")
-    table.frame.to_csv(text, index=False, lineterminator="\n")
-    return text.getvalue().encode()
+def write_cells(table: Table, file: IO[bytes]) -> None:
+    """Write the table as CSV in UTF-8, every cell as it is, without holding the text of it."""
+    columns = [pa.array(table.frame[name].array, pa.large_string()) for name in table.frame.columns]
+    whole = pa.table(columns, list(map(str, table.frame.columns)))
+    csv.write_csv(whole, file, csv.WriteOptions(quoting_style="needed"))
 
 
 def write_table(table: Table, target: str | Path | IO[bytes]) -> tuple[str, ...]:

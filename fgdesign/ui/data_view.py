@@ -1,112 +1,54 @@
-"""The parts of the Data page: choosing a file, its columns and task, its pictures and rows.
+"""The parts of the Data page that show a data set: its columns, numbers, pictures, samples and rows.
 
-Knows nothing of training.
+Knows nothing of repairs and of training.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import IO, cast
 
+import numpy as np
+import pandas as pd
 import streamlit as st
 
-from fgdesign.data import Dataset, choose_columns
-from fgdesign.errors import FgdesignError
-from fgdesign.ui import library, parts, state
+from fgdesign.data import Table
+from fgdesign.data.profile import Told
+from fgdesign.ui import data_profile, library, parts, state
 from fgdesign.ui.words import label
 from fgdesign.views import figures
+from fgdesign.views.numbers import percent, plain
 
-TYPES = ["csv", "tsv", "txt", "json", "jsonl", "ndjson", "parquet", "xlsx"]
 TASKS = {"auto": "what is found", "single": "one label", "multi": "several labels", "regression": "a number"}
 MOST_ROWS = 500
+LABELS_AT_ONCE = 6
 GUESS = ""  # the option that leaves the choice to the program
 
 
-def choose() -> None:
-    """Upload a file, or take one that is there."""
-    upload = st.file_uploader(
-        "Upload a table",
-        type=TYPES,
-        max_upload_size=200,
-        key="upload",
-        help="CSV, TSV, JSON lines, Parquet or Excel with a column of texts and one of labels.",
-    )
-    if upload is not None and st.session_state.get(state.UPLOADED) != upload.file_id:
-        _take(cast(IO[bytes], upload), upload.name)
-        st.session_state[state.UPLOADED] = upload.file_id
-    files = [*library.samples(), *library.uploads()]
-    current = state.current_data()
-    st.caption("Samples and uploads")
-    for file in files:
-        here = current is not None and file.id == current.id
-        st.button(
-            label(file.title),
-            key=f"pick_{file.id}",
-            type="primary" if here else "secondary",
-            width="stretch",
-            on_click=state.set_data,
-            args=(file.id,),
-        )
-
-
-def _take(stream: IO[bytes], name: str) -> None:
-    """Keep an upload that can be read and choose it; say what is wrong with one that cannot."""
-    try:
-        file = library.store(stream, name)
-        try:
-            library.table(file)
-        except FgdesignError:
-            library.forget(file)
-            raise
-    except FgdesignError as error:
-        st.badge("This file was not taken", icon=":material/error:", color="red")
-        st.text(str(error))
-        return
-    state.set_data(file.id)
-    st.toast(f"{label(file.name)} is stored.", icon=":material/check:")
-
-
-def read(file: library.DataFile) -> Dataset | None:
-    """The data set as its columns are chosen, with the widgets that choose them; None and a message if unusable."""
-    try:
-        table = library.table(file)
-        names = [str(name) for name in table.frame.columns]
-        guess = choose_columns(table)
-    except FgdesignError as error:
-        st.text(str(error))
-        return None
-    here = state.project()
-    columns = st.columns(4)
+def columns(file: library.DataFile, told: Told) -> None:
+    """Which columns are read, and as what."""
+    table = library.table(file)
+    names = [str(name) for name in table.frame.columns]
+    here, guess = state.project(), told["guess"]
+    places = st.columns(4)
     for place, (key, title) in enumerate((("text", "Text"), ("text_b", "Second text"), ("label", "Label"))):
         chosen = getattr(here, key)
         options = [GUESS, *names]
-        columns[place].selectbox(
-            title,
-            options,
-            index=options.index(chosen) if chosen in names else 0,
-            format_func=_option(getattr(guess, key)),
-            key=f"column_{key}_{file.id}",
-            on_change=_choose_column,
+        places[place].selectbox(
+            title, options, index=options.index(chosen) if chosen in names else 0,
+            format_func=_option(guess.get(key)), key=f"column_{key}_{file.id}", on_change=_choose_column,
             args=(key, file.id),
-        )
-    columns[3].selectbox(
-        "Predict",
-        list(TASKS),
-        index=list(TASKS).index(here.task),
-        format_func=TASKS.__getitem__,
-        key=f"column_task_{file.id}",
-        on_change=_choose_column,
-        args=("task", file.id),
-    )
-    try:
-        found = library.dataset(file, **state.reading())
-    except FgdesignError as error:
+        )  # fmt: skip
+    places[3].selectbox(
+        "Predict", list(TASKS), index=list(TASKS).index(here.task), format_func=TASKS.__getitem__,
+        key=f"column_task_{file.id}", on_change=_choose_column, args=("task", file.id),
+    )  # fmt: skip
+    if told["problem"]:
         st.badge("This cannot be learnt from yet", icon=":material/error:", color="red")
-        st.text(str(error))
-        return None
-    said = f"Text: {found.columns.text}" + (f" and {found.columns.text_b}" if found.columns.text_b else "")
-    st.text(f"{said} · label: {found.columns.label}. {found.task.reason}")
-    return found
+        st.text(told["problem"])
+        return
+    found = told["columns"]
+    said = f"Text: {found['text']}" + (f" and {found['text_b']}" if found["text_b"] else "")
+    st.text(f"{said} · label: {found['label']}. {told['reason']}")
 
 
 def _option(guess: str | None) -> Callable[[str], str]:
@@ -119,52 +61,77 @@ def _choose_column(key: str, file_id: str) -> None:
     state.change(**{key: value})
 
 
-def numbers(file: library.DataFile, found: Dataset) -> None:
-    """Rows, labels, what was left out."""
-    total = len(library.table(file))
-    for column, (name, value) in zip(
-        st.columns(4),
-        (
-            ("Rows", f"{len(found):,}"),
-            ("Left out", f"{total - len(found):,}"),
-            ("Labels", f"{len(found.labels):,}" if found.labels else "a number"),
-            ("Columns", f"{found.frame.shape[1]:,}"),
-        ),
-        strict=True,
-    ):
-        column.metric(name, value.replace(",", "\u2009"))
+def numbers(file: library.DataFile, told: Told) -> None:
+    """Rows, labels, what was left out, what is cut."""
+    shown = {
+        "Rows": plain(told["used"]),
+        "Left out": plain(len(library.table(file)) - told["used"]),
+        "Labels": plain(len(told["sizes"])) if told["sizes"] else "a number",
+        "Columns": plain(len(told["names"])),
+    }
+    if "cut" in told:
+        shown[f"Over {told['limit']} tokens"] = percent(told["cut"])
+    for column, (name, value) in zip(st.columns(len(shown)), shown.items(), strict=True):
+        column.metric(name, value)
 
 
-def pictures(found: Dataset) -> None:
+def pictures(told: Told) -> None:
     """How labels and lengths are spread."""
     dark = parts.is_dark()
     left, right = st.columns(2, gap="medium")
     with left:
-        if found.task.kind == "regression" and found.targets is not None:
-            parts.chart(
-                figures.histogram(found.targets.tolist(), "Spread of the label", "label", dark=dark), "labels"
-            )
+        if "numbers" in told:
+            parts.chart(figures.binned(told["numbers"], "Spread of the label", "label", dark=dark), "labels")
         else:
-            parts.chart(figures.class_balance(label_names(found), dark=dark), "labels")
+            parts.chart(figures.class_sizes([(name, size) for name, size in told["sizes"]], dark=dark), "labels")
     with right:
-        lengths = [text.count(" ") + 1 for text in found.texts]
-        parts.chart(figures.histogram(lengths, "Length of texts", "words", dark=dark), "lengths")
+        if told["tokens"] is None:
+            parts.chart(figures.binned(told["words"], "Length of texts", "words", dark=dark), "lengths")
+        else:
+            title = f"Length of texts, beyond {told['limit']} cut"
+            parts.chart(figures.binned(told["tokens"], title, "tokens", limit=told["limit"], dark=dark), "lengths")
 
 
-def label_names(found: Dataset) -> list[str]:
-    """The label of every row by name; a row with several counts for each."""
-    if found.targets is None:
-        return []
-    if found.task.kind == "multi":
-        return [name for column, name in enumerate(found.labels) for _ in range(int(found.targets[:, column].sum()))]
-    return [found.labels[int(place)] for place in found.targets]
+def samples(told: Told) -> None:
+    """Some texts of each label, and groups of texts that are nearly the same."""
+    names = list(told["samples"])
+    chosen = names
+    if len(names) > LABELS_AT_ONCE:
+        chosen = st.multiselect("Labels", names, default=names[:LABELS_AT_ONCE], key="sample_labels")
+    rows = [{"label": name, "row": row, "text": text} for name in chosen for row, text in told["samples"][name]]
+    parts.table(pd.DataFrame(rows, columns=["label", "row", "text"]), "samples", height=320)
+    groups = told["near"]
+    st.markdown(f"**Near-duplicates**: {plain(len(groups))} groups" if groups else "**Near-duplicates**: none")
+    if groups:
+        st.caption("Texts that differ in case, spaces and punctuation only; several labels in one group contradict.")
+        rows = [{"group": place, "labels": len({cell for _, _, cell in group}), "row": row, "text": text, "label": cell}
+                for place, group in enumerate(groups, 1) for row, text, cell in group]  # fmt: skip
+        parts.table(pd.DataFrame(rows), "near_duplicates", height=280)
 
 
-def rows(found: Dataset) -> None:
+def matching(table: Table, column: str, wanted: str) -> np.ndarray:
+    """Positions of the rows whose text holds a word, in any case."""
+    if not wanted:
+        return np.arange(len(table))
+    found = table.frame[column].str.contains(wanted, case=False, regex=False)
+    return np.flatnonzero(found.to_numpy(bool))
+
+
+def size_of(found: np.ndarray) -> str:
+    """How many rows a search found, in words."""
+    return f"{plain(len(found))} rows" + (f", the first {MOST_ROWS} are shown" if len(found) > MOST_ROWS else "")
+
+
+def title(file: library.DataFile) -> None:
+    """What is looked at."""
+    st.subheader(label(file.title.capitalize()), anchor=False)
+
+
+def rows(file: library.DataFile, told: Told) -> None:
     """The first rows that hold a searched text."""
+    table = library.table(file)
     wanted = st.text_input("Search the texts", key="search_rows", placeholder="a word", icon=":material/search:")
-    frame = found.frame.assign(row=found.row_numbers)
-    if wanted:
-        frame = frame[frame[found.columns.text].str.contains(wanted, case=False, regex=False)]
-    st.caption(f"{len(frame):,} rows" + (f", the first {MOST_ROWS} are shown" if len(frame) > MOST_ROWS else ""))
-    parts.table(frame[["row", *found.frame.columns]].head(MOST_ROWS), "rows", height=320)
+    column = (told.get("columns") or told["guess"] or {}).get("text") or str(table.frame.columns[0])
+    found = matching(table, column if column in table.frame else str(table.frame.columns[0]), wanted)
+    st.caption(size_of(found))
+    parts.table(data_profile.rows_at(table, found[:MOST_ROWS]), "rows", height=320)

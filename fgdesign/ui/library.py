@@ -1,130 +1,140 @@
 """Data files of the workspace: samples, uploads kept once by content, and their tables while the app runs.
 
-An upload is stored under the hash of its bytes; its own name is only data. Knows nothing of pages.
+A file that somebody brought is read in a process of its own, with limits; its table stays on disk. Knows nothing of
+pages.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-import time
-import uuid
-from dataclasses import dataclass
+import getpass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
 import streamlit as st
 
-from fgdesign.data import Dataset, Table, load_dataset, read_table
-from fgdesign.errors import DataError
+from fgdesign.data import Dataset, Table, apart, load_dataset, read_table
+from fgdesign.data import store as stored
+from fgdesign.data.apart import Progress
+from fgdesign.data.kept import load_kept
+from fgdesign.data.store import DataFile
 from fgdesign.runs.folder import workspace
 from fgdesign.ui.launch import app_root
-from fgdesign.ui.words import title
+
+__all__ = [
+    "LARGE", "DataFile", "dataset", "find", "folder", "forget", "is_large", "keep", "person", "samples", "store",
+    "table", "table_at", "take", "uploads", "version",
+]  # fmt: skip
 
 SAMPLES = ("support_tickets", "product_reviews", "market_news")
-LIMIT = 200 * 1024 * 1024  # bytes of one upload
-CHUNK = 1 << 20
-ENDING = re.compile(r"\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx)", re.IGNORECASE)
+LARGE = 2 << 20  # bytes from which on a file is examined in a process of its own
 
 
-@dataclass(frozen=True)
-class DataFile:
-    """A table on disk. id: "sample-NAME" or the beginning of the content's SHA-256. name: what a person calls it."""
-
-    id: str
-    name: str
-    path: Path
-
-    @property
-    def title(self) -> str:
-        return title(self.name)
+def folder() -> Path:
+    """Where this workspace keeps its data."""
+    return workspace() / "data"
 
 
 def samples() -> list[DataFile]:
     """The data sets that come with the product."""
-    folder = app_root() / "sample_data"
-    paths = (folder / f"{name}.csv" for name in SAMPLES)
+    paths = (app_root() / "sample_data" / f"{name}.csv" for name in SAMPLES)
     return [DataFile(f"sample-{path.stem}", path.name, path) for path in paths if path.is_file()]
 
 
 def uploads() -> list[DataFile]:
     """Data sets of this workspace, the newest first."""
-    notes = sorted((workspace() / "data").glob("*.about.json"), key=lambda path: -path.stat().st_mtime)
-    return [file for note in notes if (file := _from_note(note)) is not None]
+    return stored.entries(folder())
 
 
 def find(file_id: str) -> DataFile | None:
     """The data set with this id, or None."""
-    return next((file for file in (*samples(), *uploads()) if file.id == file_id), None)
+    return next((file for file in samples() if file.id == file_id), None) or stored.find(file_id, folder())
 
 
 def store(stream: IO[bytes], name: str) -> DataFile:
-    """Copy an upload into the workspace piece by piece, once for each content.
+    """Keep an upload, once for each content. Raises DataError when it is empty or larger than 200 MB."""
+    return stored.add(stream, name, folder(), owner=person())
 
-    Raises: DataError when it is empty or larger than 200 MB.
-    """
-    folder = workspace() / "data"
-    folder.mkdir(parents=True, exist_ok=True)
-    aside, digest, size = folder / f".{uuid.uuid4().hex}", hashlib.sha256(), 0
+
+def take(stream: IO[bytes], name: str, progress: Progress | None = None) -> DataFile:
+    """Keep an upload that can be read, and its table in columns. Raises DataError; nothing is kept then."""
+    file = store(stream, name)
     try:
-        with aside.open("xb") as file:
-            while chunk := stream.read(CHUNK):
-                size += len(chunk)
-                if size > LIMIT:
-                    raise DataError(
-                        f"{name} is larger than {LIMIT >> 20} MB, the most that is kept. Upload a part of it."
-                    )
-                digest.update(chunk)
-                file.write(chunk)
-        if not size:
-            raise DataError(f"{name} is empty. Choose a file with a header and rows.")
-        ending = ENDING.fullmatch(Path(name).suffix)
-        file_id = digest.hexdigest()[:16]
-        aside.replace(folder / f"{file_id}{ending[0].lower() if ending else '.csv'}")
-    finally:
-        aside.unlink(missing_ok=True)
-    note = folder / f"{file_id}.about.json"
-    note.write_text(
-        json.dumps({"name": name, "sha256": digest.hexdigest(), "bytes": size, "stored": time.time()}), "utf-8"
-    )
-    found = _from_note(note)
+        keep(file, progress)
+    except BaseException:  # also where somebody stopped waiting
+        if load_kept(file.path) is None:
+            stored.remove(file)
+        raise
+    return file
+
+
+def keep(file: DataFile, progress: Progress | None = None) -> None:
+    """Read a file in a process of its own and keep its table, where that is not done. Raises DataError."""
+    if file.stored and load_kept(file.path) is None:
+        apart.run("fgdesign.data.jobs:keep_copy", {"path": str(file.path), "name": file.name}, name=file.name,
+                  progress=progress)
+
+
+def version(file: DataFile, job: str, change: Mapping[str, Any], **what: Any) -> DataFile:
+    """A new data set made of this one. Raises DataError.
+
+    Args:
+        job: the function of `fgdesign.data.jobs` that makes it.
+        change: "recipe" or "edits", as JSON, kept with it.
+        what: further arguments of the job.
+    """
+    folder().mkdir(parents=True, exist_ok=True)
+    about = {"owner": person(), "parent": file.id, "change": dict(change)}
+    name = f"{Path(file.name).stem}.csv"
+    arguments = {"path": str(file.path), "name": name, "about": about, "folder": str(folder()), **what}
+    file_id = apart.run(f"fgdesign.data.jobs:{job}", arguments, name=file.name)
+    found = find(file_id)
     assert found is not None
     return found
 
 
 def forget(file: DataFile) -> None:
-    """Remove an upload that turned out to be no table."""
-    file.path.unlink(missing_ok=True)
-    (workspace() / "data" / f"{file.id}.about.json").unlink(missing_ok=True)
+    """Take an upload away."""
+    stored.remove(file)
+
+
+def person() -> str:
+    """Who is at the screen: the name they logged in with, else that of the account the app runs under."""
+    try:
+        named = st.user.get("email") or st.user.get("name")
+        return str(named) if named else getpass.getuser()
+    except (KeyError, OSError):
+        return ""
+
+
+def is_large(file: DataFile) -> bool:
+    """Whether the page must not hold the table, and does not examine it itself."""
+    return file.path.stat().st_size > LARGE
 
 
 def table(file: DataFile) -> Table:
     """The file's table, read once while the app runs. Raises DataError."""
+    keep(file)
     return _table(str(file.path), file.path.stat().st_mtime_ns, file.name)
+
+
+def table_at(path: str, changed: int, name: str) -> Table:
+    """The table of a path as it was when it changed last."""
+    found: Table = _table(path, changed, name)
+    return found
 
 
 def dataset(file: DataFile, **columns: Any) -> Dataset:
     """Texts and targets of a file; `columns` as `load_dataset` takes them. Raises DataError."""
+    keep(file)
     return _dataset(str(file.path), file.path.stat().st_mtime_ns, file.name, tuple(sorted(columns.items())))
 
 
-@st.cache_resource(max_entries=2, show_spinner="Reading the file")
+@st.cache_resource(max_entries=4, show_spinner="Reading the file")
 def _table(path: str, changed: int, name: str) -> Table:
-    with Path(path).open("rb") as file:
-        return read_table(file, name=name)
+    return read_table(path, name=name)
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading texts and labels")
 def _dataset(path: str, changed: int, name: str, columns: tuple[tuple[str, Any], ...]) -> Dataset:
     return load_dataset(_table(path, changed, name), **dict(columns))
-
-
-def _from_note(note: Path) -> DataFile | None:
-    file_id = note.name.removesuffix(".about.json")
-    path = next((p for p in note.parent.glob(f"{file_id}.*") if p != note), None)
-    try:
-        about = json.loads(note.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    return DataFile(file_id, str(about.get("name", path.name)), path) if path and isinstance(about, dict) else None

@@ -65,7 +65,8 @@ def _reporter(bar: st.delta_generator.DeltaGenerator, title: str) -> Progress:
             return
         last = now
         left = (now - started) * (whole - part) / max(1, part)
-        text = f"{title}: {part:,} of {whole:,}" + (f", about {duration(left)} left" if now - started > 1 else "")
+        text = f"{title}: {part:,} of {whole:,}" if whole > 1 else title
+        text += (f", about {duration(left)} left" if part and now - started > 1 else "")
         bar.progress(min(1.0, part / max(1, whole)), text=text)
 
     return report

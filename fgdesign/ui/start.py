@@ -19,7 +19,8 @@ from fgdesign.ui.words import label
 def begin(graph: Graph, file: library.DataFile, **settings: Any) -> RunFolder:
     """Put a run into the queue and look at it. Raises GraphError for a graph with errors."""
     require_valid(graph)
-    library.dataset(file, **state.reading())
+    if not library.is_large(file):  # a large one is read by the run itself, which says what is wrong
+        library.dataset(file, **state.reading())
     chosen = {name: value for name, value in settings.items() if value is not None}
     run = open_store().submit(graph, {"train": str(file.path.resolve()), **columns()}, chosen)
     ensure()

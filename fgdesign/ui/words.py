@@ -16,11 +16,6 @@ def label(text: str, length: int = 48) -> str:
     return SPECIAL.sub(r"\\\1", line)
 
 
-def title(name: str) -> str:
-    """A file's name as a person says it: "support_tickets.csv" -> "support tickets"."""
-    return Path(name).stem.replace("_", " ").replace("-", " ")
-
-
 def command(*words: str | Path) -> str:
     """A command line to copy, quoted where the shell needs it."""
     return " ".join(shlex.quote(str(word)) for word in words)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from fgdesign.data import profile
 from fgdesign.views import theme
 from fgdesign.views.numbers import percent, plain
 
@@ -230,7 +231,11 @@ def per_class(table: Mapping[str, Mapping[str, float]], *, dark: bool = False) -
 
 def class_balance(labels: Sequence[str], *, dark: bool = False) -> go.Figure:
     """How many rows each label has, the largest first."""
-    counts = Counter(labels).most_common()
+    return class_sizes(Counter(labels).most_common(), dark=dark)
+
+
+def class_sizes(counts: Sequence[tuple[str, int]], *, dark: bool = False) -> go.Figure:
+    """The same from (label, rows), the largest first."""
     shown = counts[:MOST_BARS]
     title = (
         "Rows per label" if len(shown) == len(counts) else f"Rows of the {len(shown)} largest of {len(counts)} labels"
@@ -255,9 +260,14 @@ def histogram(values: Sequence[float], title: str, unit: str, *, dark: bool = Fa
     """A distribution, with its median marked; the longest hundredth is gathered in the last bar."""
     if not len(values):
         return theme.empty(title, "There are no rows.", dark)
-    data = np.asarray(values, float)
-    top = float(np.quantile(data, 0.99)) or 1.0
-    counts, edges = np.histogram(np.minimum(data, top), bins=min(30, max(5, len(np.unique(data)))))
+    return binned(profile.histogram(values), title, unit, dark=dark)
+
+
+def binned(
+    found: Mapping[str, Any], title: str, unit: str, *, limit: float | None = None, dark: bool = False
+) -> go.Figure:
+    """The same from what `data.profile.histogram` made; a limit is marked where one is given."""
+    edges, counts = np.asarray(found["edges"], float), found["counts"]
     chart = theme.figure(title, dark, 240)
     chart.add_bar(
         x=(edges[:-1] + edges[1:]) / 2,
@@ -266,7 +276,9 @@ def histogram(values: Sequence[float], title: str, unit: str, *, dark: bool = Fa
         marker_color=theme.BLUE,
         hovertemplate=f"about %{{x:.3g}} {escape(unit)}: %{{y}} rows<extra></extra>",
     )
-    middle = float(np.median(data))
+    middle = found["median"]
+    if limit is not None and limit <= edges[-1]:
+        chart.add_vrect(x0=limit, x1=edges[-1], fillcolor=theme.VERMILION, opacity=0.12, line_width=0)
     chart.add_vline(
         x=middle,
         line={"color": theme.VERMILION, "dash": "dot"},

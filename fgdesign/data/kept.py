@@ -1,0 +1,63 @@
+"""A table kept on disk in columns beside the file it was read from, and looked at without loading it.
+
+Only files of a store have one: they are named by their content and never change. Knows nothing of who stored them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from fgdesign.data.table import Table
+
+READER = 1  # goes up whenever the same bytes are read differently, so that older copies are made anew
+ABOUT = b"fgdesign"  # the metadata key of what a Table has beside its cells
+ROWS_APART = 1 << 16  # rows of a chunk
+STRING = pa.large_string()
+FRAME_TYPES = {STRING: pd.StringDtype(na_value=np.nan)}.get
+
+
+def kept_path(path: Path) -> Path:
+    """Where the copy of a file is."""
+    return path.with_name(f"{path.stem}.r{READER}.arrow")
+
+
+def keep(table: Table, path: Path) -> None:
+    """Write the copy of a file's table; whoever looks meanwhile sees none or all of it."""
+    names = list(map(str, table.frame.columns))
+    columns = [pa.array(table.frame[name].array, STRING, from_pandas=False) for name in names]
+    about = {"encoding": table.encoding, "delimiter": table.delimiter, "notes": table.notes, "sha256": table.sha256}
+    whole = pa.table([*columns, pa.array(table.row_numbers)], [*names, "row number"])
+    whole = whole.replace_schema_metadata({ABOUT: json.dumps(about).encode()})
+    aside = path.with_name(f".{uuid.uuid4().hex}")
+    try:
+        with pa.OSFile(str(aside), "wb") as file, pa.ipc.new_file(file, whole.schema) as writer:
+            writer.write_table(whole, max_chunksize=ROWS_APART)
+        os.replace(aside, kept_path(path))
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load_kept(path: Path) -> Table | None:
+    """The table of a stored file where its copy is there; its cells stay on disk until they are looked at."""
+    copy = kept_path(path)
+    if not copy.is_file():
+        return None
+    try:
+        whole = pa.ipc.open_file(pa.memory_map(str(copy))).read_all()
+        about: dict[str, Any] = json.loads(whole.schema.metadata[ABOUT])
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
+        return None
+    if not str(about["sha256"]).startswith(path.stem):  # a file of somebody else that only has such a name
+        return None
+    places = list(range(whole.num_columns - 1))
+    frame = whole.select(places).replace_schema_metadata(None).to_pandas(types_mapper=FRAME_TYPES)
+    rows = whole.column(whole.num_columns - 1).to_numpy()
+    return Table(frame, rows, about["encoding"], about["delimiter"], tuple(about["notes"]), about["sha256"])

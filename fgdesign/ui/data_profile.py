@@ -1,0 +1,123 @@
+"""What the chosen data are like, worked out once for each file, recipe and graph; of large files in another process.
+
+Knows nothing of what a page shows of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from fgdesign.data import Table, apart, lengths
+from fgdesign.data.apart import Progress
+from fgdesign.data.kept import READER
+from fgdesign.data.profile import PROFILE, Told, profile
+from fgdesign.data.recipe import Recipe, recipe_from, recipe_json
+from fgdesign.ui import library, state
+from fgdesign.ui.route_set_work import done
+from fgdesign.views.numbers import plain
+
+SECONDS = 300.0  # that the examination of a large file may take
+FIRST_ROWS = 50  # that are shown meanwhile
+ROW = "row"  # the column of row numbers in what is shown
+MEMORY = 6_000_000_000  # bytes of address space for it
+
+
+def recipe_for(file: library.DataFile) -> Recipe:
+    """The repairs accepted for a file in this session."""
+    found: Recipe = st.session_state.get(state.RECIPES, {}).get(file.id, Recipe())
+    return found
+
+
+def set_recipe(file: library.DataFile, recipe: Recipe) -> None:
+    """Accept exactly these repairs for a file."""
+    st.session_state[state.RECIPES] = {**st.session_state.get(state.RECIPES, {}), file.id: recipe}
+
+
+def told(file: library.DataFile) -> Told | None:
+    """The profile of a file under its recipe; None while a large one waits to be examined. Raises DataError."""
+    graph = state.current_graph()
+    folder = lengths.tokenizer_folder(graph)
+    reading = state.reading()
+    asked = {
+        "columns": {name: reading[name] for name in ("text", "text_b", "label")}, "task": reading["task"],
+        "recipe": recipe_json(recipe_for(file)), "tokenizer": None if folder is None else str(folder),
+        "limit": lengths.tokens_read(graph),
+    }  # fmt: skip
+    if not library.is_large(file):
+        return _small(str(file.path), file.path.stat().st_mtime_ns, json.dumps(asked, sort_keys=True), file.name)
+    kept = _kept_at(file, asked)
+    if not kept.is_file():
+        table = library.table(file)
+        found = _while_waiting(
+            table, f"examine_{kept.stem}",
+            work=lambda progress: apart.run(
+                "fgdesign.data.jobs:examine_file", {"path": str(file.path), **asked}, name=file.name, seconds=SECONDS,
+                memory=MEMORY, progress=progress),
+        )  # fmt: skip
+        if found is None:
+            return None
+        _write(kept, found)
+    return _read(str(kept))
+
+
+def _while_waiting(table: Table, key: str, work: Callable[[Progress], Told]) -> Told | None:
+    """The first rows below the progress, until the work is done."""
+    above, below = st.container(), st.empty()
+    below.dataframe(rows_at(table, range(min(len(table), FIRST_ROWS))), hide_index=True)
+    with above:
+        found = done(key, f"Examining {plain(len(table))} rows", work, ask="Examine this data set")
+    if found is not None:
+        below.empty()
+    return found
+
+
+def rows_at(table: Table, places: Sequence[int] | np.ndarray) -> pd.DataFrame:
+    """Some rows with their numbers; no more of the table is touched."""
+    at = np.asarray(places, np.int64)
+    frame = table.frame.iloc[at]
+    cells = {str(name): frame[name].to_numpy() for name in frame.columns if name != ROW}
+    return pd.DataFrame({ROW: table.row_numbers[at], **cells})
+
+
+def _kept_at(file: library.DataFile, asked: dict[str, Any]) -> Path:
+    """Where the profile of a large file is kept."""
+    key = json.dumps([file.id, file.path.stat().st_mtime_ns, READER, PROFILE, asked], sort_keys=True)
+    return library.folder() / "profiles" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
+
+
+def _write(path: Path, found: Told) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{uuid.uuid4().hex}")
+    aside.write_text(json.dumps(found, ensure_ascii=False), "utf-8")
+    os.replace(aside, path)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def _read(path: str) -> Told:
+    found: Told = json.loads(Path(path).read_text("utf-8"))
+    return found
+
+
+@st.cache_resource(max_entries=16, show_spinner="Examining the table")
+def _small(path: str, changed: int, asked: str, name: str) -> Told:
+    order = json.loads(asked)
+    folder = order.pop("tokenizer")
+    return profile(
+        library.table_at(path, changed, name), columns=order["columns"], task=order["task"], limit=order["limit"],
+        recipe=recipe_from(order["recipe"]), counter=None if folder is None else _counter(folder),
+    )  # fmt: skip
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _counter(folder: str) -> lengths.TokenCounter:
+    return lengths.token_counter(Path(folder))

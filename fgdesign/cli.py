@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fgdesign.cli_settings import add_settings, settings_of
+from fgdesign.data.command import add_doctor
 from fgdesign.errors import FgdesignError
 from fgdesign.runs.commands import add_commands, submit, take_over
 
@@ -64,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     starters = command("starters", _starters, "list the starter graphs, or print one as JSON")
     starters.add_argument("name", nargs="?")
     _json_option(command("check", _check, "list what is wrong with a graph (a file or a starter)", "graph"))
-    _doctor_options(command("doctor", _doctor, "find what is wrong with a table, and repair it", "data"))
+    add_doctor(command)
     _train_options(command("train", _train, "train a graph on a labelled file", "graph", "data"))
     _json_option(command("evaluate", _evaluate, "measure a run on a labelled file", "run_name", "data"))
     predict = _json_option(command("predict", _predict, "answer a text or a file", "run_name"))
@@ -92,20 +93,6 @@ def parser() -> argparse.ArgumentParser:
 def _json_option(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
     made.add_argument("--json", action="store_true", help="print one JSON object")
     return made
-
-
-def _doctor_options(made: argparse.ArgumentParser) -> None:
-    _json_option(made)
-    for name in ("text", "text-b", "label"):
-        made.add_argument(f"--{name}", metavar="COL", help="column; guessed where not given")
-    made.add_argument("--task", default="auto", choices=("auto", "single", "multi", "regression"))
-    made.add_argument("--test", metavar="CSV", help="another table: texts that are in both are found")
-    made.add_argument("--graph", metavar="GRAPH", help="count tokens as this graph reads them; the default backbone's "
-                      "up to 256 where not given")
-    made.add_argument("--fix", action="store_true", help="apply the repairs of all errors and warnings")
-    made.add_argument("--recipe", metavar="R.json", help="first apply the repairs of this recipe")
-    made.add_argument("--save-recipe", metavar="R.json", help="write the recipe with the proposed repairs")
-    made.add_argument("--out", metavar="CSV", help="where the repaired table goes")
 
 
 def _train_options(made: argparse.ArgumentParser) -> None:
@@ -161,60 +148,6 @@ def _check(options: argparse.Namespace) -> int:
         print(f"{graph.name}: valid. {totals.nodes} nodes, {totals.parameters:,} parameters, {totals.trained:,} "
               f"trained, {totals.macs_per_token:,} multiply-adds per token.")
     return int(faulty)
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from fgdesign.data.doctor import examine, full_recipe
-    from fgdesign.data.mend import apply
-    from fgdesign.data.read import read_table
-    from fgdesign.data.recipe import Recipe, load_recipe, save_recipe
-    from fgdesign.data.write import write_table
-
-    mends = options.fix or options.recipe is not None
-    if mends != (options.out is not None):
-        options.wrong_usage("a repaired table is written with --out FILE and either --fix or --recipe R.json")
-    if options.out is not None and Path(options.out).resolve() == Path(options.data).resolve():
-        options.wrong_usage("--out names the table itself; give another file, so that nothing is lost")
-    columns = {name: getattr(options, name) for name in ("text", "text_b", "label")}
-    test = None if options.test is None else read_table(options.test)
-    table = read_table(options.data)
-    counted = _counted(options.graph)
-    found = left = examine(table, **columns, task=options.task, test=test, **counted)
-    recipe = Recipe() if options.recipe is None else load_recipe(options.recipe)
-    wider = options.fix or options.save_recipe
-    full = full_recipe(table, recipe, **columns, task=options.task) if wider else recipe
-    if options.save_recipe:
-        save_recipe(full, options.save_recipe)
-    said: tuple[str, ...] = ()
-    if mends:
-        used = full if options.fix else recipe
-        mended, said = apply(used, table)
-        said += write_table(mended, options.out)
-        left = examine(mended, **used.renamed(columns), task=options.task, test=test, **counted)
-    faulty = any(finding.severity == "error" for finding in left)
-    if options.json:
-        return _print({"data": options.data, "rows": len(table), "findings": [item.to_dict() for item in found],
-                       "recipe": full.to_dict(), "applied": said, "out": options.out,
-                       "left": [item.to_dict() for item in left]}) or int(faulty)
-    for finding in found:
-        print(f"{finding.severity} [{finding.code}]: {finding.message}")
-    for sentence in said:
-        print(f"repaired: {sentence}")
-    for finding in left if mends else ():
-        if finding.severity != "note":
-            print(f"still {finding.severity} [{finding.code}]: {finding.message}")
-    return int(faulty)
-
-
-def _counted(graph: str | None) -> dict[str, Any]:
-    """How tokens are counted, as `examine` takes it; by words where the tokeniser is not on this machine."""
-    from fgdesign.data.lengths import token_counter, tokenizer_folder, tokens_read
-    from fgdesign.graph import load_graph
-    from fgdesign.graph.spec import Graph
-
-    read = Graph("") if graph is None else load_graph(graph)
-    folder = tokenizer_folder(read)
-    return {"limit": tokens_read(read), "counter": None if folder is None else token_counter(folder)}
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -44,7 +44,8 @@ def show(file: library.DataFile, told: Told) -> None:
     recipe = data_profile.recipe_for(file)
     _offer_saved(file, recipe)
     _show_recipe(file, recipe, told["said"], fits=True)
-    parts.show_command("doctor", file.path, note="The same findings from the command line")
+    graph = f"{state.current_graph().name}.json"
+    parts.show_command("doctor", file.path, "--graph", graph, note="The same findings from the command line")
 
 
 def misfit(file: library.DataFile, error: FgdesignError) -> None:

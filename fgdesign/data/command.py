@@ -1,0 +1,82 @@
+"""The doctor's command: the findings, repairs and recipes of the Data page in a terminal. `fgdesign.cli` offers it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Add = Callable[..., argparse.ArgumentParser]
+
+
+def add_doctor(command: Add) -> None:
+    """Tell the command line of the doctor."""
+    made = command("doctor", _doctor, "find what is wrong with a table, and repair it", "data")
+    made.add_argument("--json", action="store_true", help="print one JSON object")
+    for name in ("text", "text-b", "label"):
+        made.add_argument(f"--{name}", metavar="COL", help="column; guessed where not given")
+    made.add_argument("--task", default="auto", choices=("auto", "single", "multi", "regression"))
+    made.add_argument("--test", metavar="CSV", help="another table: texts that are in both are found")
+    made.add_argument("--graph", metavar="GRAPH", help="count tokens as this graph reads them; the default backbone's "
+                      "up to 256 where not given")
+    made.add_argument("--fix", action="store_true", help="apply the repairs of all errors and warnings")
+    made.add_argument("--recipe", metavar="R.json", help="first apply the repairs of this recipe")
+    made.add_argument("--save-recipe", metavar="R.json", help="write the recipe with the proposed repairs")
+    made.add_argument("--out", metavar="CSV", help="where the repaired table goes")
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from fgdesign.data.doctor import examine, full_recipe
+    from fgdesign.data.mend import apply
+    from fgdesign.data.read import read_table
+    from fgdesign.data.recipe import Recipe, load_recipe, save_recipe
+    from fgdesign.data.write import write_table
+
+    mends = options.fix or options.recipe is not None
+    if mends != (options.out is not None):
+        options.wrong_usage("a repaired table is written with --out FILE and either --fix or --recipe R.json")
+    if options.out is not None and Path(options.out).resolve() == Path(options.data).resolve():
+        options.wrong_usage("--out names the table itself; give another file, so that nothing is lost")
+    columns = {name: getattr(options, name) for name in ("text", "text_b", "label")}
+    test = None if options.test is None else read_table(options.test)
+    table = read_table(options.data)
+    counted = _counted(options.graph)
+    found = left = examine(table, **columns, task=options.task, test=test, **counted)
+    recipe = Recipe() if options.recipe is None else load_recipe(options.recipe)
+    wider = options.fix or options.save_recipe
+    full = full_recipe(table, recipe, **columns, task=options.task) if wider else recipe
+    if options.save_recipe:
+        save_recipe(full, options.save_recipe)
+    said: tuple[str, ...] = ()
+    if mends:
+        used = full if options.fix else recipe
+        mended, said = apply(used, table)
+        said += write_table(mended, options.out)
+        left = examine(mended, **used.renamed(columns), task=options.task, test=test, **counted)
+    faulty = any(finding.severity == "error" for finding in left)
+    if options.json:
+        print(json.dumps({"data": options.data, "rows": len(table), "findings": [item.to_dict() for item in found],
+                       "recipe": full.to_dict(), "applied": said, "out": options.out,
+                       "left": [item.to_dict() for item in left]}))
+        return int(faulty)
+    for finding in found:
+        print(f"{finding.severity} [{finding.code}]: {finding.message}")
+    for sentence in said:
+        print(f"repaired: {sentence}")
+    for finding in left if mends else ():
+        if finding.severity != "note":
+            print(f"still {finding.severity} [{finding.code}]: {finding.message}")
+    return int(faulty)
+
+
+def _counted(graph: str | None) -> dict[str, Any]:
+    """How tokens are counted, as `examine` takes it; by words where the tokeniser is not on this machine."""
+    from fgdesign.data.lengths import token_counter, tokenizer_folder, tokens_read
+    from fgdesign.graph import load_graph
+    from fgdesign.graph.spec import Graph
+
+    read = Graph("") if graph is None else load_graph(graph)
+    folder = tokenizer_folder(read)
+    return {"limit": tokens_read(read), "counter": None if folder is None else token_counter(folder)}

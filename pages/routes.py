@@ -4,7 +4,9 @@ import streamlit as st
 
 from fgdesign.ui import parts, state
 
-ONE, ALL = "One text", "Data set"
+ONE, TWO, ALL = "One text", "Two texts", "Data set"
+TEXT = ("text", "second", "packed", "cell", "row", "step")
+OTHERS = {ONE: ("look", "by", "other"), TWO: ("look", "by", "step"), ALL: ("other", *TEXT)}
 
 st.title("Routes", anchor=False)
 run = state.current_run()
@@ -19,16 +21,20 @@ if not (run.model / "config.json").is_file():
 if st.query_params.get("run") != run.name:
     st.query_params["run"] = run.name
 
-view = st.segmented_control(
-    "View", [ONE, ALL], default=ALL if "look" in st.query_params and "row" not in st.query_params else ONE,
-    required=True, key="routes_view", label_visibility="collapsed",
-)
-if view == ONE:  # what brings torch is imported where a model is looked at
-    from fgdesign.ui import route_one
+named = TWO if "other" in st.query_params else ALL if "look" in st.query_params else ONE
+view = st.segmented_control("View", [ONE, TWO, ALL], default=named, required=True, key="routes_view",
+                            label_visibility="collapsed")
+for name in OTHERS[view or ONE]:  # a link shows one view
+    st.query_params.pop(name, None)
+if view == TWO:  # what brings torch is imported where a model is looked at
+    from fgdesign.ui import route_pair
 
-    st.query_params.pop("look", None)
-    route_one.show(run)
-else:
+    route_pair.show(run)
+elif view == ALL:
     from fgdesign.ui import route_set
 
     route_set.show(run)
+else:
+    from fgdesign.ui import route_one
+
+    route_one.show(run)

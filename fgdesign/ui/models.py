@@ -6,6 +6,7 @@ The only place of the app that needs torch. Knows nothing of pages.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import streamlit as st
@@ -14,8 +15,11 @@ from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fgdesign.insight.attribute import Attribution
-    from fgdesign.insight.intervene import OneText
+    from fgdesign.insight.intervene import Change, OneText
+    from fgdesign.insight.values import Probe
     from fgdesign.runs.trained import TrainedRun
 
 MOST_TRIED = 64  # texts of a data set that are answered to find telling ones
@@ -31,6 +35,17 @@ def trained(run: RunFolder) -> TrainedRun:
 def one_text(run: RunFolder, text: str, text_b: str | None, columns: dict[str, str]) -> OneText:
     """One text of a run under changes, made once for as long as it is looked at. Raises DataError."""
     return _one_text(str(run.path), (run.model / "config.json").stat().st_mtime_ns, text, text_b, columns)
+
+
+def values_of(run: RunFolder, asked: Mapping[str, Any], change: Change | None = None,
+              probes: Mapping[str, Probe] | None = None) -> pd.DataFrame:
+    """Length, change and nearest class of the value at each node that a text called. Raises DataError."""
+    from fgdesign.insight.intervene import steer_of
+    from fgdesign.insight.values import node_values
+
+    model = trained(run)
+    inputs = replace(model.one(**asked), steer=None if change is None else steer_of(model.network, change))
+    return node_values(model, inputs, 0, probes)
 
 
 def words_of(run: RunFolder, asked: Mapping[str, Any], gate: tuple[str, str] | None) -> Attribution:

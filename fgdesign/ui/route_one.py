@@ -9,12 +9,12 @@ import streamlit as st
 
 from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import RunFolder
-from fgdesign.ui import models, parts, route_change, route_view, shell
+from fgdesign.ui import models, parts, route_ask, route_change, route_view, shell
 
 
 def show(run: RunFolder) -> None:
     """Ask for a text and show its route."""
-    asked = route_view.ask(run)
+    asked = route_ask.ask(run)
     if not asked["text"].strip():
         st.text("Type a text, or pick one, to see its route.")
         return

@@ -56,7 +56,7 @@ def show(run: RunFolder) -> None:
                                     format_func=lambda name: LOOKS[name][0])
     if part is None or look is None:
         return
-    st.query_params["look"] = look
+    st.query_params["look"], st.query_params["part"] = look, part
     answered = answers(run, part, sizes[part])
     if answered is None:
         return

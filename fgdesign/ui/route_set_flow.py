@@ -20,6 +20,7 @@ from fgdesign.views import flow_bands, route_figures
 from fgdesign.views.numbers import percent, plain
 
 FLOW = "routes_flow"
+BY = "by"  # in the address: the column that tells rows apart
 MATRIX = "routes_matrix"
 BARS = "routes_error_bars"
 NEVER_BY = ("row", "text", "text_b", "route", "loss")  # columns of no use as groups
@@ -92,7 +93,11 @@ def _by(answered: AnsweredSet, key: str, title: str) -> str:
     frame = answered.frame()
     useful = [name for name in map(str, frame.columns) if name not in NEVER_BY and name not in answered.branch
               and _groups(frame[name].to_numpy())]
-    return str(st.selectbox(title, useful, key=key, width=260))
+    asked = st.query_params.get(BY, "")
+    place = useful.index(asked) if asked in useful else 0
+    chosen = str(st.selectbox(title, useful, place, key=key, width=260))
+    st.query_params[BY] = chosen
+    return chosen
 
 
 def _groups(values: NDArray[Any]) -> bool:

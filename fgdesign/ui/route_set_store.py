@@ -8,19 +8,21 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
+from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import models
 
 if TYPE_CHECKING:
     from fgdesign.data import Dataset
     from fgdesign.insight.answered_set import AnsweredSet
+    from fgdesign.insight.values import Probe
 
 PARTS = {"test": "test rows", "valid": "validation rows", "train": "training rows"}
 FOLDER = "insight"  # inside a run's folder
@@ -66,6 +68,11 @@ def answer_with(run: RunFolder, part: str, other: RunFolder,
     return found
 
 
+def probes_of(run: RunFolder) -> Mapping[str, Probe]:
+    """A probe for every node, fitted on the training rows; none where they are gone or have no single labels."""
+    return _probes(str(run.path), _changed(run))
+
+
 def kept_json(run: RunFolder, name: str) -> Any:
     """What `keep_json` kept under a name about this very model, or None."""
     try:
@@ -108,6 +115,17 @@ def _parts(path: str, changed: int) -> dict[str, Dataset]:
     from fgdesign.runs import prepare
 
     return prepare.parts_of(RunFolder(Path(path)))
+
+
+@st.cache_resource(max_entries=2, show_spinner="Probing values on training rows")
+def _probes(path: str, changed: int) -> Mapping[str, Probe]:
+    from fgdesign.insight.values import probes
+
+    run = RunFolder(Path(path))
+    try:
+        return probes(models.trained(run), part_data(run, "train"))
+    except FgdesignError:
+        return {}
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -14,10 +14,11 @@ from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import models, parts, shell
 from fgdesign.ui.words import label
-from fgdesign.views import figures
+from fgdesign.views import figures, worth_figures
 from fgdesign.views.marked_text import marked_text
 from fgdesign.views.numbers import percent, plain
 
+MOVED = "routes_moved_at"  # session key: the router or exit whose movers are shown
 WHAT = "routes_words_of"  # session key: the number whose words are shown
 
 
@@ -44,7 +45,7 @@ def _router(name: str, told: Mapping[str, Any], badge: Any, text: str) -> None:
     if badge is not None:
         st.caption(label(badge.why, 200))
         with st.expander("What every branch would have said"):
-            st.dataframe(_alternatives(badge), hide_index=True, key=f"alternatives_{name}")
+            parts.table(_alternatives(badge), f"alternatives_{name}")
 
 
 def _exits(run: RunFolder, asked: Mapping[str, Any], exits: Mapping[str, Any], badges: Mapping[str, Any]) -> None:
@@ -60,11 +61,10 @@ def _exits(run: RunFolder, asked: Mapping[str, Any], exits: Mapping[str, Any], b
     if badges.get(last) is not None:
         st.caption(label(badges[last].why, 200))
     with st.expander("What every exit would have said"):
-        st.dataframe(pd.DataFrame([
-            {"exit": depth.node, "layers": depth.layers, "answer": depth.verdict.prediction, "sure": depth.sure,
-             "threshold": depth.threshold, "reached": depth.node in exits} for depth in depths]), hide_index=True,
-            key="depths", column_config={"sure": st.column_config.NumberColumn(format="%.2f"),
-                                         "threshold": st.column_config.NumberColumn(format="%.2f")})
+        parts.table(pd.DataFrame([
+            {"exit": depth.node, "layers": depth.layers, "answer": depth.verdict.prediction,
+             "sure": round(depth.sure, 3), "threshold": round(depth.threshold, 3), "reached": depth.node in exits}
+            for depth in depths]), "depths")
 
 
 def show_badge(badge: Any) -> None:
@@ -85,6 +85,39 @@ def _alternatives(badge: Any) -> pd.DataFrame:
          "sure": "–" if a.verdict.confidence is None else percent(a.verdict.confidence),
          "moves the answer by": "–" if a.taken else f"{a.shift:+.3f}", "flips": "yes" if a.flips else ""}
         for a in badge.alternatives])
+
+
+def functions(run: RunFolder, asked: Mapping[str, Any], trace: Mapping[str, Any]) -> None:
+    """Which functions above a router or exit moved its choice, each found out by passing it by."""
+    known = [name for name, told in trace["routers"].items() if told["type"] in ("router/1", "exit/1")]
+    if not known:
+        return
+    chosen = st.selectbox("Functions that moved a choice", known, index=None, key=MOVED,
+                          placeholder="pick a router or an exit", width=320,
+                          help="Each function above it is passed by; what its score then is shows what the function "
+                               "added.")
+    if chosen is None:
+        return
+    from fgdesign.insight.movers import upstream
+
+    try:
+        model = models.trained(run)
+        table = upstream(model, model.one(**asked), chosen)
+    except FgdesignError as error:
+        shell.show_error(error)
+        return
+    if table.empty:
+        st.text(f"Nothing above {label(chosen)} can be passed by.")
+        return
+    first = table.iloc[0]
+    what = "its choice" if trace["routers"][chosen]["type"] == "router/1" else "how sure it was"
+    turns = " Without it the choice would be another one." if first["flips"] else ""
+    st.markdown(f"**{label(first['node'])} moved {what} most: {first['moved']:+.3f} of {first['before']:.3f}.{turns}**")
+    parts.chart(worth_figures.signed_bars(table["node"].tolist(), table["moved"].tolist(),
+                                    f"What each function added at {chosen}", dark=parts.is_dark()),
+                "route_moved", tools=False)
+    with st.expander("The numbers", icon=":material/table_rows:"):
+        parts.table(table, "moved")
 
 
 def words(run: RunFolder, asked: Mapping[str, Any], trace: Mapping[str, Any]) -> None:

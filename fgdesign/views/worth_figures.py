@@ -5,7 +5,7 @@ Frames in, plotly figures out. Knows nothing of Streamlit or models.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -67,6 +67,20 @@ def load_bars(load: Mapping[str, float], *, dark: bool = False) -> go.Figure:
     chart.update_xaxes(range=[0, max([0.01, *load.values()]) * 1.25], visible=False, fixedrange=True)
     chart.update_yaxes(autorange="reversed", showgrid=False, fixedrange=True)
     return chart.update_layout(margin={"t": 6}, dragmode=False)
+
+
+def signed_bars(names: Sequence[str], values: Sequence[float], title: str, *, dark: bool = False) -> go.Figure:
+    """Amounts left and right of zero, written out: blue raised, vermilion lowered."""
+    chart = theme.figure(words(title, 60), dark, 60 + 26 * max(1, len(names)))
+    far = max([1e-9, *map(abs, values)]) * 1.35
+    chart.add_bar(orientation="h", y=[words(name) for name in names], x=list(values),
+                  marker_color=[theme.BLUE if value >= 0 else theme.VERMILION for value in values],
+                  text=[f"{value:+.3f}" for value in values], textposition="outside", cliponaxis=False,
+                  hovertemplate="%{y}: %{x:+.4f}<extra></extra>")
+    chart.update_xaxes(range=[-far, far], visible=False, fixedrange=True)
+    chart.update_yaxes(autorange="reversed", showgrid=False, fixedrange=True)
+    chart.add_vline(x=0, line={"color": theme.FAINT[dark], "width": 1})
+    return chart.update_layout(dragmode=False)
 
 
 def _colour(low: float, high: float, dark: bool) -> str:

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from fgdesign.graph import STARTERS, Edge, Graph, layout
 from fgdesign.graph.compare import compare
 from fgdesign.graph.edit import add_node, disconnect, remove_nodes, rename_node, set_params, set_tuning
+from fgdesign.ui import design_state
 from fgdesign.ui.design_store import DraftStore
 from fgdesign.views.canvas import canvas_data
 
@@ -83,9 +84,8 @@ def test_what_went_stays_in_the_picture_beside_what_came() -> None:
 def test_a_version_is_compared_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FGDESIGN_WORKSPACE", str(tmp_path))
     page = AppTest.from_file(str(Path(__file__).parents[1] / "pages" / "design.py"), default_timeout=60).run()
-
-    page.selectbox(key="form|add").set_value("linear/1").run()
-    page.button(key="form|add_button").click().run()
+    page.session_state[design_state.EDITOR].session.do({"op": "add", "type": "linear/1"})
+    page.run()
     store = DraftStore(tmp_path / "graphs")
     store.save_version(store.drafts()[0].key, STARTERS["cheap-word-first"].graph)
     page.session_state["compare|1"] = True
@@ -95,3 +95,8 @@ def test_a_version_is_compared_on_the_page(tmp_path: Path, monkeypatch: pytest.M
     drawn = [json.loads(item.proto.json) for item in page.get("bidi_component") if "nodes" in item.proto.json]
     marks = [{node["id"]: node.get("change") for node in data["nodes"]} for data in drawn]
     assert [found["linear"] for found in marks] == [None, "added"]
+    store.save_version(store.drafts()[0].key, STARTERS["early-exit"].graph)
+    page.session_state["version_other"] = 1
+    next(button for button in page.button if button.label == "Versions").click().run()
+    shown = [text.value for text in page.text if text.value.startswith("to version 1: ")]
+    assert shown[0].startswith("to version 1: added words") and shown[1] == "to version 1: no difference"

@@ -236,6 +236,11 @@ def test_a_draft_is_kept_and_a_foreign_change_is_noticed(tmp_path: Path) -> None
     store.delete(key)
     with pytest.raises(GraphError, match="Cannot read the graph"):
         store.read(key)
+    assert key not in [draft.key for draft in store.drafts()]
+    store.restore(key)
+    assert store.read(key)[0] == Graph("mine")
+    store.delete("gone")
+    store.restore("gone")
 
 
 @pytest.mark.parametrize("key", ["../x", "a/b", "", "A", "x" * 99, ".", "x.json"])

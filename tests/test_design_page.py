@@ -60,6 +60,13 @@ def test_the_inspector_names_the_run_that_used_a_node(workspace: Path) -> None:
     (folder / "graph.json").write_text(to_json(STARTERS["cheap-word-first"].graph))
     page = select(opened(), "exit_1")
     assert "Last used in run first-run" in [text.value for text in page.text]
+    assert any(text.value.startswith("After a training") for text in page.text)
+    told = {"exits": [{"node": "exit_1", "share": 0.414, "depth": 1.0, "accuracy": 0.97}]}
+    (folder / "report.json").write_text(json.dumps(told))
+    page.run()
+    assert "Last run: 41.4\u2009% of the rows left here, after 1 layers, 97\u2009% of them right" in [
+        text.value for text in page.text
+    ]
     page = select(page, "pool_1")
     assert "of the compute" in page.code[-1].value
 
@@ -147,3 +154,24 @@ def test_a_graph_put_into_the_project_elsewhere_is_opened(workspace: Path) -> No
     page.session_state["project"] = replace(project, graph=STARTERS["early-exit"].graph)
     page.run()
     assert [node["id"] for node in sent(page)["nodes"]] == list(STARTERS["early-exit"].graph.ids)
+
+
+def test_graphs_are_duplicated_deleted_and_brought_back(workspace: Path) -> None:
+    page = select(opened(), "exit_1")
+    page.text_input[0].set_value("first_exit").run()
+
+    def press(words: str) -> None:
+        next(button for button in page.button if words in (button.label, button.key)).click().run()
+        assert not page.exception
+
+    press("New")
+    assert page.button(key="drop|cheap-word-first").disabled, "the open graph stays"
+    press("Duplicate this graph")
+    here = page.session_state[design_state.EDITOR]
+    assert (here.key, "first_exit" in here.session.graph.ids) == ("cheap-word-first-2", True)
+    press("New")
+    press("drop|cheap-word-first")
+    assert [path.stem for path in (workspace / "graphs").glob("*.json")] == ["cheap-word-first-2"]
+    press("New")
+    press("Bring back cheap-word-first")
+    assert load_file(workspace / "graphs" / "cheap-word-first.json").node("first_exit")

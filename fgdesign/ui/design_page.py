@@ -1,4 +1,4 @@
-"""The parts of the Design page: the bar with the graph's life, the editor, the summary line, the dialogs.
+"""The parts of the Design page: the bar with the graph's life, the editor, the summary line, a conflict.
 
 Knows nothing of how an edit is made or a graph is stored; `design_state` does both.
 """
@@ -11,25 +11,20 @@ import streamlit as st
 
 from fgdesign.errors import FgdesignError
 from fgdesign.graph.backbones import describe_backbone
-from fgdesign.graph.compare import Comparison, compare
+from fgdesign.graph.compare import compare
 from fgdesign.graph.estimate import estimate
 from fgdesign.graph.infer import Summary
-from fgdesign.graph.spec import Graph, from_json, to_json
-from fgdesign.graph.starters import STARTERS
 from fgdesign.runs import local
 from fgdesign.runs.folder import workspace
-from fgdesign.ui import canvas as drawing
 from fgdesign.ui import design_state as design
 from fgdesign.ui import library, start, state
-from fgdesign.ui.canvas import bring_library, draw, styles
+from fgdesign.ui.canvas import bring_library, draw
+from fgdesign.ui.design_dialogs import choose_graph, export_dialog, json_dialog, show_changes, versions_dialog
 from fgdesign.ui.design_inspector import inspector
 from fgdesign.ui.design_session import DesignSession
 from fgdesign.ui.design_tables import tables
 from fgdesign.ui.speed import macs_per_second
 from fgdesign.ui.words import command
-from fgdesign.views.canvas import canvas_data
-from fgdesign.views.canvas_thumb import picture, thumbnail
-from fgdesign.views.export import standalone_html
 from fgdesign.views.numbers import percent, plain, short
 
 CANVAS = "design_canvas"
@@ -189,94 +184,4 @@ def _conflict() -> None:
         st.button("Keep mine as a copy", on_click=design.keep_mine)
         st.button("Overwrite theirs", on_click=design.save, kwargs={"force": True})
     with st.expander("What is different there", expanded=True):
-        _show_changes(changes, "conflict_changes")
-
-
-@st.dialog("New graph", width="large")
-def choose_graph() -> None:
-    """Empty, a starter with its picture, or a draft of the workspace."""
-    with st.container(horizontal=True):
-        if st.button("Empty graph", icon=":material/check_box_outline_blank:"):
-            _open(Graph("untitled"))
-        drafts = design.store().drafts()
-        with st.popover("My graphs", icon=":material/folder_open:", disabled=not drafts):
-            for draft in drafts[:40]:
-                with st.container(horizontal=True):
-                    if st.button(draft.key, key=f"draft|{draft.key}", width="stretch"):
-                        design.open_draft(draft.key)
-                        st.rerun()
-                    if st.button("Delete", key=f"drop|{draft.key}", icon=":material/delete:"):
-                        design.store().delete(draft.key)
-                        st.rerun(scope="fragment")
-    columns = st.columns(3)
-    for i, starter in enumerate(STARTERS.values()):
-        with columns[i % 3].container(border=True):
-            st.image(thumbnail(starter.graph), width="stretch")
-            if st.button(starter.title, key=f"starter|{starter.name}", width="stretch"):
-                _open(starter.graph)
-            st.caption(starter.about)
-
-
-def _open(graph: Graph) -> None:
-    design.open_graph(graph)
-    st.rerun()
-
-
-@st.dialog("Versions", width="large")
-def versions_dialog() -> None:
-    """Save the graph for good, see what changed since, go back."""
-    here = design.editor()
-    design.save(force=not here.key)
-    if st.button("Save this version", type="primary", icon=":material/bookmark_add:"):
-        number = design.store().save_version(here.key, here.session.graph)
-        st.toast(f"Version {number} is saved")
-    kept = design.store().versions(here.key)
-    if not kept:
-        st.caption("No version yet. Drafts are saved with every edit; a version stays as it is.")
-    for version in kept[:30]:
-        found = compare(version.graph, here.session.graph)
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.text(f"{version.number} · {version.saved[:16].replace('T', ' ')} · {version.by}")
-            st.text(f"since then: {found}")
-            seen = st.toggle("Show", key=f"compare|{version.number}", disabled=not found.changes)
-            if st.button("Go back to it", key=f"version|{version.number}"):
-                design.import_json(to_json(version.graph))
-                st.rerun()
-        if seen:
-            _show_changes(found, f"changes|{version.number}")
-
-
-def _show_changes(found: Comparison, key: str) -> None:
-    """Both graphs in one picture."""
-    draw(canvas_data(found.graph, changes=found), key=key, height=400)
-    st.caption("Green with a plus: added. Pale and struck: removed. Orange with Δ: changed; hover says how.")
-
-
-@st.dialog("Graph as JSON", width="large")
-def json_dialog() -> None:
-    """The graph as text: edit it, or read a file."""
-    given = st.file_uploader("Import a file", type="json")
-    text = st.text_area(
-        "JSON", given.getvalue().decode("utf-8", "replace") if given else design.graph_json(), height=420
-    )
-    if st.button("Apply", type="primary"):
-        try:
-            from_json(text)
-        except FgdesignError as error:
-            st.text(str(error))
-        else:
-            design.import_json(text)
-            st.rerun()
-
-
-@st.dialog("Export")
-def export_dialog() -> None:
-    """Files to take away."""
-    graph, name = design.editor().session.graph, design.editor().key or "graph"
-    st.download_button(
-        "Graph as JSON", design.graph_json(), f"{name}.json", "application/json", width="stretch"
-    )
-    st.download_button("Picture as SVG", picture(graph), f"{name}.svg", "image/svg+xml", width="stretch")
-    page = standalone_html(canvas_data(graph), drawing.library(), styles())
-    st.download_button("Page that works alone (HTML)", page, f"{name}.html", "text/html", width="stretch")
-    st.caption("A PNG picture is saved by the arrow in the canvas's tools.")
+        show_changes(changes, "conflict_changes")

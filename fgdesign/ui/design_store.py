@@ -19,6 +19,8 @@ from pathlib import Path
 from fgdesign.errors import GraphError
 from fgdesign.graph.spec import Graph, from_dict, from_json, to_dict, to_json
 
+DELETED = ".deleted"  # ends the file of a graph that was deleted, and can be brought back
+
 
 class ConflictError(GraphError):
     """A draft was changed by somebody else since it was read."""
@@ -87,8 +89,16 @@ class DraftStore:
         return _stamp(data)
 
     def delete(self, key: str) -> None:
-        """Remove a draft; its versions stay. Nothing happens where it is gone already."""
-        self._path(key).unlink(missing_ok=True)
+        """Put a draft aside; its versions stay. Nothing happens where it is gone already."""
+        path = self._path(key)
+        if path.exists():
+            os.replace(path, path.with_suffix(DELETED))
+
+    def restore(self, key: str) -> None:
+        """Bring back the draft of this name that was deleted last, unless there is a new one."""
+        path = self._path(key)
+        if path.with_suffix(DELETED).exists() and not path.exists():
+            os.replace(path.with_suffix(DELETED), path)
 
     def save_version(self, key: str, graph: Graph) -> int:
         """Keep a graph for good, and return the version's number. An unchanged graph makes no new version."""

@@ -23,7 +23,7 @@ from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.job import resume
 from fgdesign.runs.process import mark_of
 
-KILLS = 10
+KILLS = 4
 posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 
 
@@ -60,7 +60,7 @@ def wait_for(done: Callable[[], bool], seconds: float = 120) -> None:
 
 @posix
 @pytest.mark.slow
-def test_ten_kills_change_nothing(place: Path) -> None:
+def test_kills_of_the_command_line_change_nothing(place: Path) -> None:
     whole, broken = place / "whole", place / "broken"
     assert start(*train_line(place, whole)).wait(300) == 0
     draw = random.Random(5)

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -239,6 +240,103 @@ def test_a_stop_waits_for_what_was_learned(store: Store, rows: dict[str, str | N
     paper.end(100)
     boss.look()
     assert store.job(run.name).state == "stopped"
+
+
+class Killed(BaseException):
+    """The supervisor dies here."""
+
+
+class Fate:
+    """Kills the supervisor before or after its n-th step that leaves a trace: each is whole or not there at all."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+        self.left = at
+        for owner, name in ((Store, "change"), (Store, "say"), (RunFolder, "write_status"), (Paper, "order")):
+            monkeypatch.setattr(owner, name, self.around(getattr(owner, name)))
+
+    def around(self, function: Any) -> Any:
+        def step(*args: Any, **named: Any) -> Any:
+            self.come()
+            done = function(*args, **named)
+            self.come()
+            return done
+
+        return step
+
+    def come(self) -> None:
+        self.left -= 1
+        if self.left == -1:
+            raise Killed
+
+
+@pytest.mark.parametrize("wish", ["pause", "stop", "cancel"])
+def test_a_kill_at_any_step_of_a_run_s_life_changes_nothing(store: Store, rows: dict[str, str | None],
+                                                            monkeypatch: pytest.MonkeyPatch, wish: str) -> None:
+    """F3: the first attempt dies, the second is wished an end, the third, after a resume, gets through."""
+    monkeypatch.setattr(supervisor, "GRACE", dict.fromkeys(supervisor.GRACE, 0.0))
+    monkeypatch.setattr(settle, "BACK_OFF", 0.0)
+    for at in range(1000):
+        run, paper = store.submit(GRAPH, rows), PaperExecutor()
+        with monkeypatch.context() as patch:
+            fate = Fate(patch, at)
+            live(store, paper, run, wish)
+        orders = [order.attempt for worker in paper.workers for order in worker.told]
+        assert len(set(orders)) == len(orders), "an attempt was begun twice"
+        job = store.job(run.name)
+        assert job.state == run.told()["state"] == "succeeded" and job.attempt in (2, 3, 4), (at, job)
+        if fate.left >= 0:
+            assert at > 30
+            return
+    pytest.fail("it never got through")
+
+
+def live(store: Store, paper: PaperExecutor, run: RunFolder, wish: str) -> None:
+    """A run's life; each supervisor that is killed has a successor."""
+    boss, died, wished = Supervisor(store, paper, ("cpu",)), False, False
+    for _ in range(40):
+        try:
+            boss.look()
+        except Killed:
+            boss = Supervisor(store, paper, ("cpu",))
+            for worker in paper.workers:
+                worker.gone = worker.gone or not worker.told  # nobody is left to order it
+        working = [worker for worker in paper.workers if worker.told and not worker.gone]
+        assert len(working) <= 1
+        job = store.job(run.name)
+        if job.state in ("paused", "stopped", "cancelled"):
+            with suppress(Killed):  # the page dies; a person asks again where nothing came of it
+                store.resume(run.name)
+        elif working and not died:
+            died = True
+            paper.end(working[0].pid, KILLED)
+        elif working and not wished:
+            wished = True
+            with suppress(Killed):
+                getattr(store, wish)(run.name)
+        elif working and job.state == "starting":
+            with suppress(Killed):
+                run.write_status(state="succeeded")
+                paper.end(working[0].pid)
+        elif job.state == "succeeded":
+            return
+
+
+def test_a_store_that_cannot_be_written_is_tried_again(store: Store, paper: PaperExecutor,
+                                                       monkeypatch: pytest.MonkeyPatch,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    """F5, F6: a full disk or a lock that lasts ends no supervisor."""
+    boss, looks = Supervisor(store, paper, ("cpu",)), 0
+
+    def look() -> bool:
+        nonlocal looks
+        looks += 1
+        store.wake()
+        boss.ending = looks == 3
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(boss, "look", look)
+    boss.run()
+    assert looks == 3 and capsys.readouterr().out.count("No space left") == 3
 
 
 def test_a_folder_that_was_left_behind_is_mended(store: Store, rows: dict[str, str | None],

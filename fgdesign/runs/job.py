@@ -40,6 +40,7 @@ from fgdesign.training.stages import plan_stages, work_per_row
 Say = Callable[[str], None]
 STATUS_SECONDS = 0.3
 SHOWN = ("accuracy", "macro_f1", "micro_f1", "log_loss", "pearson", "mae")
+NO_MEMORY = ("out of memory", "can't allocate memory", "could not create a primitive")  # torch's, and oneDNN's
 MESSAGES = {("succeeded", True): "Finished.", ("stopped", True): "Stopped; the best so far is kept.",
             ("stopped", False): "Stopped before anything was learned; there is no model.",
             ("paused", True): "Paused.", ("paused", False): "Paused."}
@@ -123,6 +124,7 @@ def _reason(folder: RunFolder, error: BaseException) -> str:
 
 def _train(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) -> str:
     config, clock = folder.config(), Clock()
+    _check_processes(int(config.get("processes", 1)), int(os.environ.get("WORLD_SIZE", "1")))
     settings = settings_from(config["settings"])
     device = pick_device(settings.device)
     with _out_of_memory(settings, device):
@@ -135,8 +137,7 @@ def _out_of_memory(settings: Settings, device: torch.device) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        told = str(error).lower()
-        if isinstance(error, RuntimeError) and "out of memory" not in told and "can't allocate memory" not in told:
+        if isinstance(error, RuntimeError) and not any(words in str(error).lower() for words in NO_MEMORY):
             raise
         raise DeviceError(out_of_memory_advice(settings.batch_size, device)) from None
 
@@ -277,6 +278,14 @@ def full_depth(ready: Prepared, part: str, device: torch.device) -> dict[str, An
     told = measure(ready.data.task.kind, as_outputs(logits, ready.data.task.kind), rows.targets.numpy(),
                    ready.data.labels, threshold=float(network.decision))
     return {key: value for key, value in told.items() if isinstance(value, int | float)}
+
+
+def _check_processes(asked: int, started: int) -> None:
+    """A run that would silently train otherwise than was asked does not begin."""
+    if asked != started:
+        raise RunError(f"This run asks for {asked} processes, but {started} was started. Submit it again for one.")
+    if started != 1:
+        raise RunError(f"{started} processes were started; training works in one. Start it without torchrun.")
 
 
 def _check_same_data(config: dict[str, Any], sha256: str) -> None:

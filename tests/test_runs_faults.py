@@ -1,0 +1,252 @@
+"""Faults of processes: supervisor and workers killed, stopped, stalled at any moment; no run is lost or doubled.
+
+The workers count instead of training (toy_worker.py), so that many rounds are cheap; test_runs_kills.py has the same
+with real training. FGDESIGN_FAULT_ROUNDS asks for more rounds than the few that run by default.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from made_up_rows import write_rows
+from toy_worker import expected
+
+from fgdesign.graph import load_graph
+from fgdesign.runs.process import end_group, is_alive, mark_of, wait_until_gone
+from fgdesign.runs.store import ENDED, Job, Store, open_store
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")]
+ROUNDS = int(os.environ.get("FGDESIGN_FAULT_ROUNDS", "1"))
+GRAPH = load_graph("linear-probe")
+TOY = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
+SUPERVISE = ("import sys; from pathlib import Path; from fgdesign.runs.supervisor import supervise; "
+             "supervise(Path(sys.argv[1]), command=sys.argv[2:], slots=('cpu', 'cpu'))")
+WISHED = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}
+LONG = {"epochs": 1000, "patience": 20}  # steps, and milliseconds a step
+
+
+class Machine:
+    """A workspace, and the supervisor that looks after it."""
+
+    def __init__(self, place: Path) -> None:
+        self.store: Store = open_store(place / "ws")
+        self.rows: dict[str, str | None] = {"train": str(write_rows(place / "rows.csv"))}
+        self.boss: subprocess.Popen[bytes] | None = None
+        self.kills = 0
+
+    def supervise(self) -> subprocess.Popen[bytes]:
+        line = [sys.executable, "-c", SUPERVISE, str(self.store.root), *TOY]
+        self.boss = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return self.boss
+
+    def kill_boss(self) -> None:
+        if self.boss is not None:
+            self.boss.kill()
+            self.boss.wait()
+
+    def submit(self, **settings: int) -> str:
+        return self.store.submit(GRAPH, self.rows, settings).name
+
+    def wait(self, name: str, *states: str) -> Job:
+        wait_for(lambda: self.store.job(name).state in states, lambda: str(self.store.job(name)))
+        return self.store.job(name)
+
+    def at_work(self, name: str) -> Job:
+        """The run, once it has counted a little."""
+        wait_for(lambda: self.store.job(name).state == "running" and steps(self.store.job(name)) > 0)
+        return self.store.job(name)
+
+    def close(self) -> None:
+        self.kill_boss()
+        for job in self.store.active():
+            end_group(job.pid, job.pid_mark)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    found = Machine(tmp_path)
+    yield found
+    found.close()
+
+
+def wait_for(done: Callable[[], bool], told: Callable[[], str] = str, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, f"it took too long {told()}"
+        time.sleep(0.02)
+
+
+def steps(job: Job) -> int:
+    return int(job.folder.newest_checkpoint().rpartition("-")[2] or 0)
+
+
+def begun(job: Job) -> list[int]:
+    """Process numbers of all that held the run, in order."""
+    file = job.folder.path / "begun.txt"
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+def check_whole(job: Job) -> None:
+    report = job.folder.report()
+    assert job.state == job.folder.told()["state"] == "succeeded", job
+    assert report is not None and report["value"] == expected(job.folder.config()["settings"]["epochs"])
+    logged = [entry["step"] for entry in job.folder.metrics()]
+    assert len(set(logged)) == len(logged)
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_kills_of_supervisor_and_workers_lose_and_double_nothing(machine: Machine, seed: int) -> None:
+    """F2, F7: either, both, all at once, at random moments."""
+    draw = random.Random(seed)
+    names = [machine.submit(epochs=draw.randint(5, 30), patience=20) for _ in range(6)]
+    machine.supervise()
+    kills = dict.fromkeys(names, 0)
+    for _ in range(6):
+        time.sleep(draw.uniform(0.2, 1.0))
+        what = draw.choice(("worker", "boss", "all"))
+        if what != "worker":
+            machine.kill_boss()
+        if what != "boss":
+            for job in machine.store.active()[:1 if what == "worker" else None]:
+                if job.failures < 2 and job.pid:  # three in a row at one place are given up by design
+                    kills[job.name] += 1
+                    end_group(job.pid, job.pid_mark)
+        if what != "worker":
+            machine.supervise()
+    for name in names:
+        check_whole(machine.wait(name, *ENDED))
+    for name, killed in kills.items():
+        assert len(begun(machine.store.job(name))) <= 1 + killed  # no start without a death
+    with sqlite3.connect(machine.store.root / "fgdesign.db") as file:
+        assert file.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+        file.execute("VACUUM INTO ?", (str(machine.store.root / "copy.db"),))
+    file.close()
+    with sqlite3.connect(machine.store.root / "copy.db") as copy:
+        assert copy.execute("SELECT count(*) FROM job WHERE state = 'succeeded'").fetchone() == (6,)
+    copy.close()
+
+
+def test_a_run_goes_on_without_a_supervisor_and_is_adopted(machine: Machine) -> None:
+    """F2: the work of the run is not done twice, and its end is seen by the next one."""
+    name = machine.submit(epochs=60, patience=20)
+    machine.supervise()
+    job = machine.at_work(name)
+    machine.kill_boss()
+    assert is_alive(job.pid, job.pid_mark)
+    before = steps(job)
+    wait_for(lambda: steps(job) > before)
+    machine.supervise()
+    check_whole(machine.wait(name, *ENDED))
+    assert begun(job) == [job.pid] and machine.store.job(name).attempt == 1
+
+
+def test_a_run_that_ended_alone_is_seen_by_the_next(machine: Machine) -> None:
+    name = machine.submit(epochs=5, patience=1)
+    machine.supervise()
+    wait_for(lambda: machine.store.job(name).state != "queued")
+    machine.kill_boss()
+    job = machine.store.job(name)
+    assert wait_until_gone(job.pid, job.pid_mark, 60)
+    machine.supervise()
+    job = machine.wait(name, *ENDED)
+    check_whole(job)
+
+
+@pytest.mark.parametrize("wish", ["pause", "stop", "cancel"])
+@pytest.mark.parametrize("when", ["starting", "running"])
+def test_wishes_in_each_state(machine: Machine, when: str, wish: str) -> None:
+    """F14: one end, never two, and no process left."""
+    name = machine.submit(**LONG)
+    machine.supervise()
+    if when == "running":
+        machine.at_work(name)
+    else:
+        wait_for(lambda: machine.store.job(name).state != "queued")
+    getattr(machine.store, wish)(name)
+    job = machine.wait(name, "paused", *ENDED)
+    assert job.state == job.folder.told()["state"] == WISHED[wish]
+    for pid in begun(job):
+        assert not mark_of(pid) or not is_alive(pid, job.pid_mark)
+    assert not machine.store.active() and len(begun(job)) <= 1
+    if wish != "pause":
+        return
+    machine.store.resume(name)
+    before = steps(job)
+    machine.at_work(name)
+    wait_for(lambda: steps(job) > before)
+    assert len(begun(job)) == (2 if before else 1)
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+def test_a_wish_at_the_very_end(machine: Machine, seed: int) -> None:
+    """F14: through, or ended as was wished; the store and the folder agree."""
+    draw = random.Random(seed)
+    names = {machine.submit(epochs=10, patience=10): draw.choice(("pause", "stop", "cancel")) for _ in range(4)}
+    machine.supervise()
+    for name, wish in names.items():
+        target = draw.randint(7, 10)
+        wait_for(lambda name=name, target=target: steps(machine.store.job(name)) >= target)
+        try:
+            getattr(machine.store, wish)(name)
+        except Exception as error:
+            assert "not at work" in str(error)
+        job = machine.wait(name, "paused", *ENDED)
+        assert job.state == job.folder.told()["state"]
+        assert job.state in ("succeeded", WISHED[wish])
+        assert (job.folder.report() is not None) >= (job.state == "succeeded")
+
+
+def test_who_is_only_asleep_is_not_replaced(machine: Machine) -> None:
+    """F15: a worker and a supervisor that are stopped for a while."""
+    name = machine.submit(epochs=30, patience=20)
+    boss = machine.supervise()
+    job = machine.at_work(name)
+    os.kill(job.pid, signal.SIGSTOP)
+    boss.send_signal(signal.SIGSTOP)
+    second = subprocess.run([sys.executable, "-c", SUPERVISE, str(machine.store.root), *TOY], timeout=120)
+    assert second.returncode == 0  # it saw that there is one, and left
+    boss.send_signal(signal.SIGCONT)
+    machine.store.wake()
+    time.sleep(1.0)
+    asleep = machine.store.job(name)
+    assert (asleep.state, asleep.attempt, asleep.pid) == ("running", 1, job.pid)
+    os.kill(job.pid, signal.SIGCONT)
+    check_whole(machine.wait(name, *ENDED))
+    assert len(begun(job)) == 1
+
+
+def test_a_number_that_another_process_has_now_is_not_the_run(machine: Machine) -> None:
+    """F15: the run is taken up again, and the stranger is left alone, also by a cancel."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as stranger:
+        name = machine.submit(epochs=5, patience=1)
+        machine.store.change(name, ("queued",), state="running", attempt=1, pid=stranger.pid, pid_mark="1@before")
+        other = machine.submit(epochs=5, patience=1)
+        machine.store.change(other, ("queued",), state="stopping", wanted="cancel", attempt=1, pid=stranger.pid,
+                             pid_mark="1@before")
+        machine.supervise()
+        check_whole(machine.wait(name, *ENDED))
+        assert machine.wait(other, *ENDED).state == "cancelled" and stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_locked_store_is_waited_for(machine: Machine) -> None:
+    """F6: nobody is told of it, and nothing is lost."""
+    machine.supervise()
+    names = [machine.submit(epochs=5, patience=10) for _ in range(3)]
+    other = sqlite3.connect(machine.store.root / "fgdesign.db", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    time.sleep(2)
+    other.execute("COMMIT")
+    other.close()
+    for name in names:
+        check_whole(machine.wait(name, *ENDED))
+    assert (machine.store.root / "supervisor.log").read_text() == ""

@@ -139,6 +139,36 @@ def test_a_stage_without_gain_ends_early(bench: Callable[..., Bench]) -> None:
     assert "Stage warm ended early: no gain in 2 validations." in notes
 
 
+def test_a_trial_decides_whether_layers_are_tuned(bench: Callable[..., Bench], tmp_path: Path) -> None:
+    made = bench("auto", replace(QUICK, epochs=2))
+    assert [(stage.name, stage.epochs, stage.trial) for stage in made.stages] == [("warm", 0, 0), ("tune", 2, 48)]
+    harm = replace(QUICK, epochs=2, rate=1.0, layer_rate=1.0, clip=0.0, trial=3)
+    made = bench("auto", harm)
+    run = made.run(tmp_path / "checkpoints")
+    fit(run, made.stages)
+    steps = [entry["step"] for entry in made.log if entry["kind"] == "step"]
+    assert max(steps) == 3 and run.best_at["stage"] == "probe"
+    assert made.log[-1] == {"kind": "note", "message": "Stage tune gained nothing in a trial of 3 steps; what stood "
+                                                       "before it is kept."}
+    again = bench("auto", harm)  # a run resumed from the checkpoint of step 3 does not go on either
+    fit(again.run(tmp_path / "checkpoints"), again.stages, checkpoint.latest(tmp_path / "checkpoints"))
+    assert not [entry for entry in again.log if entry["kind"] == "step"]
+
+
+def test_a_trial_that_gains_goes_on_to_the_end(bench: Callable[..., Bench]) -> None:
+    made = bench("auto", replace(QUICK, epochs=2, trial=3, layer_rate=0.01))
+    run = made.run()
+    run.best, run.best_score, run.best_at = {"none": torch.zeros(())}, (-1.0, 0.0), {"stage": "probe"}
+    run_stage(run, made.stages, 1, None)
+    assert max(entry["step"] for entry in made.log if entry["kind"] == "step") == 10
+    assert run.best_at["stage"] == "tune"
+
+
+@pytest.mark.parametrize("name", ["cheap-word-first", "routed-experts"])
+def test_exits_and_routers_are_trained_without_a_trial(bench: Callable[..., Bench], name: str) -> None:
+    assert [stage.trial for stage in bench(name).stages] == [0, 0]
+
+
 def test_a_stop_is_heard_at_once_and_leaves_the_best(bench: Callable[..., Bench]) -> None:
     made = bench("routed-experts")
     run = made.run(should_stop=lambda: True)

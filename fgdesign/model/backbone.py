@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from fgdesign.errors import BackboneError, choices
 from fgdesign.graph.backbones import DEFAULT_PACKAGE, BackboneInfo, backbone_files
 from fgdesign.graph.spec import DEFAULT_BACKBONE
+from fgdesign.model import packed
 from fgdesign.model.families import checkpoint_names, plain_name
 
 if TYPE_CHECKING:
@@ -139,13 +140,20 @@ class EncoderLayer(nn.Module):
         self.ffn_norm = nn.LayerNorm(width, eps)
         self.dropout = nn.Dropout(dropout)
 
+    def train(self, mode: bool = True) -> EncoderLayer:
+        if mode:
+            packed.forget(self)
+        return super().train(mode)
+
     def forward(self, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
         """One layer further.
 
         Args: hidden: (B, T, width) float; attention_mask: (B, 1, 1, T) bool, true for real tokens, or None
             when there is no padding.
-        Returns: (B, T, width) float.
+        Returns: (B, T, width) float; in evaluation in the precision of the run.
         """
+        if packed.usable(self, hidden):
+            return packed.forward(self, hidden, attention_mask)
         hidden = self.attention_norm(hidden + self.dropout(self._attend(hidden, attention_mask)))
         inner = self.ffn_out(self.activation(self.ffn_in(hidden)))
         out: Tensor = self.ffn_norm(hidden + self.dropout(inner))

@@ -55,7 +55,7 @@ class Stopped(Exception):
 class Stage:
     """One part of training. known: static ports held by the rows. names: parameters that learn.
 
-    work: of all its steps, in any unit that stages share.
+    work: of all its steps, in any unit that stages share. trial: steps after which it ends unless it has gained.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Stage:
     epochs: int
     batch_size: int
     work: float = 1.0
+    trial: int = 0
 
 
 @dataclass
@@ -180,8 +181,7 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
     total = orders[-1].total
     if not total:
         return
-    optimiser = make_optimiser(run.network, stage.names, settings, warm=stage.name == "warm",
-                               fused=run.device.type == "cuda")
+    optimiser = make_optimiser(run.network, stage.names, settings, warm=stage.name == "warm")
     dtype = step_dtype(run.device, settings.precision)
     scaler = torch.amp.GradScaler(run.device.type, enabled=dtype == torch.float16)
     at: dict[str, Any] = {"step": 0, "stale": 0, "losses": []}
@@ -198,6 +198,10 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
         if stale >= settings.patience:
             run.log({"kind": "note", "message": f"Stage {stage.name} ended early: no gain in {stale} validations."})
             break
+        if step and step == stage.trial and run.best_at["stage"] != stage.name:
+            run.log({"kind": "note", "message": f"Stage {stage.name} gained nothing in a trial of {step} steps; what "
+                                                "stood before it is kept."})
+            break
         torch.manual_seed(hash((settings.seed, number, step)) & 0x7FFFFFFF)
         rates = set_rates(optimiser, rate_factor(step / total, settings.warm_up, settings.schedule))
         where, last = {"stage": stage.name, "epoch": epoch, "step": step + 1}, step + 1 == total
@@ -211,7 +215,7 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
             run.log({"kind": "step", **where, "of": total, "loss": float(np.mean([float(x) for x in losses])),
                      "rates": rates, "progress": _progress(stages, number, (step + 1) / total)})
             losses = []
-        if (step + 1) % check_every == 0 or last:
+        if (step + 1) % check_every == 0 or last or step + 1 == stage.trial:
             stale = 0 if validate(run, stage.known, where) else stale + 1
         stopping = run.should_stop()
         position = {"stage": number, "step": step + 1, "stale": stale, "losses": [float(x) for x in losses]}

@@ -18,11 +18,11 @@ from fgdesign.training.settings import Settings, rate_of
 SMALL = (".down", ".up")  # adapters and LoRA inside a pretrained layer
 
 
-def make_optimiser(network: FunctionGraph, names: Sequence[str], settings: Settings, *, warm: bool,
-                   fused: bool) -> torch.optim.AdamW:
-    """AdamW over the named parameters, in groups of one rate. warm: the stage with pretrained layers frozen."""
+def make_optimiser(network: FunctionGraph, names: Sequence[str], settings: Settings, *,
+                   warm: bool) -> torch.optim.AdamW:
+    """Fused AdamW over the named parameters, in groups of one rate. warm: the stage with pretrained layers frozen."""
     groups = parameter_groups(network, names, settings, warm=warm)
-    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=fused)
+    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
 
 
 def parameter_groups(network: FunctionGraph, names: Sequence[str], settings: Settings, *,

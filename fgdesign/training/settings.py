@@ -57,6 +57,9 @@ class Settings:
                            "best model seen is the one kept.", low=1, high=100)
     patience: int = _of(6, "Length", "Patience", "Validations without a gain after which a stage ends early.",
                         unit="validations", low=1, high=1000)
+    trial: int = _of(-1, "Length", "Trial", "Steps after which tuning the layers ends unless it has gained over what "
+                     "came before; 0 for no trial.", unit="steps", high=1_000_000,
+                     auto="48 where that is a head in closed form and the graph has no exits")
     rate: float = _of(1e-3, "Learning rate", "Rate", "Peak learning rate of everything but pretrained weights.",
                       high=1)
     layer_rate: float = _of(1.5e-4, "Learning rate", "Rate of pretrained layers", "Peak learning rate of pretrained "

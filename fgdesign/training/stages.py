@@ -22,6 +22,7 @@ WARM_ROWS = 64
 WARM_STEPS = 400
 WARM_EPOCHS = 8
 MOST_WARM_EPOCHS = 40
+TRIAL_STEPS = 48
 STEP_WORK = 5e8  # multiply-adds that take as long as what every step costs whatever it computes
 
 
@@ -41,16 +42,19 @@ def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, row
     upper = tuple(name for name in learned if name.split(".")[1] not in tuned)
     early = network.needed(ports, frontier_before_tuning(network.plan), open_exits=True)
     drawn = network.needed(ports, network.plan.found.frontier, open_exits=True)
-    stages = []
+    stages: list[Stage] = []
+    probed = False
     if upper and not early.runs_backbone:
         epochs = _warm_epochs(settings, rows, last=not tuned)
         fitted = {network.keys[node] for node in closed_form_heads(network, early.given)}
         if all(name.split(".")[1] in fitted for name in upper):
-            epochs = 0  # these heads are fitted in closed form; nothing else learns here
+            epochs, probed = 0, True  # these heads are fitted in closed form; nothing else learns here
         stages.append(Stage("warm", early.given, upper, epochs, rows_per_batch(settings, tokens, WARM_ROWS)))
     if tuned or not stages:
         epochs = settings.epochs if settings.epochs >= 0 else (3 if rows < 5000 else 2)
-        stages.append(Stage("tune", drawn.given, learned, epochs, rows_per_batch(settings, tokens)))
+        probed = probed and not network.nodes_of_role("exit")
+        trial = settings.trial if settings.trial >= 0 else TRIAL_STEPS * probed
+        stages.append(Stage("tune", drawn.given, learned, epochs, rows_per_batch(settings, tokens), trial=trial))
     for stage in stages:
         steps = stage.epochs * steps_per_epoch(rows, stage.batch_size)
         row = 3 * work_per_row(network, goal.ports, stage.known, tokens)  # forwards, and twice that backwards

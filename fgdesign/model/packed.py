@@ -1,0 +1,119 @@
+"""Encoder layers in evaluation on a CPU: weights laid out once as oneDNN multiplies them, in the precision of the run.
+
+The products take their activation or their residual along, and hidden states stay in the fast precision from layer to
+layer. What is computed is `EncoderLayer.forward` without dropout. Packed weights follow their layer: after a change
+they are packed again. Knows nothing of graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from fgdesign.model.backbone import EncoderLayer
+
+ONEDNN = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+FUSED = {F.gelu: ("gelu", "none"), F.relu: ("relu", ""), torch.tanh: ("tanh", ""), torch.sigmoid: ("sigmoid", "")}
+_kept: WeakKeyDictionary[EncoderLayer, Packed] = WeakKeyDictionary()
+
+
+def usable(layer: EncoderLayer, hidden: Tensor) -> bool:
+    """True in evaluation without gradients, on a CPU that oneDNN serves, where all products are plain ones."""
+    if torch.is_grad_enabled() or layer.training or hidden.device.type != "cpu":
+        return False
+    return ONEDNN and all(type(part) is nn.Linear for part in _linears(layer))
+
+
+def forget(layer: EncoderLayer) -> None:
+    """Drop what was packed of a layer that learns: fused optimisers change weights without counting versions."""
+    if any(parameter.requires_grad for parameter in layer.parameters()):
+        _kept.pop(layer, None)
+
+
+def forward(layer: EncoderLayer, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """As `EncoderLayer.forward`; the result is in the precision of the run."""
+    packed = _packed(layer, torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else hidden.dtype)
+    hidden = hidden.to(packed.dtype)
+    qkv = packed.qkv(hidden)
+    query, key, value = qkv.view(*qkv.shape[:2], 3, layer.heads, -1).permute(2, 0, 3, 1, 4)  # each (B, heads, T, width / heads)
+    mixed = F.scaled_dot_product_attention(query, key, value, attention_mask)
+    hidden = packed.attention_norm(packed.attention_out(mixed.transpose(1, 2).flatten(2), hidden))
+    inner = packed.ffn_in(hidden)
+    return packed.ffn_norm(packed.ffn_out(inner, hidden))
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One layer's parts, ready to call, and what they were made from."""
+
+    dtype: torch.dtype
+    state: tuple[int, ...]
+    qkv: Callable[[Tensor], Tensor]
+    attention_out: Callable[[Tensor, Tensor], Tensor]
+    attention_norm: Callable[[Tensor], Tensor]
+    ffn_in: Callable[[Tensor], Tensor]
+    ffn_out: Callable[[Tensor, Tensor], Tensor]
+    ffn_norm: Callable[[Tensor], Tensor]
+
+
+def _linears(layer: EncoderLayer) -> tuple[nn.Module, ...]:
+    return layer.qkv, layer.attention_out, layer.ffn_in, layer.ffn_out
+
+
+def _packed(layer: EncoderLayer, dtype: torch.dtype) -> Packed:
+    state = tuple(number for p in layer.parameters() for number in (p.data_ptr(), p._version))
+    found = _kept.get(layer)
+    if found is None or found.dtype != dtype or found.state != state:
+        activation = FUSED.get(layer.activation)
+        ffn_in = _product(layer.ffn_in, dtype, *(activation or ("none", "")))
+        found = _kept[layer] = Packed(
+            dtype, state, _product(layer.qkv, dtype), _product_and_sum(layer.attention_out, dtype),
+            _norm(layer.attention_norm, dtype),
+            ffn_in if activation else lambda hidden: layer.activation(ffn_in(hidden)),
+            _product_and_sum(layer.ffn_out, dtype), _norm(layer.ffn_norm, dtype))
+    return found
+
+
+def _weights(part: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    weight = part.weight.detach().to(dtype).contiguous()
+    return torch.ops.mkldnn._reorder_linear_weight(weight), part.bias.detach().to(dtype)
+
+
+def _product(part: nn.Module, dtype: torch.dtype, activation: str = "none",
+             how: str = "") -> Callable[[Tensor], Tensor]:
+    weight, bias = _weights(part, dtype)
+    multiply = torch.ops.mkldnn._linear_pointwise
+
+    def run(hidden: Tensor) -> Tensor:
+        out: Tensor = multiply(hidden, weight, bias, activation, [], how)
+        return out
+
+    return run
+
+
+def _product_and_sum(part: nn.Module, dtype: torch.dtype) -> Callable[[Tensor, Tensor], Tensor]:
+    weight, bias = _weights(part, dtype)
+    multiply = torch.ops.mkldnn._linear_pointwise.binary
+
+    def run(hidden: Tensor, residual: Tensor) -> Tensor:
+        out: Tensor = multiply(hidden, residual, weight, bias, "add")
+        return out
+
+    return run
+
+
+def _norm(part: nn.LayerNorm, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    weight, bias = part.weight.detach().to(dtype), part.bias.detach().to(dtype)
+    shape, eps = part.normalized_shape, part.eps
+
+    def run(hidden: Tensor) -> Tensor:
+        return F.layer_norm(hidden, shape, weight, bias, eps)
+
+    return run

@@ -5,7 +5,6 @@ import streamlit as st
 from fgdesign.runs.folder import list_runs, workspace
 from fgdesign.ui import canvas, live, parts, runs_table, settings_form, state
 from fgdesign.ui.words import label
-from fgdesign.views.canvas import canvas_data
 
 run = state.current_run()
 st.title("Train", anchor=False)
@@ -16,8 +15,7 @@ if run is not None:
         st.query_params["run"] = run.name
     st.subheader(label(run.name), anchor=False)
     live.show_run(run)
-    with st.expander("The graph of this run", icon=":material/account_tree:"):
-        canvas.show(canvas_data(run.graph()), key=f"train_canvas_{run.name}", height=260)
+    canvas.bring_library(live.canvas_key(run))
 st.subheader("Runs", anchor=False)
 runs_table.show(list_runs(workspace()))
 if run is not None:

@@ -9,6 +9,7 @@ import pytest
 
 from fgdesign.views import curves, figures, theme
 from fgdesign.views.canvas import HUES
+from fgdesign.views.canvas_overlay import with_gradients
 
 EVIL = "<a href='x'>b</a>"
 
@@ -23,7 +24,7 @@ def events(validations: int = 3) -> list[dict[str, Any]]:
                 "epoch": i,
                 "step": i + 1,
                 "loss": 2.0 - i / 2,
-                "lr": 1e-3,
+                "rates": {"pretrained layers": 1e-4, "all others": 1e-3},
                 "time": 101.0 + 2 * i,
             }
         )
@@ -186,3 +187,42 @@ def contrast(one: str, other: str) -> float:
 
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_rates_have_a_line_for_each_group_that_breaks_between_stages() -> None:
+    chart = curves.rate_curve(events())
+    assert [line.name for line in chart.data] == ["pretrained layers", "all others"]
+    assert list(chart.data[1].y) == [1e-3, None, 1e-3, 1e-3]
+
+
+def test_entropy_depth_and_machine_are_drawn_and_say_when_they_are_not() -> None:
+    log = events()
+    for event in log:
+        if event["kind"] == "valid":
+            event["routers"]["r"]["entropy"] = 0.25
+    assert list(curves.router_entropy(log).data[0].y) == [0.25] * 3
+    assert list(curves.exit_depth(log).data[0].y) == pytest.approx([0.4 * 1 + 0.6 * 6] * 3)
+    told = [{"time": 10.0 + i, "cpu": 0.5, "busy": 0.75, "memory": 1e9, "free": 2e9, "of": 8e9} for i in range(3)]
+    shares = {line.name: line.y[0] for line in curves.machine_load(told).data}
+    assert shares == {"cores, all": 0.75, "cores, this run": 0.5, "memory, all": 0.75, "memory, this run": 0.125}
+    for empty in (curves.router_entropy([]), curves.exit_depth([]), curves.machine_load([]), curves.rate_curve([])):
+        assert not empty.data and empty.layout.annotations[0].text
+
+
+def test_runs_are_compared_in_one_chart_and_their_names_are_only_text() -> None:
+    chart = curves.compared({EVIL: [(0.0, 0.5), (3.0, 0.75)], "b": []}, "Validation macro-F1")
+    assert "<a" not in chart.data[0].name and list(chart.data[0].x) == [0.0, 3.0]
+
+
+def test_a_loss_that_is_no_number_is_left_out() -> None:
+    log = [{"kind": "step", "stage": "tune", "step": i, "loss": loss, "time": float(i)}
+           for i, loss in enumerate([1.0, None, 0.5])]
+    assert list(curves.loss_curve(log).data[0].y) == [1.0, 0.5]
+
+
+def test_gradients_light_the_graph() -> None:
+    data = {"nodes": [{"id": name} for name in ("head", "layer", "router", "text")], "edges": []}
+    lit = {node["id"]: node for node in with_gradients(data, {"head": 1.0, "layer": 0.01, "router": 0.0})["nodes"]}
+    assert lit["head"]["usage"] == 1.0 and lit["layer"]["usage"] == pytest.approx(1 / 3)
+    assert lit["router"]["usage"] == lit["text"]["usage"] == 0.0 and "nothing is learned" in lit["text"]["about"]
+    assert lit["layer"]["tag"] == "0.01"

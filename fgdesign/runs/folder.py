@@ -20,7 +20,8 @@ from fgdesign.runs.process import is_alive, try_lock
 FINAL_STATES = ("succeeded", "failed", "stopped", "cancelled")
 NO_STATUS: dict[str, Any] = {"state": "preparing", "stage": "", "progress": 0.0, "seconds_left": None, "message": "",
                              "pid": 0, "mark": "", "attempt": 0, "started": 0.0, "updated": 0.0, "managed": False}
-PLANNED = {"graph.json", "config.json", "status.json", "metrics.jsonl", "log.txt", "lock", "stop"}
+PLANNED = {"graph.json", "config.json", "status.json", "metrics.jsonl", "machine.jsonl", "examples.json", "log.txt",
+           "lock", "stop"}
 HIDDEN = "deleted"  # a file that says that the run is not shown
 
 
@@ -112,8 +113,19 @@ class RunFolder:
 
     def metrics(self, since: int = 0) -> list[dict[str, Any]]:
         """Lines of metrics.jsonl from line `since` on; a line that is still being written is left out."""
+        return self._lines("metrics.jsonl", since)
+
+    def machine(self) -> list[dict[str, Any]]:
+        """How busy the machine was: lines of machine.jsonl, see `fgdesign.runs.watch`."""
+        return self._lines("machine.jsonl")
+
+    def examples(self) -> dict[str, Any] | None:
+        """Some training rows as the model sees them, or None before the data are read."""
+        return self._read("examples.json")
+
+    def _lines(self, name: str, since: int = 0) -> list[dict[str, Any]]:
         try:
-            lines = (self.path / "metrics.jsonl").read_text("utf-8").splitlines(keepends=True)
+            lines = (self.path / name).read_text("utf-8").splitlines(keepends=True)
         except OSError:
             return []
         return [json.loads(line) for line in lines[since:] if line.endswith("\n")]
@@ -162,7 +174,7 @@ class RunFolder:
         """Remove what was learned and logged, so that the run begins anew."""
         for name in ("checkpoints", "model", "model.new"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("metrics.jsonl", "report.json", "stop"):
+        for name in ("metrics.jsonl", "machine.jsonl", "report.json", "stop"):
             (self.path / name).unlink(missing_ok=True)
 
     def hide(self, on: bool) -> None:

@@ -28,7 +28,9 @@ from fgdesign.runs.folder import RunFolder, new_run_path
 from fgdesign.runs.prepare import DataChoice, Prepared, labels_of, prepare, read_data
 from fgdesign.runs.process import DISK_FULL, is_disk_full, mark_of
 from fgdesign.runs.request import versions, write_request
+from fgdesign.runs.watch import watching, write_examples
 from fgdesign.training import checkpoint
+from fgdesign.training.alarms import alarms
 from fgdesign.training.calibrate import pick_thresholds
 from fgdesign.training.evaluate import answer_rows, as_outputs, report
 from fgdesign.training.loop import Run, Stage, Stopped, fit, validation_opinions
@@ -127,7 +129,7 @@ def _train(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) ->
     _check_processes(int(config.get("processes", 1)), int(os.environ.get("WORLD_SIZE", "1")))
     settings = settings_from(config["settings"])
     device = pick_device(settings.device)
-    with _out_of_memory(settings, device):
+    with _out_of_memory(settings, device), watching(folder, device):
         return _learn(folder, config, settings, device, clock, say, snapshot)
 
 
@@ -162,6 +164,7 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
                "rows": {name: len(rows) for name, rows in ready.parts.items()}, "threads": torch.get_num_threads(),
                "device": str(device), "name": Path(config["data"]["train"]).name}
     folder.write("config.json", config)
+    write_examples(folder, ready)
     share = _static_share(ready, stages)
     try:
         with clock.phase("static"):
@@ -188,7 +191,8 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
     save_model(ready, folder)
     with clock.phase("evaluation"):
         result = _report(folder, ready, run, known, device)
-    result |= {"seconds": clock.all(), "threshold": threshold, "state": state}
+    result |= {"seconds": clock.all(), "threshold": threshold, "state": state,
+               "alarms": [asdict(alarm) for alarm in alarms(folder.metrics())]}
     folder.write("report.json", result)
     return state
 

@@ -176,7 +176,7 @@ function nodeTip(node) {
   if (node.tuning) lines.push(TUNING_WORDS[node.tuning] || node.tuning);
   if (node.change) lines.push(node.details ? `${node.change}: ${node.details}` : node.change);
   if (node.static) lines.push('static: computed once for each text, then cached');
-  if (node.usage !== undefined) lines.push(`called by ${node.tag} of the rows`);
+  if (node.usage !== undefined) lines.push(node.about || `called by ${node.tag} of the rows`);
   if (node.state) lines.push(node.ms != null ? `${node.state}, ${Number(node.ms).toPrecision(3)} ms` : node.state);
   for (const problem of node.problems || []) lines.push(`${problem.severity}: ${problem.text}`);
   return lines.join('\n');

@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from typing import Any, Literal
 
+import pandas as pd
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import FINAL_STATES, RunFolder
-from fgdesign.ui import parts, queue
+from fgdesign.training.alarms import alarms
+from fgdesign.ui import canvas, parts, queue
 from fgdesign.ui.words import duration
 from fgdesign.views import curves, figures
+from fgdesign.views.canvas import canvas_data
+from fgdesign.views.canvas_overlay import with_gradients
 from fgdesign.views.numbers import percent, plain
 
 MAIN = {"single": "macro_f1", "multi": "micro_f1", "regression": "pearson"}
@@ -23,6 +27,12 @@ COLOURS: dict[str, Literal["blue", "green", "red", "orange"]] = {
     "stopped": "orange",
     "paused": "orange",
     "cancelled": "orange",
+}
+ALARMS = {
+    "divergence": "Divergence",
+    "collapse": "Router collapse",
+    "no-learning": "No learning",
+    "overfitting": "Overfitting",
 }
 
 
@@ -53,12 +63,17 @@ def _draw(run: RunFolder, shown: str) -> None:
     if status["state"] in FINAL_STATES and not any(event["kind"] == "valid" for event in events):
         _messages(run, events)
         return
+    _alarms(events, status["state"] not in FINAL_STATES)
     left, right = st.columns([1, 3], gap="medium")
     with left:
         _numbers(run, status, events, metric)
     with right:
         parts.chart(curves.metric_curve(events, metric, dark=parts.is_dark()), "live_metric")
     _curves(events)
+    _gradients(run, events)
+    _examples(run)
+    with st.expander("Machine", icon=":material/memory:"):
+        parts.chart(curves.machine_load(run.machine(), dark=parts.is_dark()), "live_machine")
     _messages(run, events)
 
 
@@ -118,7 +133,7 @@ def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]
         )
         st.metric("Encoder layers per text", plain(report.get("mean_layers", 0.0)))
     else:
-        losses = [event["loss"] for event in events if event["kind"] == "step"]
+        losses = [event["loss"] for event in events if event["kind"] == "step" and event["loss"] is not None]
         st.metric("Training loss", plain(losses[-1]) if losses else "–")
         st.metric("Progress", percent(float(status["progress"])))
 
@@ -128,17 +143,66 @@ def _curves(events: list[dict[str, Any]]) -> None:
     if any(event["kind"] == "step" for event in events):
         charts.append(("live_loss", curves.loss_curve(events, dark=dark)))
     valid = [event for event in events if event["kind"] == "valid"]
-    routers = dict.fromkeys(
-        name for event in valid for name, told in event.get("routers", {}).items() if told.get("load")
-    )
-    charts += [(f"live_router_{name}", curves.router_load(events, name, dark=dark)) for name in routers]
-    if any(event.get("exits") for event in valid):
-        charts.append(("live_exits", curves.exit_load(events, dark=dark)))
     if any("log_loss" in event["metrics"] for event in valid):
         charts.append(("live_log_loss", curves.metric_curve(events, "log_loss", dark=dark, height=220)))
+    if any(event.get("rates") for event in events):
+        charts.append(("live_rates", curves.rate_curve(events, dark=dark)))
+    told = [router for event in valid for router in event.get("routers", {}).items()]
+    routers = dict.fromkeys(name for name, router in told if router.get("load"))
+    charts += [(f"live_router_{name}", curves.router_load(events, name, dark=dark)) for name in routers]
+    if any(router.get("entropy") is not None for _, router in told):
+        charts.append(("live_entropy", curves.router_entropy(events, dark=dark)))
+    if any(event.get("exits") for event in valid):
+        charts.append(("live_exits", curves.exit_load(events, dark=dark)))
+        charts.append(("live_depth", curves.exit_depth(events, dark=dark)))
     for column, (key, figure) in zip([c for _ in charts for c in st.columns(2)], charts, strict=False):
         with column:
             parts.chart(figure, key)
+
+
+def _alarms(events: list[dict[str, Any]], going: bool) -> None:
+    """What is wrong, each with what to do; that nothing is, once there is something to judge by."""
+    found = alarms(events)
+    with st.container(key="run_alarms", gap="small"):
+        for alarm in found:
+            with st.container(border=True, horizontal=True, vertical_alignment="center"):
+                st.badge(ALARMS[alarm.code], icon=":material/warning:", color="orange")
+                st.text(f"{alarm.message} {alarm.suggestion}")
+        if not found and any(event["kind"] == "valid" for event in events):
+            verb = "shows" if going else "showed"
+            st.caption(f"No alarm: no router {verb} collapse, no loss diverges, stands still or overfits.")
+
+
+def _gradients(run: RunFolder, events: list[dict[str, Any]]) -> None:
+    """The graph with the gradient norms of the last step that was looked at."""
+    looked = next((event for event in reversed(events) if event["kind"] == "gradients"), None)
+    picture = canvas_data(run.graph())
+    if looked is None:
+        st.caption("The graph of this run; gradients are drawn on it once it learns by steps.")
+    else:
+        picture = with_gradients(picture, looked["nodes"])
+        st.caption(f"Gradient norms, stage {looked['stage']}, step {looked['step']}: the fuller the colour, the "
+                   "stronger a function is pulled at; a pale one learns nothing in this stage.")
+    canvas.draw(picture, key=canvas_key(run), height=280)
+
+
+def canvas_key(run: RunFolder) -> str:
+    """What the canvas of a run is called; its drawing code is brought outside of the part that renews itself."""
+    return f"train_canvas_{run.name}"
+
+
+def _examples(run: RunFolder) -> None:
+    told = run.examples()
+    with st.expander("Examples as the model sees them", icon=":material/visibility:"):
+        if told is None:
+            st.text("Written once the data are read.")
+            return
+        rows = [{"label": one["label"], "tokens": " ".join(one.get("tokens", [one["text"]])),
+                 "length": one.get("length"), "cut": one.get("cut", False)} for one in told["examples"]]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key="live_examples",
+                     column_config={"tokens": st.column_config.TextColumn(width="large")})
+        st.caption(f"{plain(len(rows))} of {plain(told['rows'])} training rows, as tokens after encoding; ## goes on "
+                   "with a word.")
 
 
 def _messages(run: RunFolder, events: list[dict[str, Any]]) -> None:

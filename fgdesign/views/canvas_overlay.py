@@ -1,10 +1,11 @@
-"""What is laid over a drawn graph: how many rows call each function, or the order of one input's calls.
+"""What is laid over a drawn graph: rows that call each function, gradients, or the order of one input's calls.
 
 Adds to data from `views.canvas`; the canvas knows how to draw it. Knows nothing of Streamlit or of how it was counted.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +25,22 @@ def with_usage(data: Mapping[str, Any], nodes: Mapping[str, float], wires: Mappi
                    **({"tag": percent(wires[edge["start"]])} if edge["start"] in wires else {})}
                   for edge in data["edges"]],
     }
+
+
+def with_gradients(data: Mapping[str, Any], norms: Mapping[str, float]) -> dict[str, Any]:
+    """How strongly each function is pulled at: gradient norms on a logarithmic scale of 1 to 1000 below the largest."""
+    top = max(norms.values(), default=0.0)
+
+    def heat(norm: float) -> float:
+        return max(0.05, 1 + math.log10(norm / top) / 3) if norm and top else 0.0
+
+    def lit(node: Mapping[str, Any]) -> dict[str, Any]:
+        norm = norms.get(node["id"])
+        if norm is None:
+            return {**node, "usage": 0.0, "about": "no gradient: nothing is learned here"}
+        return {**node, "usage": heat(norm), "tag": plain(norm), "about": f"gradient norm {plain(norm)}"}
+
+    return {**data, "nodes": [lit(node) for node in data["nodes"]]}
 
 
 def with_replay(data: Mapping[str, Any], trace: Mapping[str, Any], *, step: int = 0,

@@ -15,6 +15,8 @@ from fgdesign.views import theme
 from fgdesign.views.figures import Events, branch_names, exit_name, is_number, metric_name, percent_axis, words
 from fgdesign.views.numbers import plain
 
+DASHES = ("solid", "dash", "dot")  # tell more than eight lines apart
+
 
 def steps_of(events: Events, kind: str) -> list[tuple[float, Mapping[str, Any]]]:
     """(seconds since the first event, event) of one kind; stages have steps of their own, time runs through."""
@@ -69,7 +71,7 @@ def metric_curve(events: Events, metric: str, *, dark: bool = False, height: int
 
 def loss_curve(events: Events, *, dark: bool = False) -> go.Figure:
     """Training loss over time; each stage has its own line, named at its start."""
-    points = steps_of(events, "step")
+    points = [(x, e) for x, e in steps_of(events, "step") if is_number(e["loss"])]
     if not points:
         return theme.empty("Training loss", "The first step is still to come.", dark)
     chart = theme.figure("Training loss", dark, 220)
@@ -121,6 +123,80 @@ def exit_load(events: Events, *, dark: bool = False) -> go.Figure:
     names = [exit_name(item) for item in points[0][1]]
     shares = np.array([[item["share"] for item in exits] for _, exits in points], float)
     return _stacked("Where rows leave", [x for x, _ in points], shares, names, events, dark)
+
+
+def rate_curve(events: Events, *, dark: bool = False) -> go.Figure:
+    """Learning rates over time, a line for each group of weights."""
+    points = [(x, e["rates"], str(e.get("stage", ""))) for x, e in steps_of(events, "step") if e.get("rates")]
+    groups = dict.fromkeys(name for _, rates, _ in points for name in rates)
+    lines = {name: [(x, rates.get(name), stage) for x, rates, stage in points] for name in groups}
+    return _lines("Learning rate", lines, events, dark, "The first step is still to come.")
+
+
+def router_entropy(events: Events, *, dark: bool = False) -> go.Figure:
+    """How unsure learned routers are at each validation: 0 always one branch, 1 all alike."""
+    lines: dict[str, list[tuple[float, Any, str]]] = {}
+    for x, event in steps_of(events, "valid"):
+        for name, told in event.get("routers", {}).items():
+            if is_number(told.get("entropy")):
+                lines.setdefault(name, []).append((x, told["entropy"], ""))
+    chart = _lines("Entropy of routers", lines, events, dark, "Known after the first validation.")
+    return chart.update_yaxes(range=[0, 1.05]) if lines else chart
+
+
+def exit_depth(events: Events, *, dark: bool = False) -> go.Figure:
+    """Encoder layers that an answer takes on the mean, at each validation."""
+    points = [(x, sum(float(item["depth"]) * float(item["share"]) for item in e["exits"]), "")
+              for x, e in steps_of(events, "valid") if e.get("exits")]
+    lines = {"mean layers": points} if points else {}
+    chart = _lines("Layers until the answer", lines, events, dark, "Known after the first validation.")
+    return chart.update_yaxes(rangemode="tozero") if points else chart
+
+
+def machine_load(told: Events, *, dark: bool = False) -> go.Figure:
+    """What share of cores and memory the run and the whole machine took, over time."""
+    if not told:
+        return theme.empty("Machine", "Measured every few seconds while a run is at work.", dark)
+    first = float(told[0]["time"])
+    parts = {"cores, all": "busy", "cores, this run": "cpu"}
+    lines = {name: [(float(e["time"]) - first, e[key], "") for e in told] for name, key in parts.items()}
+    lines["memory, all"] = [(float(e["time"]) - first, 1 - e["free"] / e["of"], "") for e in told]
+    lines["memory, this run"] = [(float(e["time"]) - first, e["memory"] / e["of"], "") for e in told]
+    if "gpu_memory" in told[-1]:
+        lines["GPU memory, this run"] = [(float(e["time"]) - first, e["gpu_memory"] / e["gpu_of"], "") for e in told
+                                         if "gpu_memory" in e]
+    chart = _lines("Machine", lines, [], dark, "")
+    return percent_axis(chart.update_xaxes(range=None), 1.02)
+
+
+def compared(curves: Mapping[str, Sequence[tuple[float, float]]], title: str, *, dark: bool = False) -> go.Figure:
+    """One curve for each run, over the seconds since its first line."""
+    lines = {name: [(x, y, "") for x, y in points] for name, points in curves.items()}
+    return _lines(title, lines, [], dark, "None of these runs has measured it.", height=320).update_xaxes(range=None)
+
+
+def _lines(title: str, lines: Mapping[str, Sequence[tuple[float, Any, str]]], events: Events, dark: bool, nothing: str,
+           *, height: int = 220) -> go.Figure:
+    """Lines with a legend; a line breaks where the last part of a point (a stage) changes."""
+    if not any(lines.values()):
+        return theme.empty(title, nothing, dark, height)
+    chart = theme.figure(title, dark, height)
+    for place, (name, points) in enumerate(lines.items()):
+        xs: list[float | None] = []
+        ys: list[float | None] = []
+        for i, (x, y, stage) in enumerate(points):
+            if i and stage != points[i - 1][2]:
+                xs, ys = [*xs, None], [*ys, None]
+            xs, ys = [*xs, x], [*ys, y if is_number(y) else None]
+        chart.add_scatter(
+            x=xs,
+            y=ys,
+            mode="lines" if len(points) > 1 else "markers",
+            name=words(name),
+            line={"width": 2, "color": theme.SERIES[place % len(theme.SERIES)], "dash": DASHES[place // 8 % 3]},
+            hovertemplate="%{fullData.name}: %{y:.3g}<extra></extra>",
+        )
+    return theme.with_legend(_over_time(chart, events))
 
 
 def _stacked(title: str, xs: list[float], shares: Any, names: Sequence[str], events: Events, dark: bool) -> go.Figure:

@@ -1,0 +1,125 @@
+"""What goes wrong in a training run, found in what it logged: each with what it means and what to change.
+
+Pure functions of the logged lines, so that a page, a report and a terminal say the same. Knows nothing of torch,
+files or screens.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Events = Sequence[Mapping[str, Any]]
+FULL = {2: 0.97}  # share of the rows on one branch from which a router has collapsed, by branches
+FULL_OF_MANY = 0.9
+TWICE = 2  # validations one after another before something counts as lasting
+DIVERGED = (0.75, 0.6)  # how far a loss has to rise above its best: at least, and as a share of all it had fallen
+WINDOW = 5  # logged losses whose mean counts, so that one batch does not
+FEW_POINTS = 10  # logged losses before anything is said of a stage
+STILL = 0.02  # share by which a loss has to fall to count as learning
+LOOKED = 0.3  # share of a stage after which no learning is said
+WORSE = 0.1  # share by which a validation loss rises above its best
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """code: collapse, divergence, no-learning or overfitting. where: the stage or router it is about."""
+
+    code: str
+    where: str
+    message: str
+    suggestion: str
+
+
+def alarms(events: Events) -> list[Alarm]:
+    """All that is wrong by what was logged so far; the gravest first."""
+    found = []
+    for stage in dict.fromkeys(event["stage"] for event in events if event["kind"] == "step"):
+        steps = [event for event in events if event["kind"] == "step" and event["stage"] == stage]
+        valid = [event for event in events if event["kind"] == "valid" and event["stage"] == stage]
+        gone = divergence(stage, steps)
+        found += [gone] if gone else [a for a in (overfitting(stage, steps, valid), no_learning(stage, steps, valid,
+                                                                                            events)) if a]
+    order = ("divergence", "collapse", "no-learning", "overfitting")
+    return sorted([*found, *collapses(events)], key=lambda alarm: order.index(alarm.code))
+
+
+def divergence(stage: str, steps: Events) -> Alarm | None:
+    """A loss that is no number, or that stays far above its best. Router losses may make it negative."""
+    lower = "Train again with a lower learning rate (a third of it) or stronger clipping."
+    if any(not _is_number(event["loss"]) for event in steps):
+        return Alarm("divergence", stage, f"The loss of stage {stage} is no longer a number.", lower)
+    losses = [event["loss"] for event in steps]
+    if len(losses) < FEW_POINTS:
+        return None
+    means = [sum(losses[i:i + WINDOW]) / WINDOW for i in range(len(losses) - WINDOW)]
+    best, last = min(means), min(losses[-WINDOW:])
+    if last > best + max(DIVERGED[0], DIVERGED[1] * (means[0] - best)):
+        return Alarm("divergence", stage, f"The loss of stage {stage} has grown to {last:.3g}, from {best:.3g} at its "
+                     "best.", lower)
+    return None
+
+
+def no_learning(stage: str, steps: Events, valid: Events, events: Events) -> Alarm | None:
+    """A loss that does not fall while no validation of the stage is better than what came before."""
+    losses = [event["loss"] for event in steps]
+    if len(losses) < FEW_POINTS or len(valid) < TWICE or steps[-1]["step"] < LOOKED * steps[-1].get("of", 0):
+        return None
+    part = max(3, len(losses) // 5)
+    first, last = sum(losses[:part]) / part, sum(losses[-part:]) / part
+    if last < first - STILL * abs(first) or any(event.get("best") for event in valid):
+        return None
+    trained = all(not norm for event in events if event["kind"] == "gradients" and event["stage"] == stage
+                  for norm in event["nodes"].values())
+    if trained and any(event["kind"] == "gradients" for event in events):
+        return Alarm("no-learning", stage, f"No gradient reaches any node in stage {stage}.",
+                     "See in Design whether what is trained lies on the way to the answer.")
+    return Alarm("no-learning", stage, f"The loss of stage {stage} does not fall: {first:.3g} at first, {last:.3g} "
+                 "now.", "Raise the learning rate (three times), or see in Data whether labels fit their texts.")
+
+
+def overfitting(stage: str, steps: Events, valid: Events) -> Alarm | None:
+    """A training loss that falls while the validation loss has risen for some validations."""
+    losses = [event["metrics"].get("log_loss", event["metrics"].get("rmse")) for event in valid]
+    known = [loss for loss in losses if _is_number(loss)]
+    if len(known) < 1 + TWICE or len(steps) < FEW_POINTS:
+        return None
+    best = min(known[:-TWICE])
+    if any(loss < best * (1 + WORSE) + 0.01 for loss in known[-TWICE:]):
+        return None
+    if steps[-1]["loss"] > steps[0]["loss"]:
+        return None
+    return Alarm("overfitting", stage, f"Stage {stage} learns its rows by heart: validation loss {known[-1]:.3g}, "
+                 f"{best:.3g} at its best, while the training loss falls.",
+                 "The best model is kept, so nothing is lost; stop now, or train again with fewer epochs, label "
+                 "smoothing 0.1, or more rows.")
+
+
+def collapses(events: Events) -> list[Alarm]:
+    """Learned routers that send nearly all rows to one branch, validation after validation."""
+    told: dict[str, list[Mapping[str, Any]]] = {}
+    for event in events:
+        for name, router in event.get("routers", {}).items() if event["kind"] == "valid" else ():
+            if router.get("entropy") is not None:
+                told.setdefault(name, []).append(router["load"])
+    found = []
+    for name, loads in told.items():
+        full = FULL.get(len(loads[-1]), FULL_OF_MANY)
+        if len(loads) > TWICE and all(_top(load)[1] > full for load in loads[-TWICE:]):
+            branch, share = _top(loads[-1])
+            found.append(Alarm("collapse", name, f"Router {name} sends {share:.0%} of the rows to {branch}; the other "
+                               "branches learn nothing.", "Raise its balance loss (0.1) or its mutual-information "
+                               "loss, or take the router out: Routes tells whether it earns its keep."))
+    return found
+
+
+def _top(load: Mapping[str, float]) -> tuple[str, float]:
+    """The fullest branch and its share; where several are called for a row, of all calls."""
+    branch = max(load, key=lambda name: load[name])
+    return branch, load[branch] / max(1.0, sum(load.values()))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

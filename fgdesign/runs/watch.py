@@ -10,14 +10,17 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
-import torch
 
 from fgdesign.runs.folder import RunFolder
-from fgdesign.runs.prepare import Prepared
+
+if TYPE_CHECKING:
+    import torch
+
+    from fgdesign.runs.prepare import Prepared
 
 SECONDS = 2.0  # between two looks at the machine, at first
 SLOWER = 200  # a run is looked at about so many times before looks become rarer
@@ -54,6 +57,8 @@ def load(process: psutil.Process, device: torch.device) -> dict[str, float]:
             "busy": psutil.cpu_percent() / 100, "memory": float(process.memory_info().rss),
             "free": float(free.available), "of": float(free.total)}
     if device.type == "cuda":
+        import torch
+
         told |= {"gpu_memory": float(torch.cuda.memory_allocated(device)),
                  "gpu_of": float(torch.cuda.get_device_properties(device).total_memory)}
     return told

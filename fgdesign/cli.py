@@ -102,6 +102,8 @@ def _train_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--task", default="auto", choices=("auto", "single", "multi", "regression"))
     made.add_argument("--valid", metavar="CSV")
     made.add_argument("--test", metavar="CSV")
+    made.add_argument("--split", metavar="RULE", help="how rows are shared out where no file is given: "
+                      "valid=0.125,test=0.125,seed=0, and group=COLUMN (its cells stay together) or time=COLUMN")
     made.add_argument("--out", metavar="RUN", help="the run folder; a new one in the workspace where not given")
     made.add_argument("--from", dest="start", metavar="RUN", help="an earlier run whose weights are taken over")
     made.add_argument("--queue", action="store_true", help="put it into the queue of the workspace and return at once")
@@ -153,7 +155,7 @@ def _check(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     chosen = settings_of(options)
     data = {"train": options.data, **{name: getattr(options, name) for name in
-                                      ("valid", "test", "text", "text_b", "label", "task")}}
+                                      ("valid", "test", "text", "text_b", "label", "task", "split")}}
     if options.queue:
         from fgdesign.graph import load_graph
 

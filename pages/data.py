@@ -3,9 +3,9 @@
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
-from fgdesign.ui import data_choose, data_profile, data_view, doctor_view, parts, start, state
+from fgdesign.ui import data_choose, data_profile, data_rows, data_versions, data_view, doctor_view, parts, start, state
 
-VIEWS = ("Findings", "Rows", "Samples")
+VIEWS = ("Findings", "Rows", "Samples", "Split", "Versions")
 
 st.title("Data", anchor=False)
 choose, shown = st.columns([1, 3], gap="large")
@@ -30,9 +30,13 @@ with shown:
         data_view.pictures(told)
     view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="data_view", label_visibility="collapsed")
     if view == "Rows":
-        data_view.rows(file, told)
+        data_rows.show(file, told)
+    elif view == "Versions":
+        data_versions.versions(file)
     elif view == "Samples" and not told["problem"]:
         data_view.samples(told)
+    elif view == "Split" and not told["problem"]:
+        data_versions.splits(file, told)
     else:
         doctor_view.show(file, told)
     if not told["problem"]:

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from fgdesign.data import Dataset, Table, given_splits, join, load_dataset, split
+from fgdesign.data.split_rule import SplitRule, split_rule
 from fgdesign.errors import DataError
 
 
@@ -36,7 +37,8 @@ def test_parts_are_whole_disjoint_and_stratified() -> None:
 
 def test_same_seed_same_split_other_seed_another() -> None:
     data = dataset(numbered(100), ["a", "b"] * 50)
-    first, again, other = split(data, seed=1), split(data, seed=1), split(data, seed=2)
+    first, again = split(data, SplitRule(seed=1)), split(data, SplitRule(seed=1))
+    other = split(data, SplitRule(seed=2))
     assert first.test.tolist() == again.test.tolist()
     assert first.test.tolist() != other.test.tolist()
 
@@ -111,7 +113,7 @@ def test_rows_without_targets_can_be_split() -> None:
 
 
 def test_a_share_of_nothing_leaves_the_part_empty() -> None:
-    parts = split(dataset(numbered(40), ["a", "b"] * 20), test=0.0)
+    parts = split(dataset(numbered(40), ["a", "b"] * 20), SplitRule(test=0.0))
     assert [len(parts.train), len(parts.valid), len(parts.test)] == [35, 5, 0]
     assert parts.notes == ()
 
@@ -119,7 +121,7 @@ def test_a_share_of_nothing_leaves_the_part_empty() -> None:
 @pytest.mark.parametrize(("valid", "test"), [(0.5, 0.5), (-0.1, 0.1), (0.0, 1.0), (float("nan"), 0.1)])
 def test_impossible_shares_are_refused(valid: float, test: float) -> None:
     with pytest.raises(DataError, match="Choose shares from 0 on whose sum is below 1"):
-        split(dataset(numbered(10), ["a", "b"] * 5), valid=valid, test=test)
+        split(dataset(numbered(10), ["a", "b"] * 5), SplitRule(valid=valid, test=test))
 
 
 def test_given_files_keep_their_rows() -> None:
@@ -158,3 +160,72 @@ def test_files_of_different_labels_do_not_join() -> None:
         DataError, match=r"different tasks or labels: single with 2 labels, single with 2 labels"
     ):
         join([first, second])
+
+
+def with_column(name: str, cells: list[str], texts: list[str] | None = None) -> Dataset:
+    """Rows of two labels with one more column."""
+    rows = len(cells)
+    frame = pd.DataFrame(
+        {"text": texts or numbered(rows), "label": (["a", "b"] * rows)[:rows], name: cells}, dtype="str"
+    )
+    return load_dataset(Table(frame, np.arange(rows) + 2, "utf-8", ",", (), ""), text="text", label="label")
+
+
+def test_a_group_is_never_in_two_parts() -> None:
+    cells = [f"customer {row // 5}" for row in range(200)]
+    texts = numbered(200)
+    texts[7] = texts[190]  # so that the groups 1 and 38 hang together
+    parts = split(with_column("customer", cells, texts), split_rule("group=customer,seed=3"))
+    assert sorted([*parts.train, *parts.valid, *parts.test]) == list(range(200))
+    assert min(len(parts.valid), len(parts.test)) >= 10
+    where = {row: name for name in ("train", "valid", "test") for row in getattr(parts, name).tolist()}
+    for group in range(40):
+        assert len({where[row] for row in range(5 * group, 5 * group + 5)}) == 1
+    assert where[7] == where[190]
+
+
+@pytest.mark.parametrize("form", ["{}", "2024-01-{:02d}", "2024-01-{:02d}T10:00:00+02:00"])
+def test_by_time_the_newest_rows_test(form: str) -> None:
+    days = np.random.default_rng(0).permutation(np.arange(40) % 20 + 1)
+    parts = split(with_column("day", [form.format(day) for day in days]), split_rule("time=day,valid=0.2,test=0.1"))
+    assert (len(parts.train), len(parts.valid), len(parts.test)) == (28, 8, 4)
+    assert days[parts.train].max() < days[parts.valid].min() and days[parts.valid].max() < days[parts.test].min()
+
+
+def test_rows_without_a_time_are_trained_on_and_later_copies_are_told() -> None:
+    texts = numbered(30)
+    texts[29] = texts[0]
+    parts = split(with_column("day", ["", *map(str, range(1, 30))], texts), split_rule("time=day"))
+    assert 0 in parts.train and 29 in parts.test
+    assert parts.notes == (
+        "1 row without a time in 'day'; they are trained on.",
+        "1 text of the training part is also in a later part.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", ""), ("test=0.2", "test=0.2"), ("valid=.125,seed=4", "seed=4"), ("group=a,b", "group=a,b"),
+     ("time=when, test=0", "test=0,time=when")],
+)  # fmt: skip
+def test_a_rule_is_a_line_of_text(text: str, said: str) -> None:
+    assert str(split_rule(text)) == said and split_rule(said) == split_rule(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tset=0.2", "Did you mean test"),
+        ("test=much", "The test of a split is a number, not 'much'"),
+        ("seed=-1", "The seed -1 is below 0"),
+        ("test=0.9,valid=0.2", "Choose shares from 0 on"),
+        ("group=a,time=b", "by group or by time, not by both"),
+        ("group=lable", "There is no column 'lable' to split by"),
+        ("group=label", "has fewer than 3 groups"),
+        ("time=text", "holds no times"),
+        ("time=same", "too few different times"),
+    ],
+)
+def test_a_rule_that_cannot_be_followed_is_refused(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        split(with_column("same", ["3"] * 20), split_rule(text))

@@ -59,6 +59,8 @@ class TokenCounter:
 
     def __init__(self, tokenizer: object) -> None:
         self._tokenizer = tokenizer
+        self._by_words = type(getattr(tokenizer, "model", None)).__name__ == "WordPiece"
+        self._known: dict[str, int] = {}
 
     def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """(N,) tokens of each text."""
@@ -84,5 +86,18 @@ class TokenCounter:
         long = words > limit
         found[open_[long]] = words[long]
         rows = open_[~long]
-        found[rows] = self.count([texts[row][: LONG * limit] for row in rows.tolist()])
+        found[rows] = self._sums([texts[row][: LONG * limit] for row in rows.tolist()], special)
+        return found
+
+    def _sums(self, texts: Sequence[str], special: int) -> NDArray[np.int64]:
+        """(N,) tokens of each text; of WordPiece as the sum over its words, each distinct one counted once."""
+        if not self._by_words:
+            return self.count(texts)
+        found = np.empty(len(texts), np.int64)
+        for start in range(0, len(texts), CHUNK):
+            words = [text.split() for text in texts[start : start + CHUNK]]
+            new = list({word for line in words for word in line}.difference(self._known))
+            self._known.update(zip(new, (self.count(new) - special).tolist(), strict=True))
+            known = self._known.__getitem__
+            found[start : start + len(words)] = [special + sum(map(known, line)) for line in words]
         return found

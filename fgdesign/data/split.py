@@ -12,13 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fgdesign.data.dataset import Dataset
+from fgdesign.data.split_rule import SplitRule
 from fgdesign.data.table import count, short
-from fgdesign.errors import DataError
+from fgdesign.data.task import numbers
+from fgdesign.errors import DataError, choices
 
 Rows = NDArray[np.int64]
 
 BIN_ROWS = 20  # rows of a bin, at least, when numbers are stratified
 BINS = 10
+UNTIMED = 0.5  # share of rows without a time from which on a column holds none
 FEWEST = 3  # a class with fewer rows is only trained on
 
 
@@ -32,35 +35,30 @@ class Splits:
     notes: tuple[str, ...] = ()
 
 
-def split(dataset: Dataset, *, valid: float = 0.125, test: float = 0.125, seed: int = 0) -> Splits:
-    """Share rows out so that every part has the same mix of labels and no text is in two parts.
+def split(dataset: Dataset, rule: SplitRule | None = None) -> Splits:
+    """Share rows out: by time, or so that every part has the same mix of labels and no text or group is in two parts.
 
     Rows are stratified by class, by the rarest label of a row with several, or by size of a number. The
-    result is a function of the data and the seed.
-
-    Args:
-        dataset: with or without targets.
-        valid: share of the rows to validate on, from 0 on.
-        test: share of the rows to test on, from 0 on; valid + test is below 1.
-        seed: another seed, another split.
+    result is a function of the data and the rule.
 
     Raises:
-        DataError: the shares are out of range.
+        DataError: a column of the rule is not there or cannot be split by.
     """
-    if min(valid, test) < 0 or not valid + test < 1:
-        raise DataError(
-            f"The shares {valid:g} for validation and {test:g} for test leave no rows to train on or are "
-            "negative. Choose shares from 0 on whose sum is below 1."
-        )
+    rule = rule or SplitRule()
+    if rule.time:
+        return by_time(dataset, rule)
     strata, notes = _strata(dataset)
     group = _groups(dataset)
+    if rule.group:
+        group = _joined(group, column_cells(dataset, rule.group), rule.group)
     sizes = np.bincount(group)
-    if copies := len(dataset) - len(sizes):
+    copies = len(dataset) - len(sizes)
+    if copies and not rule.group:
         verb = "repeats" if copies == 1 else "repeat"
         notes.append(f"{count(copies, 'row')} {verb} the text of another; all copies are in the same part.")
-    order, keep = _order(sizes, strata[np.unique(group, return_index=True)[1]], seed)
+    order, keep = _order(sizes, strata[np.unique(group, return_index=True)[1]], rule.seed)
     part = np.zeros(len(sizes), np.int64)
-    for number, share, name in ((2, test, "test"), (1, valid / (1 - test), "validation")):
+    for number, share, name in ((2, rule.test, "test"), (1, rule.valid / (1 - rule.test), "validation")):
         taken = _take(sizes[order], keep, share)
         part[order[taken]] = number
         order, keep = order[~taken], keep[~taken]
@@ -70,17 +68,89 @@ def split(dataset: Dataset, *, valid: float = 0.125, test: float = 0.125, seed: 
     return Splits(train, valid_rows, test_rows, tuple(notes))
 
 
+def by_time(dataset: Dataset, rule: SplitRule) -> Splits:
+    """The newest rows test, those before them validate; rows of one time are all in one part. Raises DataError."""
+    times = _times(column_cells(dataset, rule.time), rule.time)
+    known = np.sort(times[~np.isnan(times)])
+    notes = [] if len(known) == len(times) else [
+        f"{count(len(times) - len(known), 'row')} without a time in '{short(rule.time)}'; they are trained on."
+    ]  # fmt: skip
+    rows = len(known)
+    cuts = [known[max(0, round(rows * (1 - share)))] if share and round(rows * share) else np.inf
+            for share in (rule.valid + rule.test, rule.test)]  # fmt: skip
+    test = times >= cuts[1]
+    valid = (times >= cuts[0]) & ~test & (rule.valid > 0)
+    train = ~(test | valid)
+    if not train.any():
+        raise DataError(
+            f"Column '{short(rule.time)}' has too few different times to split by. Choose another column, or split at "
+            "random."
+        )
+    group = _groups(dataset)
+    shared = len(np.intersect1d(group[train], group[~train]))
+    if shared:
+        also = "is also" if shared == 1 else "are also"
+        notes.append(f"{count(shared, 'text')} of the training part {also} in a later part.")
+    return Splits(np.flatnonzero(train), np.flatnonzero(valid), np.flatnonzero(test), tuple(notes))
+
+
+def column_cells(dataset: Dataset, name: str) -> list[str]:
+    """The cells of a column. Raises DataError where there is none of this name."""
+    if name not in dataset.frame:
+        raise DataError(
+            f"There is no column '{short(name)}' to split by. {choices(map(str, dataset.frame.columns), name)}"
+        )
+    return [cell.strip() for cell in dataset.frame[name].tolist()]
+
+
+def _times(cells: list[str], name: str) -> NDArray[np.float64]:
+    """(N,) numbers that grow with time, NaN where there is none: numbers as they are, dates as seconds."""
+    found = numbers([cell for cell in cells if cell])
+    if found is not None:
+        times = np.full(len(cells), np.nan)
+        times[[place for place, cell in enumerate(cells) if cell]] = found
+    else:
+        dates = pd.to_datetime(pd.Series(cells, dtype=object), errors="coerce", format="ISO8601", utc=True)
+        times = dates.to_numpy("datetime64[ns]").astype(np.int64).astype(float)
+        times[dates.isna().to_numpy()] = np.nan
+    if np.isnan(times).mean() > UNTIMED:
+        raise DataError(
+            f"Column '{short(name)}' holds no times ('{short(next(filter(None, cells), ''))}'). Give numbers, or dates "
+            "such as 2024-05-31 or 2024-05-31T12:00."
+        )
+    return times
+
+
+def _joined(group: Rows, cells: list[str], name: str) -> Rows:
+    """(N,) numbers of the groups that rows of the same text and rows of the same cell make together."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    filled = np.fromiter(map(bool, cells), bool, len(cells))
+    codes = np.asarray(pd.factorize(np.array(cells, object))[0], np.int64) + group.max() + 1
+    if len(np.unique(codes[filled])) + (~filled).sum() < FEWEST:
+        raise DataError(
+            f"Column '{short(name)}' has fewer than {FEWEST} groups, too few for three parts. Choose another column, "
+            "or split at random."
+        )
+    size = int(codes.max()) + 1
+    links = coo_matrix((np.ones(int(filled.sum())), (group[filled], codes[filled])), (size, size))
+    component = connected_components(links, directed=False)[1][group]
+    return np.asarray(pd.factorize(component)[0], np.int64)
+
+
 def given_splits(
-    train: Dataset, valid: Dataset | None = None, test: Dataset | None = None, *, seed: int = 0
+    train: Dataset, valid: Dataset | None = None, test: Dataset | None = None, rule: SplitRule | None = None
 ) -> tuple[Dataset, Splits]:
     """Splits when files are given: (all rows in one data set, the parts as positions in it).
 
     A missing validation part is taken from the training rows; a missing test part too, but only when
     no validation file is given either. Texts that are in two files are noted, not moved.
     """
+    rule = rule or SplitRule()
     if valid is None and test is None:
-        return train, split(train, seed=seed)
-    own = split(train, valid=0.125 if valid is None else 0.0, test=0.0, seed=seed)
+        return train, split(train, rule)
+    own = split(train, replace(rule, valid=rule.valid if valid is None else 0.0, test=0.0))
     parts = [part for part in (train, valid, test) if part is not None]
     whole = join(parts)
     starts = np.cumsum([0, *map(len, parts)])

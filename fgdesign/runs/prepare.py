@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from fgdesign.data import Dataset, Splits, given_splits, load_dataset
+from fgdesign.data.split_rule import split_rule
 from fgdesign.errors import DataError, RunError, choices
 from fgdesign.graph.backbones import describe_backbone
 from fgdesign.graph.edit import fit_task
@@ -38,7 +39,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class DataChoice:
-    """Which files and columns to learn from. Paths are files that `read_table` reads."""
+    """Which files and columns to learn from. Paths are files that `read_table` reads; split: a rule."""
 
     train: str
     valid: str | None = None
@@ -47,6 +48,7 @@ class DataChoice:
     text_b: str | None = None
     label: str | None = None
     task: str = "auto"
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def read_data(choice: DataChoice) -> tuple[Dataset, Splits]:
     for part, path in (("valid", choice.valid), ("test", choice.test)):
         others[part] = None if path is None else load_dataset(
             path, text=found.text, text_b=found.text_b, label=found.label, task=train.task.kind, labels=train.labels)
-    return given_splits(train, others["valid"], others["test"], seed=0)
+    return given_splits(train, others["valid"], others["test"], split_rule(choice.split))
 
 
 def parts_of(run: RunFolder) -> dict[str, Dataset]:

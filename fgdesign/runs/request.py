@@ -7,20 +7,21 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from fgdesign.data.split_rule import split_rule
 from fgdesign.errors import InputError, RunError, choices
 from fgdesign.graph.spec import Graph, to_json
 from fgdesign.runs.folder import RunFolder, find_run
 from fgdesign.training.settings import Settings, check_nodes
 
 PACKAGES = ("torch", "transformers", "scikit-learn")
-DATA_KEYS = ("train", "valid", "test", "text", "text_b", "label", "task")
+DATA_KEYS = ("train", "valid", "test", "text", "text_b", "label", "task", "split")
 
 
 def write_request(folder: RunFolder, graph: Graph, data: Mapping[str, str | None], settings: Settings, *,
                   start: str | None = None, processes: int = 1) -> None:
     """graph.json and config.json of a new run. Raises InputError; nothing is written then.
 
-    Args: data: files `train`, `valid`, `test`; columns `text`, `text_b`, `label`; and `task`.
+    Args: data: files `train`, `valid`, `test`; columns `text`, `text_b`, `label`; `task`; and `split`, a rule.
         start: an earlier run whose weights are taken over. processes: how many the run asks for.
     """
     for name in data:
@@ -28,6 +29,7 @@ def write_request(folder: RunFolder, graph: Graph, data: Mapping[str, str | None
             raise InputError(f"There is no part '{name}' of a data choice. {choices(DATA_KEYS, name)}")
     if not data.get("train"):
         raise InputError("No training file is named. Give data={'train': FILE}.")
+    split_rule(data.get("split"))
     check_nodes(settings, graph.ids)
     if folder.is_used:
         raise RunError(f"The run folder '{folder.path}' is not empty. Choose another --out, or go on with: "

@@ -40,7 +40,10 @@ def choose() -> None:
         st.badge("This file was not taken", icon=":material/error:", color="red")
         st.text(refused)
     current = state.current_data()
-    for caption, files in (("Samples", library.samples()), ("Stored here", library.uploads())):
+    stored = library.uploads()
+    older = {file.parent for file in stored} - {current.id if current is not None else ""}
+    newest = [file for file in stored if file.id not in older]  # the others are among the versions of these
+    for caption, files in (("Samples", library.samples()), ("Stored here", newest)):
         if files:
             st.caption(caption)
         for file in files[:SHOWN]:

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fgdesign.data import Table
 from fgdesign.data.profile import Told
-from fgdesign.ui import data_profile, library, parts, state
+from fgdesign.ui import library, parts, state
 from fgdesign.ui.words import label
 from fgdesign.views import figures
 from fgdesign.views.numbers import percent, plain
 
 TASKS = {"auto": "what is found", "single": "one label", "multi": "several labels", "regression": "a number"}
-MOST_ROWS = 500
 LABELS_AT_ONCE = 6
 GUESS = ""  # the option that leaves the choice to the program
 
@@ -109,29 +106,6 @@ def samples(told: Told) -> None:
         parts.table(pd.DataFrame(rows), "near_duplicates", height=280)
 
 
-def matching(table: Table, column: str, wanted: str) -> np.ndarray:
-    """Positions of the rows whose text holds a word, in any case."""
-    if not wanted:
-        return np.arange(len(table))
-    found = table.frame[column].str.contains(wanted, case=False, regex=False)
-    return np.flatnonzero(found.to_numpy(bool))
-
-
-def size_of(found: np.ndarray) -> str:
-    """How many rows a search found, in words."""
-    return f"{plain(len(found))} rows" + (f", the first {MOST_ROWS} are shown" if len(found) > MOST_ROWS else "")
-
-
 def title(file: library.DataFile) -> None:
     """What is looked at."""
     st.subheader(label(file.title.capitalize()), anchor=False)
-
-
-def rows(file: library.DataFile, told: Told) -> None:
-    """The first rows that hold a searched text."""
-    table = library.table(file)
-    wanted = st.text_input("Search the texts", key="search_rows", placeholder="a word", icon=":material/search:")
-    column = (told.get("columns") or told["guess"] or {}).get("text") or str(table.frame.columns[0])
-    found = matching(table, column if column in table.frame else str(table.frame.columns[0]), wanted)
-    st.caption(size_of(found))
-    parts.table(data_profile.rows_at(table, found[:MOST_ROWS]), "rows", height=320)

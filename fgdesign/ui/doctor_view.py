@@ -166,7 +166,5 @@ def _save(file: library.DataFile, recipe: Recipe) -> None:
         st.toast(label(str(error), 200), icon=":material/error:")
         return
     roles = {name: getattr(state.project(), name) for name in ("text", "text_b", "label")}
-    task = state.project().task
-    state.set_data(new.id)
-    state.change(task=task, **recipe.renamed(roles))
+    state.keep_reading(new.id, **recipe.renamed(roles))
     st.toast(f"{label(new.name)}: a new version is stored; the one before is as it was.", icon=":material/check:")

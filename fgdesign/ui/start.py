@@ -36,6 +36,7 @@ def columns() -> dict[str, str]:
         "text_b": here.text_b,
         "label": here.label,
         "task": "" if here.task == "auto" else here.task,
+        "split": here.split,
     }
     return {name: value for name, value in chosen.items() if value}
 

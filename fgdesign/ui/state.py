@@ -34,6 +34,7 @@ RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 class Project:
     """graph: what is drawn. data: a data file's id; text, text_b, label, task: how it is read, "" where guessed.
 
+    split: the rule of its parts, "" for the usual one.
     run: name of the run looked at, "" for the newest.
     """
 
@@ -43,6 +44,7 @@ class Project:
     text_b: str = ""
     label: str = ""
     task: str = "auto"
+    split: str = ""
     run: str = ""
     name: str = "Sample project"
 
@@ -80,7 +82,14 @@ def current_data() -> library.DataFile | None:
 
 def set_data(file_id: str) -> None:
     """Choose a data file; how its columns are read is guessed anew."""
-    change(data=file_id, text="", text_b="", label="", task="auto")
+    change(data=file_id, text="", text_b="", label="", task="auto", split="")
+
+
+def keep_reading(file_id: str, **changed: str) -> None:
+    """Choose another version of the data, its columns and parts read as before; `changed` ones get other names."""
+    here = project()
+    columns = {name: changed.get(name, getattr(here, name)) for name in ("text", "text_b", "label")}
+    change(data=file_id, **columns)
 
 
 def reading() -> dict[str, Any]:

@@ -74,15 +74,15 @@ def graph_of(size: int) -> Graph:
 
 
 @contextmanager
-def served(workspace: Path) -> Iterator[str]:
-    """The Design page on a free port."""
+def served(workspace: Path, script: str = "pages/design.py") -> Iterator[str]:
+    """A page, Design if not said otherwise, on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = {"server.port": port, "server.address": "127.0.0.1", "server.headless": "true"}
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "pages/design.py", *words],
+        [sys.executable, "-m", "streamlit", "run", script, *words],
         cwd=ROOT,
         env={**os.environ, "FGDESIGN_WORKSPACE": str(workspace), "PYTHONPATH": str(ROOT)},
         stdout=subprocess.DEVNULL,

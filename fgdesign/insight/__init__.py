@@ -21,6 +21,7 @@ from fgdesign.insight.alike import route_clusters, same_route, usage
 from fgdesign.insight.answered_set import AnsweredSet, answered, load_answered
 from fgdesign.insight.attribute import Attribution, of_answer, of_gate, without
 from fgdesign.insight.depth import exit_table
+from fgdesign.insight.faithful import faithfulness
 from fgdesign.insight.intervene import (
     Badge,
     Change,
@@ -45,8 +46,8 @@ from fgdesign.views.worth_figures import control_bars, importance_bars, load_bar
 __all__ = [
     "AnsweredSet", "Attribution", "Badge", "Change", "Estimate", "Health", "Keep", "OneText", "Verdict",
     "all_changes", "answered", "answers", "branches_of", "bypassable", "cluster_bars", "control_bars",
-    "difference", "earns", "errors", "exit_certainty", "exit_curve", "exit_table", "flow_figure", "flows",
-    "gate_bars", "grouped", "health", "importance", "importance_bars", "load_answered", "load_bars",
+    "difference", "earns", "errors", "exit_certainty", "exit_curve", "exit_table", "faithfulness", "flow_figure",
+    "flows", "gate_bars", "grouped", "health", "importance", "importance_bars", "load_answered", "load_bars",
     "node_values", "of_answer", "of_gate", "one_text", "probes", "route_by", "route_clusters", "route_error_bars",
     "route_errors", "route_matrix", "routed", "same_route", "stability", "trace", "upstream", "usage", "without",
 ]

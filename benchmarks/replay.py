@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.canvas import ARGUMENTS, served  # noqa: E402
 
 TARGET = 150  # milliseconds, the median
+VISIBLE = 6  # texts of the list that need no scrolling
 SAMPLE = ROOT / "sample_data" / "support_tickets.csv"
 WATCH = """root => {
   const c = root.canvas, adopt = c.adopt.bind(c);
@@ -40,7 +41,7 @@ def pick(page: Page, turn: int) -> None:
     page.get_by_role("combobox", name="Pick a text of the data").click()
     options = page.get_by_role("option")
     options.first.wait_for()
-    option = options.nth((turn + 1) % options.count())  # the first one is shown already
+    option = options.nth((turn + 1) % VISIBLE)  # the first one is shown already
     box = option.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 40, box["y"] + box["height"] / 2)

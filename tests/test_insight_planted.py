@@ -26,6 +26,7 @@ from fgdesign.insight.intervene import Change, steer_of
 from fgdesign.model.backbone import random_backbone
 from fgdesign.model.build import plan
 from fgdesign.model.flows import Batch, Flow
+from fgdesign.model.inputs import Inputs
 from fgdesign.model.network import FunctionGraph
 
 LABELS = ("fruit sweet", "fruit sour", "tool old", "tool new")
@@ -44,6 +45,14 @@ class Planted:
     labels: list[str]
     task: str = "single"
     device: torch.device = CPU
+
+    def one(self, text: str) -> Inputs:
+        return toy_inputs(self.network, [text])
+
+    def predict(self, texts: list[str]) -> list[dict[str, Any]]:
+        outputs = insight.answers(self, toy_inputs(self.network, texts)).outputs
+        return [{"prediction": self.labels[int(row.argmax())],
+                 "probabilities": dict(zip(self.labels, row.tolist(), strict=True))} for row in outputs]
 
 
 def rows() -> Dataset:
@@ -218,6 +227,15 @@ def test_attributions_are_complete_and_name_the_word(planted: tuple[Planted, boo
         start, end = answer.spans[answer.top(1)[0]]
         hits.append(answer.text[start:end] == KEYS[model.data.targets[row]])  # type: ignore[index]
     assert np.mean(hits) > 0.8
+
+
+def test_shown_words_carry_the_answer_and_random_ones_do_not(planted: tuple[Planted, bool]) -> None:
+    model, _ = planted
+    texts = [text for text in model.data.texts if len(text.split()) >= 5][:12]
+    table = insight.faithfulness(model, ["amber", *texts], share=0.2)
+    assert table["text"].tolist() == texts and set(table["shown"]) == {1}
+    assert table["comprehensiveness"].mean() > table["random_comprehensiveness"].mean() + 0.2
+    assert table["sufficiency"].mean() < table["random_sufficiency"].mean() - 0.2
 
 
 def test_every_name_of_the_package_is_there_and_figures_are_plotly(planted: tuple[Planted, bool]) -> None:

@@ -147,8 +147,11 @@ def test_overlays_lie_on_the_drawn_graph(folder: Path) -> None:
     assert wires["router.branch_1"]["tag"].startswith("25") and "tag" not in wires["expert_1.out"]
     model, inputs = toy(folder, nested_routers), inputs_of(toy(folder, nested_routers), rows())
     told, _ = trace(model.network, inputs, 0, CPU)
-    values = {row["node"]: row for row in node_values(model, inputs, 0).to_dict("records")}
-    replay = with_replay(canvas_data(model.network.plan.graph), told, step=99, values=values)["replay"]
+    values = node_values(model, inputs, 0).set_index("node")
+    layer = next(node for node in told["nodes"] if node["id"] == "layer_1")
+    assert layer["norm"] == pytest.approx(values.loc["layer_1", "norm"])
+    replay = with_replay(canvas_data(model.network.plan.graph), told, step=99, nearest={"pool": "oak"})["replay"]
     assert replay["step"] == len(replay["order"]) == len(replay["notes"])
     assert replay["order"][0] == "text" and "chose branch" in " ".join(replay["notes"])
+    assert "nearest to oak" in next(note for note in replay["notes"] if note.startswith("pool"))
     assert "moved by" in next(note for note in replay["notes"] if note.startswith("layer_1"))

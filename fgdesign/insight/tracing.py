@@ -16,6 +16,7 @@ from fgdesign.graph.catalogue import CATALOGUE
 from fgdesign.graph.infer import params_of
 from fgdesign.graph.rows import Rows
 from fgdesign.graph.types import TOKENS
+from fgdesign.insight.values import measured, wanted_ports
 from fgdesign.model.choosing import Exit
 from fgdesign.model.device import fast_dtype, precision
 from fgdesign.model.inputs import Inputs
@@ -31,12 +32,12 @@ def trace(network: FunctionGraph, inputs: Inputs, row: int, device: torch.device
     network.eval()
     batch = inputs.batch(np.array([row]), device)
     with torch.inference_mode(), precision(device, fast_dtype(device)):
-        outcome = network(batch, timed=True, count_layers=True)
+        outcome = network(batch, wanted=wanted_ports(network), timed=True, count_layers=True)
     record = outcome.record
     taken = _taken(network, record, inputs.steer)
     tokens = max((flow.value.shape[-1] for flow in batch.tokens.values()), default=1)
     result = {
-        "nodes": _nodes(network, record, taken, tokens),
+        "nodes": _nodes(network, record, taken, tokens, measured(network, outcome)),
         "edges": _edges(network, record, taken),
         "routers": _routers(network, record, taken, inputs.steer),
         "layers": int(record.layers.sum()) if record.layers is not None else 0,
@@ -112,7 +113,8 @@ def _gate(rows: Rows, record: Record, network: FunctionGraph) -> float | None:
     return best
 
 
-def _nodes(network: FunctionGraph, record: Record, taken: dict[str, set[str]], tokens: int) -> list[dict[str, Any]]:
+def _nodes(network: FunctionGraph, record: Record, taken: dict[str, set[str]], tokens: int,
+           values: Mapping[str, tuple[float, float]]) -> list[dict[str, Any]]:
     found, exits = network.plan.found, set(network.nodes_of_role("exit"))
     work = {n: _macs(network, n, tokens) for n in found.order}
     states = {n: "called" if n in record.calls else _state(found.node_rows[n], taken, exits) for n in found.order}
@@ -122,9 +124,11 @@ def _nodes(network: FunctionGraph, record: Record, taken: dict[str, set[str]], t
         gate = _gate(found.node_rows[node], record, network) if states[node] == "called" else None
         state = "idle" if gate is not None and gate < IDLE_GATE else states[node]
         seconds = record.calls[node][2] if node in record.calls else 0.0
+        norm, change = values.get(node, (None, None))
         nodes.append({
             "id": node, "type": network.plan.graph.node(node).type, "state": state, "gate": gate,
             "ms": seconds * 1000, "share": work[node] / total if states[node] == "called" else 0.0,
+            "norm": norm, "change": None if change is None or change != change else change,
         })
     return nodes
 

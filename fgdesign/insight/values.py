@@ -26,7 +26,7 @@ from fgdesign.model.blocks.functions import masked_mean
 from fgdesign.model.device import fast_dtype, precision
 from fgdesign.model.flows import Flow
 from fgdesign.model.inputs import Inputs
-from fgdesign.model.network import FunctionGraph
+from fgdesign.model.network import FunctionGraph, Outcome
 from fgdesign.training.rows import outcomes
 
 MOST_PROBED = 400  # labelled rows that probes are fitted and tried on, half each
@@ -127,23 +127,45 @@ def node_values(model: Model, inputs: Inputs, row: int = 0, probed: Mapping[str,
     probe is right, NaN without one).
     """
     network, ports = model.network, output_ports(model.network)
-    graph = network.plan.graph
-    before = {node: graph.into(node)[0].source for node in ports if len(graph.into(node)) == 1}
-    wanted = tuple(dict.fromkeys([*ports.values(), *(p for p in before.values() if _holds_value(network, p))]))
     with torch.inference_mode(), precision(model.device, fast_dtype(model.device)):
-        outcome = network(inputs.batch(np.array([row]), model.device), wanted=(*wanted, network.answer), timed=True)
+        outcome = network(inputs.batch(np.array([row]), model.device), wanted=wanted_ports(network), timed=True)
     rows: list[dict[str, Any]] = []
-    for node, port in ports.items():
-        flow = outcome.flows.get(port)
-        if flow is None or node not in outcome.record.calls:
-            continue
-        source = outcome.flows.get(before.get(node, ""))
+    for node, (norm, change) in measured(network, outcome).items():
         probe = (probed or {}).get(node)
+        flow = outcome.flows[ports[node]]
         rows.append({
-            "node": node, "norm": float(_real(flow).norm(dim=-1).mean()), "change": _change(flow, source),
+            "node": node, "norm": norm, "change": change,
             "nearest": "" if probe is None else str(model.labels[int(probe.nearest(pooled(flow))[0])]),
             "probe": np.nan if probe is None or probe.accuracy is None else probe.accuracy})
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def wanted_ports(network: FunctionGraph) -> tuple[str, ...]:
+    """What a run has to give for `measured`: every node's output, what each reads, and the answer."""
+    ports = output_ports(network)
+    return tuple(dict.fromkeys([*ports.values(), *_read_by(network, ports).values(), network.answer]))
+
+
+def measured(network: FunctionGraph, outcome: Outcome) -> dict[str, tuple[float, float]]:
+    """Per node that one row called: the mean length of its vectors, and their change against the input, else NaN.
+
+    outcome: of one row, timed, with `wanted_ports`.
+    """
+    ports, found = output_ports(network), {}
+    before = _read_by(network, ports)
+    for node, port in ports.items():
+        flow = outcome.flows.get(port)
+        if flow is not None and node in outcome.record.calls:
+            found[node] = (float(_real(flow).norm(dim=-1).mean()),
+                           _change(flow, outcome.flows.get(before.get(node, ""))))
+    return found
+
+
+def _read_by(network: FunctionGraph, ports: Mapping[str, str]) -> dict[str, str]:
+    """Per node with one input that is a value: the port it reads."""
+    graph = network.plan.graph
+    sources = {node: graph.into(node)[0].source for node in ports if len(graph.into(node)) == 1}
+    return {node: source for node, source in sources.items() if _holds_value(network, source)}
 
 
 def _holds_value(network: FunctionGraph, port: str) -> bool:

@@ -28,11 +28,12 @@ LEGEND = "Called: full colour. Skipped: pale, a slashed dot. Not reached: dotted
 def show(run: RunFolder, graph: Graph, trace: Mapping[str, Any], asked: Mapping[str, Any], change: Change) -> None:
     """The lit graph, what moved it and what a change does; beside it the answer and the reasons; every node below."""
     left, right = st.columns([5, 2], gap="large")
-    probes = route_set_store.probes_of(run) if st.session_state.get(PROBED) else None
-    values = models.values_of(run, asked, change, probes)
+    probed = None
+    if st.session_state.get(PROBED):
+        probed = models.values_of(run, asked, change, route_set_store.probes_of(run))
     key = f"routes_canvas_{run.name}"
     with left:
-        lit(graph, trace, values, key)
+        lit(graph, trace, key, probed)
         canvas.bring_library(key)
         st.caption(f"{LEGEND} The bar under the graph steps through the calls in order.")
         st.markdown("**Does it matter**")
@@ -44,7 +45,7 @@ def show(run: RunFolder, graph: Graph, trace: Mapping[str, Any], asked: Mapping[
             route_why.routers(run, asked, trace)
         else:
             st.caption("The route under the change is shown; reset it to see why the graph went its own way.")
-    nodes(run, trace, values)
+    nodes(run, trace, probed)
     with left:  # last, because it takes longest
         route_why.words(run, asked, trace)
         if change.is_none:
@@ -53,12 +54,12 @@ def show(run: RunFolder, graph: Graph, trace: Mapping[str, Any], asked: Mapping[
 
 
 @st.fragment
-def lit(graph: Graph, trace: Mapping[str, Any], values: pd.DataFrame, key: str) -> None:
+def lit(graph: Graph, trace: Mapping[str, Any], key: str, probed: pd.DataFrame | None = None) -> None:
     """The graph lit by one text, with the bar that steps through its calls; the step stands in the address."""
     step = st.query_params.get(STEP, "")
-    by_node = {str(row["node"]): row for row in values.to_dict("records")}
+    nearest = None if probed is None else dict(zip(probed["node"], probed["nearest"], strict=True))
     data = with_replay(canvas_data(graph, trace=trace, classes=len(trace["probabilities"])), trace,
-                       step=int(step) if step.isdecimal() else 0, values=by_node)
+                       step=int(step) if step.isdecimal() else 0, nearest=nearest)
     canvas.draw(data, key=key, height=HEIGHT, on_step=_stepped)
 
 
@@ -82,14 +83,14 @@ def answer(trace: Mapping[str, Any], title: str, key: str) -> None:
         parts.chart(figures.class_bars(trace["probabilities"], dark=parts.is_dark()), key, tools=False)
 
 
-def nodes(run: RunFolder, trace: Mapping[str, Any], values: pd.DataFrame) -> None:
+def nodes(run: RunFolder, trace: Mapping[str, Any], probed: pd.DataFrame | None) -> None:
     """Every node: state, gate, milliseconds, share of compute, and the value it gave."""
     frame = pd.DataFrame([{"node": n["id"], "type": n["type"], "state": n["state"], "gate": n["gate"], "ms": n["ms"],
-                           "share of compute": n["share"]} for n in trace["nodes"]])
-    names = {"norm": "length", "change": "change against input", "nearest": "nearest class",
-             "probe": "how often the probe is right"}
-    kept = values if st.session_state.get(PROBED) else values.drop(columns=["nearest", "probe"])
-    frame = frame.merge(kept, on="node", how="left").rename(columns=names)
+                           "share of compute": n["share"], "length": n["norm"], "change against input": n["change"]}
+                          for n in trace["nodes"]])
+    if probed is not None:
+        names = {"nearest": "nearest class", "probe": "how often the probe is right"}
+        frame = frame.merge(probed[["node", *names]], on="node", how="left").rename(columns=names)
     with st.expander(f"All {len(frame)} nodes and their values", icon=":material/table_rows:"):
         parts.table(frame, "nodes")
         try:

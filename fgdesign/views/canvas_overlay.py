@@ -44,18 +44,18 @@ def with_gradients(data: Mapping[str, Any], norms: Mapping[str, float]) -> dict[
 
 
 def with_replay(data: Mapping[str, Any], trace: Mapping[str, Any], *, step: int = 0,
-                values: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Any]:
+                nearest: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The order of calls, which the canvas steps through.
 
-    Args: step: the call that is shown, from 1; 0 for all of them. values: by node norm, change, nearest.
+    Args: step: the call that is shown, from 1; 0 for all of them. nearest: by node the class its value is nearest to.
     """
     called = [node for node in trace["nodes"] if node["state"] in ("called", "idle")]
-    notes = [_note(node, trace, (values or {}).get(node["id"], {})) for node in called]
+    notes = [_note(node, trace, (nearest or {}).get(node["id"], "")) for node in called]
     return {**data, "replay": {"order": [node["id"] for node in called], "notes": notes,
                                "step": max(0, min(step, len(called)))}}
 
 
-def _note(node: Mapping[str, Any], trace: Mapping[str, Any], value: Mapping[str, Any]) -> str:
+def _note(node: Mapping[str, Any], trace: Mapping[str, Any], nearest: str) -> str:
     """One call in a line."""
     parts = [f"{node['id']}: {node['state']}", f"{plain(node['ms'])} ms"]
     if node["gate"] is not None:
@@ -63,10 +63,10 @@ def _note(node: Mapping[str, Any], trace: Mapping[str, Any], value: Mapping[str,
     told = trace["routers"].get(node["id"])
     if told is not None:
         parts.append(told["reason"] or f"chose {', '.join(told['chosen'])}")
-    if value:
-        parts.append(f"length {plain(value['norm'])}")
-        if value["change"] == value["change"]:
-            parts.append(f"moved by {percent(value['change'])}")
-        if value["nearest"]:
-            parts.append(f"nearest to {value['nearest']}")
+    if node["norm"] is not None:
+        parts.append(f"length {plain(node['norm'])}")
+    if node["change"] is not None:
+        parts.append(f"moved by {percent(node['change'])}")
+    if nearest:
+        parts.append(f"nearest to {nearest}")
     return " · ".join(parts)

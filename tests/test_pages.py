@@ -207,8 +207,8 @@ def test_train_keeps_the_run_in_the_address(home: Path) -> None:
 
 def test_train_puts_into_the_queue_what_the_form_says(home: Path) -> None:
     page = show("train")
-    page.number_input(key="epochs").set_value(2)
-    page.number_input(key="seed").set_value(7)
+    page.number_input(key="set_epochs").set_value(2)
+    page.number_input(key="set_seed").set_value(7)
     page.button(key="start_run").click().run()
     assert not page.exception
     [job] = open_store(home).queue()
@@ -218,6 +218,40 @@ def test_train_puts_into_the_queue_what_the_form_says(home: Path) -> None:
     assert Path(config["data"]["train"]).name == "support_tickets.csv"
     assert job.folder.graph().name == "cheap-word-first"
     assert "Waiting for its turn" in words(page)
+
+
+def test_a_preset_fills_the_form_and_reset_empties_it(home: Path) -> None:
+    page = show("train")
+    assert "Takes about" in words(page) and "Nothing stands in the way." in words(page)
+    page.button_group(key="preset").set_value("fast").run()
+    assert page.number_input(key="set_epochs").value == 1 and page.number_input(key="set_patience").value == 2
+    assert page.button_group(key="preset").value == "fast"
+    page.number_input(key="set_clip").set_value(0.5).run()
+    assert page.button_group(key="preset").value is None
+    assert "gradient clipping 0\\.5" in words(page)
+    page.button(key="reset_settings").click().run()
+    assert page.number_input(key="set_epochs").value is None and page.number_input(key="set_clip").value == 1.0
+    assert "All settings are as by default" in words(page)
+
+
+def test_a_rate_for_nobody_is_said_before_the_start(home: Path) -> None:
+    page = show("train")
+    page.text_input(key="set_rates").set_value("nobody=0.1").run()
+    assert "names 'nobody', which no node of this graph is called" in words(page)
+    page.text_input(key="set_rates").set_value("nobody").run()
+    assert "gives names of nodes rates between 0 and 1" in words(page)
+    assert not page.exception
+
+
+def test_several_seeds_are_one_group(home: Path) -> None:
+    page = show("train")
+    page.number_input(key="seeds").set_value(3)
+    page.number_input(key="set_seed").set_value(5)
+    page.button(key="start_run").click().run()
+    assert not page.exception
+    jobs = open_store(home).queue()
+    assert [job.folder.config()["settings"]["seed"] for job in jobs] == [5, 6, 7]
+    assert len({job.group_name for job in jobs}) == 1 and jobs[0].group_name
 
 
 def test_a_graph_with_errors_cannot_be_started(home: Path) -> None:

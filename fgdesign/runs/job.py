@@ -162,6 +162,7 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
     config |= {"labels": list(data.labels), "task": data.task.kind, "data_sha256": data.sha256,
                "columns": asdict(data.columns), "graph_sha256": ready.graph.identity,
                "rows": {name: len(rows) for name, rows in ready.parts.items()}, "threads": torch.get_num_threads(),
+               "tokens": float(lengths.mean()),
                "device": str(device), "name": Path(config["data"]["train"]).name}
     folder.write("config.json", config)
     write_examples(folder, ready)

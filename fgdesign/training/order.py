@@ -15,6 +15,13 @@ import numpy as np
 from fgdesign.data.encode import buckets
 from fgdesign.training.settings import Settings
 
+WARM_ROWS = 64
+WARM_STEPS = 400
+WARM_EPOCHS = 8
+MOST_WARM_EPOCHS = 40
+FEW_ROWS = 5000
+STEP_WORK = 5e8  # multiply-adds that take as long as what every step costs whatever it computes
+
 
 @dataclass(frozen=True)
 class Order:
@@ -72,3 +79,18 @@ def rows_per_batch(settings: Settings, tokens: float, least: int = 1) -> int:
     if settings.batch_tokens:
         return max(1, int(settings.batch_tokens / max(1.0, tokens)))
     return max(least, settings.batch_size)
+
+
+def tune_epochs(settings: Settings, rows: int) -> int:
+    """Passes with the pretrained layers that are trained."""
+    return settings.epochs if settings.epochs >= 0 else (3 if rows < FEW_ROWS else 2)
+
+
+def warm_epochs(settings: Settings, rows: int, *, last: bool) -> int:
+    """Passes with the pretrained layers frozen. last: no pretrained layer is trained after them."""
+    if last and settings.epochs >= 0:
+        return settings.epochs
+    if settings.warm_epochs >= 0:
+        return settings.warm_epochs
+    enough = math.ceil(WARM_STEPS / steps_per_epoch(rows, WARM_ROWS))
+    return min(MOST_WARM_EPOCHS, max(WARM_EPOCHS, enough))

@@ -19,7 +19,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
              {"epochs": 1, "warm_epochs": 4, "validations": 1, "patience": 2}),
     "balanced": ("The defaults: as good as most data allow, without waiting for the last tenth of a point.", {}),
     "thorough": ("Twice the passes on a gentler rate that falls along a cosine, checked more often.",
-                 {"epochs": 6, "warm_epochs": 24, "layer_rate": 1e-4, "schedule": "cosine", "validations": 4,
+                 {"epochs": 6, "layer_rate": 1e-4, "schedule": "cosine", "validations": 4,
                   "patience": 12}),
 }
 

@@ -5,7 +5,6 @@ Pure functions of a network and its settings.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,15 +14,17 @@ from fgdesign.model.network import PRETRAINED, FunctionGraph
 from fgdesign.training.calibrate import logit_ports
 from fgdesign.training.loop import Stage, closed_form_heads
 from fgdesign.training.losses import Objective
-from fgdesign.training.order import rows_per_batch, steps_per_epoch
+from fgdesign.training.order import (
+    STEP_WORK,
+    WARM_ROWS,
+    rows_per_batch,
+    steps_per_epoch,
+    tune_epochs,
+    warm_epochs,
+)
 from fgdesign.training.settings import Settings
 
-WARM_ROWS = 64
-WARM_STEPS = 400
-WARM_EPOCHS = 8
-MOST_WARM_EPOCHS = 40
 TRIAL_STEPS = 48
-STEP_WORK = 5e8  # multiply-adds that take as long as what every step costs whatever it computes
 
 
 def frontier_before_tuning(what: Plan) -> tuple[str, ...]:
@@ -45,13 +46,13 @@ def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, row
     stages: list[Stage] = []
     probed = False
     if upper and not early.runs_backbone:
-        epochs = _warm_epochs(settings, rows, last=not tuned)
+        epochs = warm_epochs(settings, rows, last=not tuned)
         fitted = {network.keys[node] for node in closed_form_heads(network, early.given)}
         if all(name.split(".")[1] in fitted for name in upper):
             epochs, probed = 0, True  # these heads are fitted in closed form; nothing else learns here
         stages.append(Stage("warm", early.given, upper, epochs, rows_per_batch(settings, tokens, WARM_ROWS)))
     if tuned or not stages:
-        epochs = settings.epochs if settings.epochs >= 0 else (3 if rows < 5000 else 2)
+        epochs = tune_epochs(settings, rows)
         probed = probed and not network.nodes_of_role("exit")
         trial = settings.trial if settings.trial >= 0 else TRIAL_STEPS * probed
         stages.append(Stage("tune", drawn.given, learned, epochs, rows_per_batch(settings, tokens), trial=trial))
@@ -66,12 +67,3 @@ def work_per_row(network: FunctionGraph, wanted: Sequence[str], known: Sequence[
     """Multiply-adds that compute some ports for one row of so many tokens, when others are known."""
     costs = [network.plan.found.costs[step.node] for step in network.needed(wanted, known, open_exits=True).steps]
     return sum(cost.macs_per_token * tokens + cost.macs_per_text for cost in costs)
-
-
-def _warm_epochs(settings: Settings, rows: int, *, last: bool) -> int:
-    if last and settings.epochs >= 0:
-        return settings.epochs
-    if settings.warm_epochs >= 0:
-        return settings.warm_epochs
-    enough = math.ceil(WARM_STEPS / steps_per_epoch(rows, WARM_ROWS))
-    return min(MOST_WARM_EPOCHS, max(WARM_EPOCHS, enough))

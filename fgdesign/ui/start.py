@@ -16,13 +16,21 @@ from fgdesign.ui import library, state
 from fgdesign.ui.words import label
 
 
-def begin(graph: Graph, file: library.DataFile, **settings: Any) -> RunFolder:
-    """Put a run into the queue and look at it. Raises GraphError for a graph with errors."""
+def begin(graph: Graph, file: library.DataFile, *, seeds: int = 1, **settings: Any) -> RunFolder:
+    """Put a run, or one for each of several seeds, into the queue and look at the first.
+
+    Raises GraphError for a graph with errors.
+    """
     require_valid(graph)
     if not library.is_large(file):  # a large one is read by the run itself, which says what is wrong
         library.dataset(file, **state.reading())
     chosen = {name: value for name, value in settings.items() if value is not None}
-    run = open_store().submit(graph, {"train": str(file.path.resolve()), **columns()}, chosen)
+    data = {"train": str(file.path.resolve()), **columns()}
+    if seeds > 1:
+        first = int(chosen.get("seed", 0))
+        run = open_store().submit_seeds(graph, data, chosen, range(first, first + seeds))[0]
+    else:
+        run = open_store().submit(graph, data, chosen)
     ensure()
     state.set_run(run.name)
     return run
@@ -41,7 +49,7 @@ def columns() -> dict[str, str]:
     return {name: value for name, value in chosen.items() if value}
 
 
-def train_button(graph: Graph, *, key: str = "train_now", **settings: Any) -> None:
+def train_button(graph: Graph, *, key: str = "train_now", seeds: int = 1, **settings: Any) -> None:
     """The button that trains `graph` on the chosen data and goes to the live curves."""
     file = state.current_data()
     if file is None:
@@ -50,14 +58,14 @@ def train_button(graph: Graph, *, key: str = "train_now", **settings: Any) -> No
     wrong = errors(graph)
     hint = f"First repair: {wrong[0].message}" if wrong else "Starts at once with the settings that suit the data."
     if st.button(
-        f"Train on {label(file.title)}",
+        f"Train on {label(file.title)}" + (f", {seeds} seeds" if seeds > 1 else ""),
         key=key,
         type="primary",
         icon=":material/play_arrow:",
         help=label(hint, 300),
         disabled=bool(wrong),
     ):
-        run = begin(graph, file, **settings)
+        run = begin(graph, file, seeds=seeds, **settings)
         st.switch_page("pages/train.py", query_params={"run": run.name})
 
 

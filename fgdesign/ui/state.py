@@ -25,6 +25,7 @@ UPLOADED = "uploaded"  # session key: the id of the upload handled last, so that
 RECIPES = "recipes"  # session key: data file id -> Recipe of the repairs accepted for it
 SHOWN = "shown_finding"  # session key: the code of the finding whose rows are shown
 TEXT = "routes_text"  # session key: the text whose route is shown
+SETTINGS = "train_settings"  # session key: the settings of the next run, as plain data
 FIRST_GRAPH = "cheap-word-first"
 FIRST_DATA = "sample-support_tickets"
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")

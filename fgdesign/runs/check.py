@@ -1,0 +1,210 @@
+"""A look at a run before it begins: time, memory, disk, what is known already, and what stands in the way.
+
+Estimates from a graph's costs; the speed is that of earlier runs on this machine where there are any. Knows nothing
+of torch, processes or screens.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+import psutil
+
+from fgdesign.data import Dataset
+from fgdesign.errors import FgdesignError
+from fgdesign.graph.backbones import describe_backbone
+from fgdesign.graph.estimate import estimate
+from fgdesign.graph.infer import Inference, infer, params_of, summarise, tuning_of
+from fgdesign.graph.spec import Graph, Node
+from fgdesign.runs.folder import RunFolder
+from fgdesign.training.order import STEP_WORK, WARM_ROWS, rows_per_batch, steps_per_epoch, tune_epochs, warm_epochs
+from fgdesign.training.settings import Settings, check_nodes, rate_of
+
+PRETRAINED = ("encoder_layer/1", "embeddings/1")
+PROGRAM_BYTES = 600e6  # of a training process before it holds anything
+TOKENS_PER_WORD = 1.35
+SPECIAL_TOKENS = 2
+SAMPLE = 2000  # texts whose length is looked at
+UNMEASURED = 0.3  # of the speed of one product that a whole step reaches, where no run was measured
+MOST_RUNS = 10
+TIGHT = 0.8  # share of what is free from which memory or disk is called tight
+RARE = 0.02  # share of the rows below which a class is called rare
+
+
+@dataclass(frozen=True)
+class Check:
+    """seconds: of training and preparation, about; measured: by how many earlier runs. Memory and disk in bytes.
+
+    known: the run that computed the static part of these rows, or "". problems: what stands in the way or is odd.
+    """
+
+    seconds: float
+    measured: int
+    memory: float
+    memory_free: float
+    disk: float
+    disk_free: float
+    known: str
+    problems: tuple[str, ...]
+
+
+def check(graph: Graph, data: Dataset, path: Path, settings: Settings, runs: Sequence[RunFolder], *,
+          speed: float, place: Path) -> Check:
+    """Look at a run before it begins. Raises GraphError or BackboneError where the graph has errors.
+
+    Args: path: of the data file. runs: earlier ones. speed: multiply-adds a second. place: the workspace.
+    """
+    classes = max(1, len(data.labels))
+    rows, tokens = len(data), mean_tokens(data.texts, graph)
+    found, total, backbone = infer(graph, classes), summarise(graph, classes), describe_backbone(graph.backbone)
+    static, learned = work(graph, settings, rows, tokens, classes)
+    speeds = measured_speeds(runs)
+    rate = median(speeds) if speeds else UNMEASURED * speed
+    known = known_static(graph, path, runs)
+    about = estimate(graph, found, total, backbone, rate, tokens=round(tokens), batch=rows_per_batch(settings, tokens))
+    free, room = float(psutil.virtual_memory().available), float(shutil.disk_usage(_existing(place)).free)
+    disk = static_bytes(found, rows, tokens) * (not known) + 4.0 * (2 * total.parameters + 8 * total.trained)
+    made = Check((static * (not known) + learned) / rate, len(speeds), about.training_bytes + PROGRAM_BYTES, free, disk,
+                 room, known, ())
+    return replace(made, problems=(*_room(made), *_settings(graph, data, settings), *_rows(data, settings)))
+
+
+def mean_tokens(texts: Sequence[str], graph: Graph) -> float:
+    """About how many tokens a text has, cut at the longest that the graph reads."""
+    limits = [int(str(params_of(node)["max_length"])) for node in graph.nodes if node.type == "text/1"]
+    longest = max(limits, default=64)
+    some = texts[::max(1, len(texts) // SAMPLE)]
+    lengths = [min(longest, SPECIAL_TOKENS + TOKENS_PER_WORD * len(text.split())) for text in some]
+    return sum(lengths) / max(1, len(lengths))
+
+
+def work(graph: Graph, settings: Settings, rows: int, tokens: float, classes: int) -> tuple[float, float]:
+    """Multiply-adds of the static part and of all steps, a step's fixed cost included."""
+    drawn, frozen = infer(graph, classes), infer(_frozen(graph), classes)
+    tuned = any(node.type in PRETRAINED and tuning_of(node) != "frozen" for node in graph.nodes)
+    learns = summarise(graph, classes).trained > 0
+    first = warm_epochs(settings, rows, last=not tuned) * learns
+    stages = [(frozen, first, rows_per_batch(settings, tokens, WARM_ROWS))]
+    if tuned:
+        stages.append((drawn, tune_epochs(settings, rows), rows_per_batch(settings, tokens)))
+    learned = sum(epochs * (rows * 3 * _macs(found, tokens, static=False) + steps_per_epoch(rows, size) * STEP_WORK)
+                  for found, epochs, size in stages)
+    return rows * _macs(frozen, tokens, static=True), learned
+
+
+def measured_speeds(runs: Sequence[RunFolder]) -> list[float]:
+    """Multiply-adds a second of earlier runs, by the same estimate of their work."""
+    speeds = []
+    for run in runs[:MOST_RUNS]:
+        try:
+            config, report = run.config(), run.report()
+            if report and report["state"] == "succeeded" and report["seconds"]["training"] > 1:
+                settings = Settings(**config["settings"])
+                done = work(run.graph(), settings, config["rows"]["train"], config["tokens"], len(config["labels"]))
+                speeds.append(done[1] / report["seconds"]["training"])
+        except (FgdesignError, KeyError, TypeError):
+            continue  # a run of an earlier version
+    return [speed for speed in speeds if speed > 0]
+
+
+def known_static(graph: Graph, path: Path, runs: Sequence[RunFolder]) -> str:
+    """The name of a finished run that computed the same static part of the same rows, or ""."""
+    mine = static_part(graph)
+    for run in runs[:MOST_RUNS]:
+        try:
+            same = run.config()["data"]["train"] == str(path) and run.report() is not None
+            if same and static_part(run.graph()) == mine:
+                return run.name
+        except (FgdesignError, KeyError):
+            continue
+    return ""
+
+
+def static_part(graph: Graph) -> tuple[str, frozenset[tuple[str, str]], frozenset[str]]:
+    """What the static part is made of, whatever its nodes are called: backbone, nodes, edges' ends."""
+    frozen = _frozen(graph)
+    found = infer(frozen)
+    nodes = [node for node in frozen.nodes if _is_static(found, node.id)]
+    return (graph.backbone, frozenset((node.type, str(sorted(params_of(node).items()))) for node in nodes),
+            frozenset(f"{edge.source}>{edge.target}" for edge in frozen.edges if _is_static(found, edge.target_node)))
+
+
+def static_bytes(found: Inference, rows: int, tokens: float) -> float:
+    """Of the frontier on disk: sequences as bfloat16 without padding, vectors as float32."""
+    values = [found.values[port] for port in found.frontier]
+    return rows * sum(value.width * (2 * tokens if value.type == "sequence" else 4) for value in values)
+
+
+def _frozen(graph: Graph) -> Graph:
+    return graph.with_nodes(_freeze(node) for node in graph.nodes)
+
+
+def _freeze(node: Node) -> Node:
+    return replace(node, tuning="frozen") if node.type in PRETRAINED else node
+
+
+def _is_static(found: Inference, node: str) -> bool:
+    return any(port.startswith(f"{node}.") for port in found.static)
+
+
+def _macs(found: Inference, tokens: float, *, static: bool) -> float:
+    """Multiply-adds for one row of what is, or is not, static; routers and exits choosing evenly."""
+    return sum((cost.macs_per_token * tokens + cost.macs_per_text) * found.ways.share(found.node_rows[node])
+               for node, cost in found.costs.items() if _is_static(found, node) == static)
+
+
+def _existing(place: Path) -> Path:
+    return next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+
+
+def _room(made: Check) -> list[str]:
+    said = []
+    if made.memory > TIGHT * made.memory_free:
+        said.append(f"Memory is tight: about {made.memory / 1e9:.2g} GB are needed and {made.memory_free / 1e9:.2g} GB "
+                    "are free. Halve the batch size, or freeze more layers.")
+    if made.disk > TIGHT * made.disk_free:
+        said.append(f"Disk is tight: about {made.disk / 1e9:.2g} GB are written and {made.disk_free / 1e9:.2g} GB are "
+                    "free. Delete old runs.")
+    return said
+
+
+def _settings(graph: Graph, data: Dataset, settings: Settings) -> list[str]:
+    """Settings that do nothing here."""
+    said = []
+    try:
+        check_nodes(settings, graph.ids)
+    except FgdesignError as error:
+        said.append(str(error))
+    routers, exits = (any(node.type == kind for node in graph.nodes) for kind in ("router/1", "exit/1"))
+    losses = ("mutual_information", "balance", "z_loss", "cost_penalty")
+    if not routers and any(getattr(settings, name) >= 0 for name in losses):
+        said.append("A weight of a router loss is set, but the graph has no learned router: it does nothing.")
+    if not exits and (settings.exit_weight >= 0 or settings.distil >= 0):
+        said.append("A weight of exits is set, but the graph has no exit: it does nothing.")
+    if data.task.kind != "single" and (settings.class_weights or settings.label_smoothing):
+        said.append("Class weights and label smoothing are for rows with one label each: they do nothing here.")
+    idle = [node.id for node in graph.nodes if rate_of(settings, node.id) and tuning_of(node) == "frozen"]
+    if idle:
+        said.append(f"A rate is given to {', '.join(idle[:5])}, which is frozen and does not learn.")
+    return said
+
+
+def _rows(data: Dataset, settings: Settings) -> list[str]:
+    """What is odd about the rows."""
+    if data.task.kind != "single" or data.targets is None:
+        return []
+    counts = Counter(data.targets.tolist())
+    rare = [data.labels[label] for label, count in counts.items() if count < max(3, RARE * len(data) / len(counts))]
+    said = []
+    if rare:
+        shown = ", ".join(f"'{name[:40]}'" for name in sorted(rare)[:5])
+        said.append(f"Of some labels there are hardly any rows ({shown}): they cannot be learned or measured well. "
+                    "Merge them in Data, or gather more rows.")
+    if max(counts.values()) > 0.8 * len(data) and not settings.class_weights:
+        said.append("More than four fifths of the rows have one label. Class weights make the others count.")
+    return said

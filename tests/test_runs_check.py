@@ -1,0 +1,87 @@
+"""The look at a run before it begins: what grows with what, what is known already, what is said to be odd."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up_rows import write_rows
+
+from fgdesign.data import Dataset, load_dataset
+from fgdesign.graph import Graph, to_json
+from fgdesign.runs import check as checks
+from fgdesign.runs.check import Check, check, known_static, mean_tokens, measured_speeds, work
+from fgdesign.runs.folder import RunFolder
+from fgdesign.training.settings import DEFAULTS, Settings, preset
+
+
+@pytest.fixture
+def look(tiny_graph: Callable[[str], Graph], tmp_path: Path) -> Callable[..., Check]:
+    def made(name: str = "routed-experts", settings: Settings = DEFAULTS, data: Dataset | None = None) -> Check:
+        rows = data or load_dataset(write_rows(tmp_path / "rows.csv", 90))
+        return check(tiny_graph(name), rows, tmp_path / "rows.csv", settings, (), speed=1e9, place=tmp_path / "none")
+
+    return made
+
+
+def test_more_passes_take_longer_and_nothing_stands_in_the_way(look: Callable[..., Check]) -> None:
+    fast, usual, thorough = (look(settings=preset(name)) for name in ("fast", "balanced", "thorough"))
+    assert 0 < fast.seconds < usual.seconds < thorough.seconds and not usual.problems
+    assert look(settings=Settings(batch_size=512)).memory > usual.memory > 0 and usual.disk > 0
+    assert not usual.measured and not usual.known and usual.disk_free > 0
+
+
+@pytest.mark.parametrize(("name", "settings", "said"), [
+    ("linear-probe", Settings(balance=0.1), "no learned router"), ("linear-probe", Settings(distil=0.5), "no exit"),
+    ("routed-experts", Settings(rates="nobody=0.1"), "names 'nobody'"),
+    ("routed-experts", Settings(rates="layer_1=0.1"), "given to layer_1, which is frozen"),
+])
+def test_settings_that_do_nothing_are_named(look: Callable[..., Check], name: str, settings: Settings,
+                                            said: str) -> None:
+    [problem] = look(name, settings).problems
+    assert said in problem
+    assert not look("early-exit", Settings(distil=0.5)).problems
+
+
+def test_odd_labels_are_named(look: Callable[..., Check], tmp_path: Path) -> None:
+    lines = [f"text number {i},usual" for i in range(200)] + ["some other text,seldom", "another text,seldom"]
+    (tmp_path / "odd.csv").write_text("\n".join(["text,label", *lines]), "utf-8")
+    data = load_dataset(tmp_path / "odd.csv")
+    rare, most = look(data=data).problems
+    assert "'seldom'" in rare and "Class weights" in most
+    assert len(look(settings=Settings(class_weights=True), data=data).problems) == 1
+
+
+def test_too_little_room_is_said(look: Callable[..., Check], monkeypatch: pytest.MonkeyPatch) -> None:
+    memory: Any = type("Memory", (), {"available": 1e8})
+    monkeypatch.setattr(checks.psutil, "virtual_memory", lambda: memory)
+    disk: Any = type("Disk", (), {"free": 1.0})
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: disk)
+    assert [problem.partition(":")[0] for problem in look().problems] == ["Memory is tight", "Disk is tight"]
+
+
+def test_earlier_runs_give_the_speed_and_the_static_part(tiny_graph: Callable[[str], Graph], tmp_path: Path) -> None:
+    graph, rows = tiny_graph("routed-experts"), write_rows(tmp_path / "rows.csv", 90)
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    (run.path / "graph.json").write_text(to_json(graph), "utf-8")
+    run.write("config.json", {"data": {"train": str(rows)}, "settings": DEFAULTS.as_dict(), "rows": {"train": 72},
+                              "tokens": 8.0, "labels": ["a", "b", "c"]})
+    assert not known_static(graph, rows, [run]) and not measured_speeds([run])
+    run.write("report.json", {"state": "succeeded", "seconds": {"training": 4.0}})
+    assert measured_speeds([run]) == [pytest.approx(work(graph, DEFAULTS, 72, 8.0, 3)[1] / 4.0)]
+    assert known_static(graph, rows, [run]) == "run" and not known_static(graph, tmp_path / "b.csv", [run])
+    assert known_static(tiny_graph("gcn-experts"), rows, [run]) == ""
+    wider = graph.with_nodes(replace(node, params={**node.params, "branches": 5}) if node.id == "router" else node
+                             for node in graph.nodes)
+    assert known_static(wider, rows, [run]) == "run"
+    made = check(graph, load_dataset(rows), rows, DEFAULTS, [run], speed=1e9, place=tmp_path)
+    assert made.measured == 1 and made.known == "run"
+
+
+def test_texts_are_cut_at_what_the_graph_reads(tiny_graph: Callable[[str], Graph]) -> None:
+    graph = tiny_graph("linear-probe")
+    assert mean_tokens(["word " * 5000], graph) <= 512 and mean_tokens(["two words"] * 3, graph) == pytest.approx(4.7)

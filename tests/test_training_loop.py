@@ -190,7 +190,7 @@ def test_where_the_metric_is_undefined_something_is_kept(bench: Callable[..., Be
 
 
 def interrupted(made: Bench, folder: Path, after: int, kind: type[Exception]) -> checkpoint.Snapshot | None:
-    """Run until `after` steps are done, then die or be stopped."""
+    """Run until a stop was asked for `after` times, after steps and in validations, then die or be stopped."""
     count = iter(range(10_000))
 
     def should_stop() -> bool:
@@ -224,9 +224,9 @@ def test_a_resumed_run_ends_with_the_same_bits(bench: Callable[..., Bench], tmp_
         for newest in sorted(folder.glob("step-*"))[-1:] * lose:
             shutil.rmtree(newest)
             snapshot = checkpoint.latest(folder)
-        assert snapshot is not None
+        assert snapshot is not None or (kind, after) == (Crash, 2)  # it may die before anything was saved
         again = bench(name, settings)
-        again.log = broken.log[:snapshot.state["log_size"]]
+        again.log = broken.log[:snapshot.state["log_size"]] if snapshot else []
         run = again.run(folder)
         fit(run, again.stages, snapshot)
         assert again.lines() == whole.lines(), (after, kind)

@@ -190,6 +190,8 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
         checkpoint.restore_optimiser(optimiser, resumed.group("optimiser"))
         scaler.load_state_dict(resumed.state["scaler"])
     stale, losses = at["stale"], list(at["losses"])
+    if at.get("due"):  # the validation in which the run was stopped
+        stale = 0 if validate(run, stage.known, at["due"]) else stale + 1
     log_every, look_every = max(1, total // LOGGED_STEPS), max(1, total // LOGGED_GRADIENTS)
     check_every = math.ceil(total / stage.epochs / settings.validations)
     earlier = sum(order.total for order in orders[:-1])
@@ -215,10 +217,15 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
             run.log({"kind": "step", **where, "of": total, "loss": float(np.mean([float(x) for x in losses])),
                      "rates": rates, "progress": _progress(stages, number, (step + 1) / total)})
             losses = []
+        stopping, due = False, None
         if (step + 1) % check_every == 0 or last or step + 1 == stage.trial:
-            stale = 0 if validate(run, stage.known, where) else stale + 1
-        stopping = run.should_stop()
-        position = {"stage": number, "step": step + 1, "stale": stale, "losses": [float(x) for x in losses]}
+            try:
+                stale = 0 if validate(run, stage.known, where) else stale + 1
+            except Stopped:
+                stopping, due = True, where
+        stopping = stopping or run.should_stop()
+        position = {"stage": number, "step": step + 1, "stale": stale, "losses": [float(x) for x in losses],
+                    "due": due}
         _maybe_save(run, optimiser, scaler, position, earlier + step + 1, now=stopping)
         if stopping:
             raise Stopped
@@ -301,8 +308,8 @@ def validation_opinions(run: Run, known: tuple[str, ...], routes: Answers | None
     plain = replace(run.objective, class_weights=None, smoothing=0.0)  # as likely as the rows are, not as weighted
 
     def see(outcome: Outcome, rows: np.ndarray) -> None:
-        if routes and run.should_stop():
-            raise Stopped  # this validation is made again when the run goes on
+        if routes and run.best and run.should_stop():
+            raise Stopped  # this validation is made again when the run goes on; the first one gives a stop its best
         if routes:
             note_routes(routes, outcome, rows)
 

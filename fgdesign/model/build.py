@@ -22,6 +22,7 @@ from fgdesign.model import choosing as c
 from fgdesign.model import steps as s
 from fgdesign.model.backbone import Backbone, EncoderLayer, random_backbone
 from fgdesign.model.blocks import BLOCKS, Place
+from fgdesign.model.dispatch import fused
 from fgdesign.model.lexical import Lexical
 from fgdesign.model.lora import TUNINGS, tune_layer
 
@@ -137,15 +138,20 @@ class Program:
                 chosen.append(step)
                 passes = open_exits and isinstance(step, c.Leave) and step.aligned
                 slots.update(step.inputs[:1] if passes else step.inputs)
-        return Needed(tuple(reversed(chosen)), tuple(port for slot, port in held.items() if slot in slots))
+        steps = tuple(reversed(chosen))
+        given = tuple(port for slot, port in held.items() if slot in slots)
+        return Needed(steps, given, fused(steps, {self.slots[port] for port in wanted} | set(held)))
 
 
 @dataclass(frozen=True)
 class Needed:
-    """steps: in order. given: known ports that they, or the caller, read."""
+    """steps: in order. given: known ports that they, or the caller, read. fused: the same in fewer steps, for runs
+    that are neither timed nor steered.
+    """
 
     steps: tuple[s.Step, ...]
     given: tuple[str, ...]
+    fused: tuple[s.Step, ...]
 
     @property
     def reads_tokens(self) -> bool:

@@ -110,7 +110,8 @@ class FunctionGraph(nn.Module):
         if count_layers:
             spared = self.needed(ports, (), open_exits).layers - needed.layers
             record.layers = torch.full((batch.size,), spared, dtype=torch.int64, device=batch.device)
-        run_steps(needed.steps, State(slots, batch, record, open_exits, self.training))
+        steps = needed.steps if timed or batch.steer is not None else needed.fused
+        run_steps(steps, State(slots, batch, record, open_exits, self.training))
         found = {port: slots[self.program.slots[port]] for port in ports}
         return Outcome({port: flow for port, flow in found.items() if flow is not None}, record)
 

@@ -1,0 +1,189 @@
+"""Equal experts behind one router as one step: the rows of each expert in the way that is fastest at their number.
+
+sorted: rows ordered by expert, a slice for each. dense: every expert on every row, one batched product. gathered: each
+row with its own expert's weights. direct: one row, one call. Which way follows from the shapes alone, by costs measured
+once (LAB.md), so that a run repeats itself to the bit; where something learns it is always `sorted`.
+Knows nothing of how graphs are written.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from fgdesign.model.blocks.functions import Expert
+from fgdesign.model.blocks.merges import Merge
+from fgdesign.model.blocks.routers import Choice, Router
+from fgdesign.model.choosing import Route
+from fgdesign.model.flows import Flow
+from fgdesign.model.steps import Call, State, Step, Unite
+
+CALL, BATCHED, GATHERED = 50.0, 60.0, 30.0  # microseconds: a call of one expert, and each way's own start
+MACS, MACS_LOW = 4.7e4, 1.9e5  # multiply-adds a microsecond, in float32 and in half precision
+COPIED = 3.4e-4  # microseconds to copy one weight
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Weights of all experts: (N, D, H), (N, 1, H), (N, H, D), (N, 1, D). state: what they were made from."""
+
+    state: tuple[object, ...]
+    inner: Tensor
+    inner_bias: Tensor
+    outer: Tensor
+    outer_bias: Tensor
+
+
+_kept: WeakKeyDictionary[Expert, Stack] = WeakKeyDictionary()  # by the first expert
+
+
+@dataclass
+class Bank(Step):
+    """A router, its experts and the gated sum of what they give. experts: by branch; None for the straight way."""
+
+    route: Route
+    experts: Sequence[Expert | None]
+
+    def run(self, state: State) -> None:
+        flows = self._flows(state, self.route.aligned)
+        if flows is None:
+            return
+        flow, control = flows[0], flows[self.route.by]
+        choice: Choice = self.route.block(control.value, control.mask)
+        state.record.choices[self.route.node] = (flow.rows, choice)
+        value = self.computed(flow.value, choice)
+        state.slots[self.outputs[0]] = Flow(value, flow.mask, flow.rows, flow.gates)
+
+    def computed(self, x: Tensor, choice: Choice) -> Tensor:
+        """(n, ..., D) -> (n, ..., D): each row through its experts, times their gates."""
+        router = self.route.block
+        assert isinstance(router, Router)
+        if torch.is_grad_enabled():
+            _kept.pop(self._first, None)  # fused optimisers change weights without counting versions
+        if torch.is_grad_enabled() or router.training or router.k > 1:
+            return self.sorted(x, choice)
+        gate, expert = choice.gates.max(1)
+        gate = gate.to(x.dtype).view(-1, *[1] * (x.dim() - 1))
+        if len(x) == 1:
+            module = self.experts[int(expert)]
+            return (x if module is None else module([x], None)) * gate
+        way = fastest(len(self.experts), len(x), x[0].numel() // x.shape[-1],
+                      2 * self._first.inner.weight.numel(), _dtype(x))
+        if way == "sorted" or None in self.experts:
+            return self.sorted(x, choice)
+        return (self.dense(x, expert) if way == "dense" else self.gathered(x, expert)) * gate
+
+    def sorted(self, x: Tensor, choice: Choice) -> Tensor:
+        """Rows ordered by expert; a row may have several."""
+        branches, rows = choice.called.T.nonzero(as_tuple=True)
+        parts = torch.split(x.index_select(0, rows), choice.called.sum(0).tolist())
+        done = [part if module is None else module([part], None)
+                for module, part in zip(self.experts, parts, strict=True) if len(part)]
+        gate = choice.gates[rows, branches].view(-1, *[1] * (x.dim() - 1))
+        every = torch.cat(done) if len({part.dtype for part in done}) == 1 else torch.cat([p.to(x.dtype) for p in done])
+        return torch.zeros_like(x, dtype=every.dtype).index_add(0, rows, every * gate.to(every.dtype))
+
+    def dense(self, x: Tensor, expert: Tensor) -> Tensor:
+        """Every expert on every row, then each row's own."""
+        w, first = self._stacked(_dtype(x)), self._first
+        flat = x.flatten(0, -2).to(w.inner.dtype)
+        hidden = first.activation(torch.baddbmm(w.inner_bias, flat.expand(len(self.experts), -1, -1), w.inner))
+        every = torch.baddbmm(w.outer_bias, hidden, w.outer).view(len(self.experts), *x.shape)
+        own = every[expert, torch.arange(len(x), device=x.device)]
+        return x + own if first.residual else own
+
+    def gathered(self, x: Tensor, expert: Tensor) -> Tensor:
+        """Each row with its own expert's weights."""
+        w, first = self._stacked(_dtype(x)), self._first
+        rows = x.view(len(x), -1, x.shape[-1]).to(w.inner.dtype)
+        hidden = first.activation(torch.baddbmm(w.inner_bias[expert], rows, w.inner[expert]))
+        own = torch.baddbmm(w.outer_bias[expert], hidden, w.outer[expert]).view_as(x)
+        return x + own if first.residual else own
+
+    @property
+    def _first(self) -> Expert:
+        return next(module for module in self.experts if module is not None)
+
+    def _stacked(self, dtype: torch.dtype) -> Stack:
+        modules = [module for module in self.experts if module is not None]
+        versions = [parameter._version for module in modules for parameter in module.parameters()]
+        state = (dtype, self._first.inner.weight.data_ptr(), *versions)
+        found = _kept.get(self._first)
+        if found is None or found.state != state:
+            found = _kept[self._first] = Stack(
+                state, *(torch.stack([layer.weight.detach().T if weight else layer.bias.detach().unsqueeze(0)
+                                      for layer in layers]).to(dtype)
+                         for layers in ([m.inner for m in modules], [m.outer for m in modules])
+                         for weight in (True, False)))
+        return found
+
+
+def fastest(experts: int, rows: int, tokens: int, weights: int, dtype: torch.dtype) -> str:
+    """The way with the least expected time. weights: of one expert, so multiply-adds of one token."""
+    work = rows * tokens * weights / (MACS if dtype == torch.float32 else MACS_LOW)
+    costs = {"sorted": CALL * (min(experts, rows) + 1) + work, "dense": BATCHED + experts * work,
+             "gathered": GATHERED + COPIED * rows * weights + work}
+    return min(costs, key=costs.__getitem__)
+
+
+def _dtype(x: Tensor) -> torch.dtype:
+    kind = x.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+
+
+def fused(steps: Sequence[Step], kept: Collection[int]) -> tuple[Step, ...]:
+    """The same steps, each router with equal experts and their gated sum as one. kept: slots that must be filled."""
+    readers: dict[int, list[Step]] = defaultdict(list)
+    for step in steps:
+        for slot in step.inputs:
+            readers[slot].append(step)
+    out = list(steps)
+    for route in steps:
+        found = _bank(route, readers, kept) if isinstance(route, Route) else None
+        if found:
+            bank, members = found
+            out[next(i for i, step in enumerate(out) if step is members[-1])] = bank
+            out = [step for step in out if not any(step is member for member in members)]
+    return tuple(out)
+
+
+def _bank(route: Route, readers: dict[int, list[Step]], kept: Collection[int]) -> tuple[Bank, list[Step]] | None:
+    """The bank of a router and the steps it stands for, the merge last; None where they are not alike."""
+    members: list[Step] = [route]
+    experts: list[Expert | None] = []
+    ends: list[int] = []
+    merge: Step | None = None
+    for slot in route.outputs:
+        reader = _only(slot, readers, kept)
+        if isinstance(reader, Call) and isinstance(reader.block, Expert) and len(reader.inputs) == 1:
+            members.append(reader)
+            experts.append(reader.block)
+            slot = reader.outputs[0]
+            reader = _only(slot, readers, kept)
+        else:
+            experts.append(None)
+        if not isinstance(reader, Unite) or (merge is not None and reader is not merge):
+            return None
+        merge = reader
+        ends.append(slot)
+    if not isinstance(merge, Unite) or list(merge.inputs) != ends or merge.closing != {route.node}:
+        return None
+    if not isinstance(merge.block, Merge) or merge.block.method != "sum" or not _alike(experts):
+        return None
+    return Bank(merge.node, route.inputs, merge.outputs, route, experts), [*members, merge]
+
+
+def _only(slot: int, readers: dict[int, list[Step]], kept: Collection[int]) -> Step | None:
+    """The one step that reads a slot which nobody else asks for."""
+    return readers[slot][0] if slot >= 0 and slot not in kept and len(readers[slot]) == 1 else None
+
+
+def _alike(experts: Sequence[Expert | None]) -> bool:
+    """At least two experts, all of one shape."""
+    kinds = {(m.inner.weight.shape, m.activation, m.residual) for m in experts if m is not None}
+    return len(kinds) == 1 and sum(module is not None for module in experts) > 1

@@ -25,6 +25,7 @@ from fgdesign.training.loop import (
     fit,
     learned_state,
     run_stage,
+    step_share,
     validate,
 )
 from fgdesign.training.optimise import rate_factor
@@ -162,6 +163,11 @@ def test_a_trial_that_gains_goes_on_to_the_end(bench: Callable[..., Bench]) -> N
     run_stage(run, made.stages, 1, None)
     assert max(entry["step"] for entry in made.log if entry["kind"] == "step") == 10
     assert run.best_at["stage"] == "tune"
+
+
+def test_a_trial_has_a_schedule_of_its_own() -> None:
+    assert [step_share(step, 4, 12) for step in (0, 2, 4, 8)] == [0.0, 0.5, 0.0, 0.5]
+    assert [step_share(step, trial, 12) for step, trial in ((6, 0), (6, 12), (6, 48))] == [0.5, 0.5, 0.5]
 
 
 @pytest.mark.parametrize("name", ["cheap-word-first", "routed-experts"])

@@ -205,7 +205,8 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
                                                 "stood before it is kept."})
             break
         torch.manual_seed(hash((settings.seed, number, step)) & 0x7FFFFFFF)
-        rates = set_rates(optimiser, rate_factor(step / total, settings.warm_up, settings.schedule))
+        share = step_share(step, stage.trial, total)
+        rates = set_rates(optimiser, rate_factor(share, settings.warm_up, settings.schedule))
         where, last = {"stage": stage.name, "epoch": epoch, "step": step + 1}, step + 1 == total
         look = (step + 1) % look_every == 0 or last
         loss, norms = _step(run, stage, batches, optimiser, scaler, dtype, look)
@@ -229,6 +230,13 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
         _maybe_save(run, optimiser, scaler, position, earlier + step + 1, now=stopping)
         if stopping:
             raise Stopped
+
+
+def step_share(step: int, trial: int, total: int) -> float:
+    """How far a step is on its schedule, 0..1: a trial warms up and decays on its own, then the stage begins anew."""
+    if not 0 < trial < total:
+        return step / total
+    return step / trial if step < trial else (step - trial) / (total - trial)
 
 
 def _progress(stages: Sequence[Stage], number: int, share: float) -> float:

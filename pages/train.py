@@ -3,7 +3,7 @@
 import streamlit as st
 
 from fgdesign.runs.folder import list_runs, workspace
-from fgdesign.ui import canvas, live, parts, runs_table, settings_form, state
+from fgdesign.ui import canvas, live, parts, queue, runs_table, settings_form, state
 from fgdesign.ui.words import label
 
 run = state.current_run()
@@ -16,6 +16,7 @@ if run is not None:
     st.subheader(label(run.name), anchor=False)
     live.show_run(run)
     canvas.bring_library(live.canvas_key(run))
+queue.show()
 st.subheader("Runs", anchor=False)
 runs_table.show(list_runs(workspace()))
 if run is not None:

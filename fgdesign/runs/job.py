@@ -182,9 +182,14 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
             state = _ending(folder)
             if state == "paused" or not run.best:
                 return state
-    folder.write_status(stage="report", message="Measuring.")
     for word in ready.network.lexicals().values():
         word.forget()
+    if state == "stopped":  # a person waits: what was measured when it was best is enough
+        save_model(ready, folder)
+        folder.write("report.json", _about(folder, ready, run) | _as_logged(folder) | {
+            "seconds": clock.all(), "state": state})
+        return state
+    folder.write_status(stage="report", message="Measuring.")
     with clock.phase("calibration"):
         known = stages[-1].known if stages else ()
         opinions = validation_opinions(run, known)
@@ -249,9 +254,8 @@ def save_model(ready: Prepared, folder: RunFolder) -> None:
     aside.rename(folder.model)
 
 
-def _report(folder: RunFolder, ready: Prepared, run: Run, known: tuple[str, ...],
-            device: torch.device) -> dict[str, Any]:
-    """What `report.json` and `train --json` hold. The test part, else validation, is answered as in use."""
+def _about(folder: RunFolder, ready: Prepared, run: Run) -> dict[str, Any]:
+    """What `report.json` and `train --json` say about a run before anything is measured."""
     network, labels, task = ready.network, ready.data.labels, ready.data.task.kind
     totals = summarise(ready.graph, network.plan.classes)
     result: dict[str, Any] = {
@@ -262,7 +266,23 @@ def _report(folder: RunFolder, ready: Prepared, run: Run, known: tuple[str, ...]
         "notes": [*ready.data.notes, *ready.splits.notes, *ready.notes], "versions": versions(), "hashes": {
             "graph": ready.graph.identity, "data": ready.data.sha256, "tokenizer": ready.tokenizer_hash},
     }
-    result["trained_share"] = result["trained_parameters"] / max(1, result["parameters"])
+    return result | {"trained_share": result["trained_parameters"] / max(1, result["parameters"])}
+
+
+def _as_logged(folder: RunFolder) -> dict[str, Any]:
+    """The validation at which a run was best, as its log has it."""
+    best = [entry for entry in folder.metrics() if entry["kind"] == "valid" and entry["best"]][-1]
+    rows = int(best["metrics"].get("rows", 0))
+    exits = [{"rows": round(entry["share"] * rows), **entry} for entry in best["exits"]]
+    layers = {"mean_layers": sum(entry["share"] * entry["depth"] for entry in exits)} if exits else {}
+    return {"valid": {**best["metrics"], **layers}, "routers": best["routers"], "exits": exits, **layers}
+
+
+def _report(folder: RunFolder, ready: Prepared, run: Run, known: tuple[str, ...],
+            device: torch.device) -> dict[str, Any]:
+    """The same with all that is measured. The test part, else validation, is answered as in use."""
+    network, labels, task = ready.network, ready.data.labels, ready.data.task.kind
+    result = _about(folder, ready, run)
     for name, rows in ready.parts.items():
         if not len(rows):
             continue

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 
 from fgdesign.errors import FgdesignError
@@ -18,6 +19,7 @@ from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.process import is_disk_full
 from fgdesign.runs.store import open_store
 
+LOADED = ("pyarrow", "sklearn.feature_extraction.text", "sklearn.linear_model")  # what is else loaded where it is used
 FULL = 74  # exit code where not even the reason could be written
 
 
@@ -79,6 +81,8 @@ def main() -> int:
     """Load what training needs, then serve."""
     from fgdesign.runs.job import carry_on
 
+    for name in LOADED:
+        import_module(name)
     return serve(lambda folder: carry_on(folder, lambda message: print(message, flush=True)))
 
 

@@ -90,16 +90,10 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
         st.text(" · ".join(filter(None, words)))
         st.space("stretch")
         if going:
-            asked = run.asked_to_stop
-            st.button(
-                "Stopping" if asked else "Stop",
-                icon=":material/stop:",
-                on_click=queue.ask,
-                args=("stop", run.name),
-                disabled=asked,
-                key="stop_run",
-                help="Ends after the present step; the best model so far is kept.",
-            )
+            asked = run.asked_to_stop and name != "paused"
+            queue.button("resume" if name == "paused" else "pause", run.name, "Resume" if name == "paused" else "Pause",
+                         disabled=asked)
+            queue.button("stop", run.name, "Stopping" if asked else "Stop", disabled=asked)
         elif (run.model / "config.json").is_file():
             st.page_link(
                 "pages/routes.py", label="See routes", icon=":material/route:", query_params={"run": run.name}
@@ -107,9 +101,9 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
             st.page_link(
                 "pages/evaluate.py", label="Evaluate", icon=":material/fact_check:", query_params={"run": run.name}
             )
-        if name in ("failed", "stopped", "paused", "cancelled") and (run.path / "config.json").is_file():
-            wish = ("resume", run.name)
-            st.button("Resume", icon=":material/resume:", on_click=queue.ask, args=wish, key="resume_run")
+        if name in ("failed", "stopped", "cancelled") and (run.path / "config.json").is_file():
+            queue.button("resume", run.name, "Resume")
+            queue.button("retry", run.name, "Begin anew")
     if going:
         st.progress(min(1.0, max(0.0, float(status["progress"]))))
     if name == "failed":
@@ -131,7 +125,8 @@ def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]
             f"{'Test' if 'test' in report else 'Validation'} {figures.metric_name(metric)}",
             "–" if part.get(metric) is None else plain(part[metric]),
         )
-        st.metric("Encoder layers per text", plain(report.get("mean_layers", 0.0)))
+        layers = report.get("mean_layers")
+        st.metric("Encoder layers per text", "–" if layers is None else plain(layers))
     else:
         losses = [event["loss"] for event in events if event["kind"] == "step" and event["loss"] is not None]
         st.metric("Training loss", plain(losses[-1]) if losses else "–")

@@ -1,23 +1,95 @@
-"""Wishes about runs from a page: stop, pause, resume and so on. Knows nothing of how they are carried out."""
+"""The queue on a page: what runs, what waits in which order, and buttons for both.
+
+Knows nothing of how wishes are met.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
 
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
-from fgdesign.runs.store import open_store
+from fgdesign.runs.store import AT_WORK, Job, Store, open_store
 from fgdesign.runs.supervisor import ensure
+from fgdesign.ui.words import label
+from fgdesign.views.numbers import percent
 
-Wish = Literal["pause", "stop", "cancel", "resume", "retry"]
+REFRESH = 1.0  # seconds
+HIGHEST = 9  # of the priorities offered here
+BUTTONS: dict[str, tuple[str, str]] = {
+    "pause": (":material/pause:", "Put aside; it goes on from the very step"),
+    "resume": (":material/resume:", "Go on with it"),
+    "stop": (":material/stop:", "End after the present step; the best so far is kept"),
+    "cancel": (":material/close:", "End at once, nothing kept"),
+    "retry": (":material/replay:", "Begin it anew"),
+}
+MOVES = ((-1, ":material/arrow_upward:", "Earlier"), (1, ":material/arrow_downward:", "Later"))
 
 
-def ask(wish: Wish, name: str) -> None:
-    """Ask for something to be done with a run; what stands in the way is said as a toast."""
+def ask(wish: str, name: str) -> None:
+    """Ask for something to be done with a run: a key of BUTTONS. What stands in the way is said as a toast."""
+    _try(lambda store: getattr(store, wish)(name))
+
+
+def button(wish: str, name: str, text: str = "", *, disabled: bool = False) -> None:
+    """A button for one wish; with a text it is about the run that the page shows."""
+    icon, about = BUTTONS[wish]
+    st.button(text or " ", icon=icon, help=about, key=f"{wish}_run" if text else f"{wish}_{name}", on_click=ask,
+              args=(wish, name), disabled=disabled, type="secondary" if text else "tertiary")
+
+
+def show() -> None:
+    """What runs and waits, renewed every second; nothing where nothing does."""
+    st.fragment(_draw, run_every=REFRESH)()
+
+
+def _draw() -> None:
     store = open_store()
+    working, waiting = store.active(), store.queue()
+    aside = [job for job in store.waiting() if job.state == "paused"]
+    if not working and not waiting and not aside:
+        return
+    st.subheader("Queue", anchor=False)
+    for job in working:
+        _row(job, f"{job.state} on {job.slot}" if job.slot else job.state, percent(job.folder.status()["progress"]))
+    for place, job in enumerate(waiting, 1):
+        _row(job, f"{place}. in line", "", last=len(waiting))
+    for job in aside:
+        _row(job, job.state, percent(job.folder.status()["progress"]))
+
+
+def _row(job: Job, state: str, progress: str, *, last: int = 0) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"queue_{job.name}"):
+        st.page_link("pages/train.py", label=label(job.name), query_params={"run": job.name})
+        st.caption(" · ".join(filter(None, (state, progress))))
+        st.space("stretch")
+        if job.state == "queued":
+            place = int(state.partition(".")[0])
+            for by, icon, about in MOVES:
+                st.button(" ", icon=icon, help=about, key=f"move_{by}_{job.name}", on_click=_move, args=(job.name, by),
+                          disabled=not 1 <= place + by <= last, type="tertiary")
+            key = f"priority_{job.name}"
+            st.session_state[key] = min(HIGHEST, max(-HIGHEST, job.priority))
+            st.number_input("Priority", -HIGHEST, HIGHEST, key=key, on_change=_prefer, args=(job.name,), width=120,
+                            label_visibility="collapsed", help="The higher, the sooner")
+        going = job.state in AT_WORK
+        button("resume" if job.state == "paused" else "pause", job.name, disabled=job.state == "stopping")
+        button("stop" if going else "cancel", job.name, disabled=job.state == "stopping" and job.wanted != "pause")
+
+
+def _move(name: str, by: int) -> None:
+    _try(lambda store: store.move(name, by))
+
+
+def _prefer(name: str) -> None:
+    priority = int(st.session_state[f"priority_{name}"])
+    _try(lambda store: store.set_priority(name, priority))
+
+
+def _try(change: Callable[[Store], None]) -> None:
     try:
-        getattr(store, wish)(name)
+        change(open_store())
     except FgdesignError as error:
         st.toast(str(error), icon=":material/error:")
     ensure()

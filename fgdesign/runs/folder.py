@@ -172,9 +172,9 @@ class RunFolder:
 
     def forget(self) -> None:
         """Remove what was learned and logged, so that the run begins anew."""
-        for name in ("checkpoints", "model", "model.new"):
+        for name in ("checkpoints", "model", "model.new", "tensorboard"):
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in ("metrics.jsonl", "machine.jsonl", "report.json", "stop"):
+        for name in ("metrics.jsonl", "machine.jsonl", "report.json", "stop", "sinks.id", "wandb.sent"):
             (self.path / name).unlink(missing_ok=True)
 
     def hide(self, on: bool) -> None:

@@ -28,6 +28,7 @@ from fgdesign.runs.folder import RunFolder, new_run_path
 from fgdesign.runs.prepare import DataChoice, Prepared, labels_of, prepare, read_data
 from fgdesign.runs.process import DISK_FULL, is_disk_full, mark_of
 from fgdesign.runs.request import versions, write_request
+from fgdesign.runs.sinks import outbox
 from fgdesign.runs.watch import watching, write_examples
 from fgdesign.training import checkpoint
 from fgdesign.training.alarms import alarms
@@ -104,7 +105,10 @@ def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None
     folder.write_status(state="preparing", stage="data", progress=0.0, seconds_left=None, message="Reading the data.",
                         pid=os.getpid(), mark=mark_of(os.getpid()), started=time.time())
     try:
-        state = _train(folder, say, snapshot)
+        with outbox(folder, folder.config().get("sinks", ()), say) as box:
+            state = _train(folder, say, snapshot)
+            if box is not None:
+                box.complete = state == "succeeded"
     except BaseException as error:
         if is_disk_full(error):
             folder.write_status(state="paused", message=DISK_FULL)

@@ -11,6 +11,7 @@ from fgdesign.data.split_rule import split_rule
 from fgdesign.errors import InputError, RunError, choices
 from fgdesign.graph.spec import Graph, to_json
 from fgdesign.runs.folder import RunFolder, find_run
+from fgdesign.runs.sinks import sinks_wanted
 from fgdesign.training.settings import Settings, check_nodes
 
 PACKAGES = ("torch", "transformers", "scikit-learn")
@@ -44,7 +45,7 @@ def write_request(folder: RunFolder, graph: Graph, data: Mapping[str, str | None
     (folder.path / "graph.json").write_text(to_json(graph), "utf-8")
     folder.write("config.json", {"data": absolute, "settings": settings.as_dict(), "processes": processes,
                                  "start": str(find_run(start).path.absolute()) if start else None,
-                                 "versions": versions()})
+                                 "sinks": sinks_wanted(), "versions": versions()})
 
 
 def versions() -> dict[str, str]:

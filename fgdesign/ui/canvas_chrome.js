@@ -228,26 +228,28 @@ function fits(entry, wire) {
   return wire.side === 'out' ? entry.inputs.some((port) => port.types.includes(wire.type)) : entry.outputs.length > 0;
 }
 
-function openSearch(c, at, event = null, wire = null) {
-  const box = make('div', 'fg-menu'), input = make('input', 'fg-search', { type: 'search', placeholder: wire ? 'Connect to a new…' : 'Add a node', 'aria-label': 'Add a node' });
+// A menu under a search field: arrows choose, Enter picks. find(query) -> entries, item(entry) -> what its line shows.
+function openMenu(c, at, words, find, item, pick) {
+  const box = make('div', 'fg-menu'), input = make('input', 'fg-search', { type: 'search', placeholder: words, 'aria-label': words });
   const list = make('div', 'fg-list', { role: 'listbox' });
   let entries = [], chosen = 0;
-  const pick = (entry) => { closePopups(c); add(c, entry.type, wire && wire.side === 'out' ? { x: at.x + 70, y: at.y } : at, wire); c.root.focus({ preventScroll: true }); };
+  const take = (entry) => { closePopups(c); pick(entry); c.root.focus({ preventScroll: true }); };
   const fill = () => {
-    entries = matching(input.value).filter((entry) => fits(entry, wire));
+    entries = find(input.value);
     chosen = Math.max(0, Math.min(chosen, entries.length - 1));
     list.replaceChildren(...entries.map((entry, i) => {
-      const item = make('button', i === chosen ? 'fg-chip fg-chosen' : 'fg-chip', { type: 'button', role: 'option', title: entry.help });
-      item.append(icon(ICONS[entry.kind] || ICONS.unknown, entry.hue), make('span', '', {}, entry.title), make('small', '', {}, entry.kind));
-      item.addEventListener('click', () => pick(entry));
-      return item;
+      const line = make('button', i === chosen ? 'fg-chip fg-chosen' : 'fg-chip', { type: 'button', role: 'option', 'aria-selected': String(i === chosen), title: entry.help });
+      line.append(...item(entry));
+      line.addEventListener('click', () => take(entry));
+      return line;
     }));
+    if (!entries.length) list.append(make('div', 'fg-kind', {}, 'nothing found'));
     if (list.children[chosen]) list.children[chosen].scrollIntoView({ block: 'nearest' });
   };
   input.addEventListener('input', () => { chosen = 0; fill(); });
   input.addEventListener('keydown', (key) => {
     if (key.key === 'ArrowDown' || key.key === 'ArrowUp') { chosen += key.key === 'ArrowDown' ? 1 : -1; fill(); key.preventDefault(); }
-    if (key.key === 'Enter' && entries[chosen]) { pick(entries[chosen]); key.preventDefault(); }
+    if (key.key === 'Enter' && entries[chosen]) { take(entries[chosen]); key.preventDefault(); }
     if (key.key === 'Escape') cancel(c);
   });
   box.append(input, list);
@@ -255,6 +257,32 @@ function openSearch(c, at, event = null, wire = null) {
   const place = c.net.canvasToDOM(at);
   popup(c, box, place.x, place.y);
   input.focus({ preventScroll: true });
+}
+
+function openSearch(c, at, event = null, wire = null) {
+  const find = (query) => matching(query).filter((entry) => fits(entry, wire));
+  const item = (entry) => [icon(ICONS[entry.kind] || ICONS.unknown, entry.hue), make('span', '', {}, entry.title), make('small', '', {}, entry.kind)];
+  const pick = (entry) => add(c, entry.type, wire && wire.side === 'out' ? { x: at.x + 70, y: at.y } : at, wire);
+  openMenu(c, at, wire ? 'Connect to a new…' : 'Add a node', find, item, pick);
+}
+
+// All wires that a node may get, and those that it has, by name: drawing wires without a mouse.
+function openConnect(c, id) {
+  const node = c.nodes.get(id), offers = [];
+  if (!node || node.pending) return;
+  for (const port of node.outputs) {
+    const start = `${id}.${port.name}`;
+    for (const [key, reason] of reasons(c.nodes, c.edges, start, 'out', null)) {
+      const [to, , name] = key.split('.');
+      if (reason === null) offers.push({ op: { op: 'connect', start, end: `${to}.${name}` }, help: `${start} to ${to}.${name}`, sign: '+' });
+    }
+  }
+  for (const edge of c.edges.values()) {
+    if (edge.from === id || edge.to === id) offers.push({ op: { op: 'disconnect', start: edge.start, end: edge.end }, help: `${edge.start} to ${edge.end}`, sign: '−' });
+  }
+  const find = (query) => offers.filter((offer) => offer.help.includes(query.trim().toLowerCase()));
+  const item = (offer) => [make('b', '', {}, offer.sign), make('span', '', {}, offer.help)];
+  openMenu(c, { x: node.x, y: node.y + node.h / 2 }, 'Connect (+) or disconnect (−)', find, item, (offer) => c.edit(offer.op));
 }
 
 function openRename(c, id) {

@@ -2,7 +2,7 @@
 
 const KEYS = [
   ['A or double click', 'add a node (search)'], ['Delete', 'delete the selection'], ['F2 or double click', 'rename'],
-  ['Ctrl Z · Ctrl Shift Z', 'undo · redo'], ['Ctrl C · X · V', 'copy · cut · paste'], ['Ctrl D', 'duplicate'],
+  ['C', 'connect or disconnect the node'], ['Ctrl Z · Ctrl Shift Z', 'undo · redo'], ['Ctrl C · X · V', 'copy · cut · paste'], ['Ctrl D', 'duplicate'],
   ['Ctrl A · Esc', 'select all · nothing'], ['Shift drag', 'select a box'], ['Arrows', 'go to the next node'],
   ['Shift arrows', 'move the selection'], ['F · L', 'fit the view · lay out'], ['+ · −', 'zoom'],
   ['G', 'snap to the grid on or off'], ['B · M', 'layers as one card · map'], ['P', 'first problem'], ['?', 'this list'],
@@ -30,6 +30,7 @@ function pressKey(c, key, ctrl, shift) {
   if (key === 'Delete' || key === 'Backspace') { removeSelected(c); return true; }
   if (key === 'F2' && ids.length === 1) { openRename(c, ids[0]); return true; }
   if (key === 'a' || key === 'Insert') { openSearch(c, c.centre()); return true; }
+  if (key === 'c' && ids.length === 1) { openConnect(c, ids[0]); return true; }
   if (key === 'l') { c.edit({ op: 'layout' }); return true; }
   if (key === 'b') { c.edit({ op: 'fold' }); return true; }
   if (key === 'g') { c.snap = !c.snap; c.toast(c.snap ? 'Snap is on' : 'Snap is off'); return true; }

@@ -29,7 +29,10 @@ TUNINGS = ("frozen", "lora", "adapter", "full")
 
 
 def tables(session: DesignSession, do: Do) -> None:
-    """The whole editor without the canvas; what is selected is edited in the inspector."""
+    """The whole editor without the canvas; what is selected is edited in the inspector.
+
+    Buttons read the fields beside them when they are pressed, which may be before the page has followed a choice.
+    """
     _history(session, do)
     _problems(session, do)
     left, right = st.columns([2, 1], gap="medium")
@@ -161,8 +164,8 @@ def _add_form(session: DesignSession, do: Do) -> None:
                         format_func=lambda name: f"{CATALOGUE[name].title} ({CATALOGUE[name].category})")
     behind = f" behind {', '.join(session.nodes[:2])}{' …' if len(session.nodes) > 2 else ''}" if session.nodes else ""
     st.caption(CATALOGUE[kind].summary)
-    st.button(f"Add{behind}", key="form|add_button", on_click=do, width="stretch",
-              args=({"op": "add", "type": kind, "after": list(session.nodes)},))
+    st.button(f"Add{behind}", key="form|add_button", width="stretch", on_click=lambda: do(
+        {"op": "add", "type": st.session_state["form|add"], "after": list(session.nodes)}))
 
 
 def _connect_form(session: DesignSession, do: Do) -> None:
@@ -175,8 +178,8 @@ def _connect_form(session: DesignSession, do: Do) -> None:
                          format_func=lambda port: f"{port} ({found.values.get(port, 'not known yet')})")
     end = st.selectbox("To", inputs(graph), key="form|to", format_func=lambda port: f"{port} ({_takes(graph, port)})")
     problem = connection_problem(graph, Edge(start, end))
-    st.button("Connect", key="form|connect", disabled=problem is not None, on_click=do, width="stretch",
-              args=({"op": "connect", "start": start, "end": end},))
+    st.button("Connect", key="form|connect", disabled=problem is not None, width="stretch", on_click=lambda: do(
+        {"op": "connect", "start": st.session_state["form|from"], "end": st.session_state["form|to"]}))
     if problem is not None:
         st.text(str(problem))
         through = bridge(graph, start, end)
@@ -185,9 +188,9 @@ def _connect_form(session: DesignSession, do: Do) -> None:
                       args=({"op": "bridge", "start": start, "end": end},))
     edges = [f"{edge.source}>{edge.target}" for edge in graph.edges]
     if edges:
-        gone = st.selectbox("Edge", edges, key="form|edge", format_func=lambda edge: edge.replace(">", " → "))
-        st.button("Remove edge", key="form|disconnect", on_click=do, width="stretch",
-                  args=({"op": "delete", "nodes": [], "edges": [gone]},))
+        st.selectbox("Edge", edges, key="form|edge", format_func=lambda edge: edge.replace(">", " → "))
+        st.button("Remove edge", key="form|disconnect", width="stretch", on_click=lambda: do(
+            {"op": "delete", "nodes": [], "edges": [st.session_state["form|edge"]]}))
 
 
 def outputs(graph: Graph) -> list[str]:

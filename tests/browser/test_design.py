@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from drawing import MARKS, ROOT, Design, address, browser, design, dismiss, edges, wait_until, workspace
 
 from fgdesign.graph import STARTERS, Graph, errors, layout, load_file, to_json
 from fgdesign.graph.spec import Node
@@ -22,198 +15,8 @@ from fgdesign.ui.canvas import library, styles
 from fgdesign.views.canvas import canvas_data
 from fgdesign.views.export import standalone_html
 
-sync = pytest.importorskip("playwright.sync_api")
+__all__ = ["address", "browser", "design", "workspace"]  # fixtures
 pytestmark = pytest.mark.browser
-
-ROOT = Path(__file__).parents[2]
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-PORT_OF = """(root, [end, side]) => { const c = root.canvas, p = fgCanvas.endPoint(c.nodes, end, side),
-  d = c.net.canvasToDOM(p), b = c.stage.getBoundingClientRect(); return [b.left + d.x, b.top + d.y]; }"""
-NODE_AT = """(root, id) => { const c = root.canvas, n = c.nodes.get(id), b = c.stage.getBoundingClientRect(),
-  d = c.net.canvasToDOM({x: n.x, y: n.y - n.h / 2 + 12}); return [b.left + d.x, b.top + d.y]; }"""
-SETTLED = """root => { const c = root.canvas;
-  return c && c.data && c.outbox.ops.length === 0 && c.data === c.latest; }"""
-
-
-MARKS = "root => [...root.canvas.nodes.values()].filter((n) => n.change).map((n) => [n.id, n.change])"
-
-
-def browser_path(chromium: Any) -> str | None:
-    """A browser on this machine, or None."""
-    named = next(
-        (
-            found
-            for name in ("chromium", "chromium-browser", "google-chrome")
-            if (found := shutil.which(name))
-        ),
-        None,
-    )
-    return named or (chromium.executable_path if Path(chromium.executable_path).exists() else None)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync.sync_playwright() as play:
-        path = browser_path(play.chromium)
-        if path is None:
-            pytest.skip("no Chromium on this machine")
-        opened = play.chromium.launch(executable_path=path, args=QUIET)
-        yield opened
-        opened.close()
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of one server for all tests of this file; each test finds it empty."""
-    return tmp_path_factory.mktemp("design")
-
-
-@pytest.fixture(scope="module")
-def address(workspace: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "app.py",
-        "--server.port",
-        str(port),
-        "--server.address",
-        "127.0.0.1",
-        "--server.headless",
-        "true",
-        "--browser.gatherUsageStats",
-        "false",
-        "--server.fileWatcherType",
-        "none",
-    ]
-    env = {**os.environ, "FGDESIGN_WORKSPACE": str(workspace), "PYTHONPATH": str(ROOT)}
-    server = subprocess.Popen(
-        command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
-    wait_until(lambda: answers(f"{url}/_stcore/health"), 60)
-    yield url
-    server.terminate()
-    server.wait(20)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as reply:
-            return bool(reply.status == 200)
-    except OSError:
-        return False
-
-
-def wait_until(true: Callable[[], object], seconds: float = 10) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "nothing happened in time"
-        time.sleep(0.05)
-
-
-def dismiss(dialog: Any, seen: list[str]) -> None:
-    seen.append(dialog.message)
-    dialog.dismiss()
-
-
-class Design:
-    """The page as a person uses it."""
-
-    def __init__(self, browser: Any, address: str, workspace: Path) -> None:
-        self.address, self.folder = address, workspace / "graphs"
-        self.foreign: list[str] = []
-        self.dialogs: list[str] = []
-        self.page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        self.page.on("request", lambda request: self._note(request.url))
-        self.page.on("dialog", lambda dialog: dismiss(dialog, self.dialogs))
-        self.root = self.page.locator(".fg-root:has(.fg-palette)")
-        self.open(f"{address}/design")
-
-    def open(self, address: str) -> None:
-        self.page.goto(address)
-        self.settle(40)
-
-    def _note(self, url: str) -> None:
-        if not url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
-            self.foreign.append(url)
-
-    def settle(self, seconds: float = 10) -> None:
-        self.root.wait_for(timeout=seconds * 1000)
-        wait_until(lambda: self.root.evaluate(SETTLED), seconds)
-        self.page.wait_for_timeout(60)
-
-    def graph(self) -> Graph:
-        """The draft that the page's address names."""
-        self.settle()
-        key = self.page.evaluate("new URLSearchParams(location.search).get('graph')")
-        return load_file(self.folder / f"{key}.json")
-
-    def port(self, end: str, side: str) -> tuple[float, float]:
-        x, y = self.root.evaluate(PORT_OF, [end, side])
-        return x, y
-
-    def node(self, name: str) -> tuple[float, float]:
-        x, y = self.root.evaluate(NODE_AT, name)
-        return x, y
-
-    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        self.page.mouse.move(*start)
-        self.page.mouse.down()
-        self.page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)
-        self.page.mouse.move(*end, steps=4)
-        self.page.mouse.up()
-
-    def wire(self, start: str, end: str) -> None:
-        self.drag(self.port(start, "out"), self.port(end, "in"))
-
-    def add(self, title: str, times: int = 1) -> None:
-        for _ in range(times):
-            self.page.locator(".fg-palette .fg-chip", has_text=title).first.click()
-            self.settle()
-
-    def press(self, keys: str) -> None:
-        self.root.press(keys)
-        self.settle()
-
-    def click(self, name: str) -> None:
-        self.page.mouse.click(*self.node(name))
-        self.settle()
-
-    def new(self) -> None:
-        self.page.get_by_role("button", name="New").first.click()
-        self.page.get_by_role("button", name="Empty graph").click()
-        wait_until(lambda: self.root.evaluate("root => root.canvas && root.canvas.nodes.size === 0"))
-        self.settle()
-
-    def toast(self) -> str:
-        return str(self.page.locator(".fg-toast").last.inner_text())
-
-
-@pytest.fixture
-def design(browser: Any, address: str, workspace: Path) -> Iterator[Design]:
-    for item in workspace.iterdir():
-        shutil.rmtree(item) if item.is_dir() else item.unlink()
-    opened = Design(browser, address, workspace)
-    yield opened
-    assert opened.foreign == []
-    assert opened.dialogs == []
-    opened.page.close()
-
-
-def edges(graph: Graph) -> set[str]:
-    return {f"{edge.source}>{edge.target}" for edge in graph.edges}
 
 
 def test_a_graph_is_built_from_nothing_with_the_mouse(design: Design) -> None:
@@ -299,6 +102,7 @@ def test_two_browsers_on_one_graph_see_what_differs_and_choose(design: Design, b
 
 
 def build(design: Design) -> None:
+    """Text, embeddings, six layers, a router, two experts and the identity, merge, pool, classifier, by mouse alone."""
     design.new()
     box = design.root.bounding_box()
     chip = design.page.locator(".fg-palette .fg-chip", has_text="Text").first.bounding_box()
@@ -309,30 +113,25 @@ def build(design: Design) -> None:
     design.add("Router")
     design.page.get_by_role("button", name="Add a branch").click()
     wait_until(lambda: len(design.root.evaluate("r => r.canvas.nodes.get('router').outputs")) == 3)
-    design.root.focus()
-    design.press("f")
+    design.tool("fit")
     design.click("router")
     design.add("Expert")
     x, y = design.port("router.branch_2", "out")
     design.drag((x, y), (x + 60, y + 130))
-    design.page.get_by_label("Add a node").fill("expert")
-    design.page.keyboard.press("Enter")
+    design.page.locator(".fg-menu .fg-chip", has_text="Expert").click()
     design.settle()
-    design.press("l")
-    first, second = design.node("ffn"), design.node("ffn_2")
-    design.page.keyboard.down("Shift")
-    left, top = min(first[0], second[0]) - 110, min(first[1], second[1]) - 14
-    design.drag((left, top), (max(first[0], second[0]) + 20, max(first[1], second[1]) + 30))
-    design.page.keyboard.up("Shift")
-    design.settle()
+    design.tool("lay out")
+    design.click("ffn")
     design.add("Merge")
-    design.press("l")
+    design.tool("lay out")
+    design.wire("ffn_2.out", "merge.in")
+    design.settle()
     design.wire("router.branch_3", "merge.in")
     design.settle()
     design.click("merge")
     design.add("Pool")
     design.add("Classifier")
-    design.press("l")
+    design.tool("lay out")
 
 
 def refuse(design: Design) -> None:
@@ -377,6 +176,28 @@ def undo_and_redo(design: Design, graph: Graph) -> None:
     for _ in range(5):
         design.press("Control+Shift+z")
     assert design.graph() == graph
+
+
+def test_a_box_selects_what_it_touches_and_the_selection_is_moved_and_deleted_as_one(design: Design) -> None:
+    x, y = design.node("pool_6")
+    design.drag((x, y), (x + 24, y))
+    (left, top), (right, bottom) = design.node("pool_2"), design.node("head_3")
+    design.page.keyboard.down("Shift")
+    design.drag((left - 70, top - 18), (right + 20, bottom + 20))
+    design.page.keyboard.up("Shift")
+    design.settle()
+    chosen = {"pool_2", "head_2", "pool_3", "head_3"}
+    assert set(design.root.evaluate("root => root.canvas.selectedNodes")) == chosen
+    before = design.graph()
+    x, y = design.node("pool_2")
+    design.drag((x, y), (x + 40, y + 30))
+    moved = {node.id for node in design.graph().nodes if node.position != before.node(node.id).position}
+    assert moved == chosen
+    design.press("Delete")
+    assert not chosen & set(design.graph().ids)
+    design.press("Control+z")
+    design.press("Control+z")
+    assert design.graph() == before
 
 
 def test_copy_paste_rename_delete_and_a_reload_that_keeps_all(design: Design) -> None:

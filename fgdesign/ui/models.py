@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
+from fgdesign.graph import Graph, placed
 from fgdesign.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -30,6 +31,12 @@ def trained(run: RunFolder) -> TrainedRun:
     """The model of a run, loaded once for every state of it. Raises RunError where there is none yet."""
     weights = run.model / "config.json"
     return _trained(str(run.path), weights.stat().st_mtime_ns if weights.exists() else 0)
+
+
+def drawn(run: RunFolder) -> Graph:
+    """The graph of a run with a place for every node, laid out once. Raises RunError where there is no model yet."""
+    model = trained(run)
+    return _drawn(str(run.path), (run.model / "config.json").stat().st_mtime_ns, model)
 
 
 def one_text(run: RunFolder, text: str, text_b: str | None, columns: dict[str, str]) -> OneText:
@@ -67,6 +74,11 @@ def _trained(path: str, changed: int) -> TrainedRun:
     from fgdesign.api import load_run
 
     return load_run(path, device="cpu")
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _drawn(path: str, changed: int, _model: TrainedRun) -> Graph:
+    return placed(_model.graph)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

@@ -22,7 +22,7 @@ def show(run: RunFolder) -> None:
     try:
         model = models.trained(run)
         trace = model.trace(**asked, change=change)
-        route_view.show(run, model.graph, trace, asked, change)
+        route_view.show(run, models.drawn(run), trace, asked, change)
     except FgdesignError as error:
         shell.show_error(error)
         if not change.is_none:

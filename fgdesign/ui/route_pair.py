@@ -40,7 +40,7 @@ def show(run: RunFolder) -> None:
         with column:
             key = f"routes_pair_{place}_{run.name}"
             route_view.answer(trace, ("First text", "Second text")[place], f"{key}_classes")
-            route_view.lit(model.graph, trace, key)
+            route_view.lit(models.drawn(run), trace, key)
     canvas.bring_library(f"routes_pair_{run.name}")
     st.caption(route_view.LEGEND)
     parts.table(_table(both), "two_routes")

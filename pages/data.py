@@ -3,9 +3,20 @@
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
-from fgdesign.ui import data_choose, data_profile, data_rows, data_versions, data_view, doctor_view, parts, start, state
+from fgdesign.ui import (
+    data_choose,
+    data_map,
+    data_profile,
+    data_rows,
+    data_versions,
+    data_view,
+    doctor_view,
+    parts,
+    start,
+    state,
+)
 
-VIEWS = ("Findings", "Rows", "Samples", "Split", "Versions")
+VIEWS = ("Findings", "Rows", "Samples", "Map", "Split", "Versions")
 
 st.title("Data", anchor=False)
 choose, shown = st.columns([1, 3], gap="large")
@@ -35,6 +46,8 @@ with shown:
         data_versions.versions(file)
     elif view == "Samples" and not told["problem"]:
         data_view.samples(told)
+    elif view == "Map" and not told["problem"]:
+        data_map.show(file)
     elif view == "Split" and not told["problem"]:
         data_versions.splits(file, told)
     else:

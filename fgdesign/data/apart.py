@@ -24,7 +24,7 @@ from fgdesign.errors import DataError, FgdesignError
 
 Progress = Callable[[int, int], None]
 
-SECONDS = 60.0
+SECONDS = 120.0
 MEMORY = 2_500_000_000  # bytes of address space, of which the libraries themselves take half a gigabyte
 CAREFUL = {  # small and single-threaded: two people's uploads share the machine with everybody
     "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system",

@@ -55,7 +55,7 @@ def told(file: library.DataFile) -> Told | None:
     }  # fmt: skip
     if not library.is_large(file):
         return _small(str(file.path), file.path.stat().st_mtime_ns, json.dumps(asked, sort_keys=True), file.name)
-    kept = _kept_at(file, asked)
+    kept = kept_at(file, asked)
     if not kept.is_file():
         table = library.table(file)
         found = _while_waiting(
@@ -66,8 +66,8 @@ def told(file: library.DataFile) -> Told | None:
         )  # fmt: skip
         if found is None:
             return None
-        _write(kept, found)
-    return _read(str(kept))
+        write(kept, found)
+    return read(str(kept))
 
 
 def _while_waiting(table: Table, key: str, work: Callable[[Progress], Told]) -> Told | None:
@@ -89,13 +89,14 @@ def rows_at(table: Table, places: Sequence[int] | np.ndarray) -> pd.DataFrame:
     return pd.DataFrame({ROW: table.row_numbers[at], **cells})
 
 
-def _kept_at(file: library.DataFile, asked: dict[str, Any]) -> Path:
-    """Where the profile of a large file is kept."""
+def kept_at(file: library.DataFile, asked: dict[str, Any]) -> Path:
+    """Where what was asked of a file is kept."""
     key = json.dumps([file.id, file.path.stat().st_mtime_ns, READER, PROFILE, asked], sort_keys=True)
     return library.folder() / "profiles" / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.json"
 
 
-def _write(path: Path, found: Told) -> None:
+def write(path: Path, found: Told) -> None:
+    """Keep a profile; whoever looks meanwhile sees none or all of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{uuid.uuid4().hex}")
     aside.write_text(json.dumps(found, ensure_ascii=False), "utf-8")
@@ -103,7 +104,8 @@ def _write(path: Path, found: Told) -> None:
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def _read(path: str) -> Told:
+def read(path: str) -> Told:
+    """What was kept, read once while the app runs."""
     found: Told = json.loads(Path(path).read_text("utf-8"))
     return found
 

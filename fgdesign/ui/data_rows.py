@@ -114,8 +114,8 @@ def _save(file: library.DataFile, pending: Edits) -> None:
     except FgdesignError as error:
         st.toast(label(str(error), 200), icon=":material/error:")
         return
-    _set_pending(file, Edits())
     state.keep_reading(new.id)
+    _set_pending(file, Edits())
     st.toast(f"A new version is stored: {pending}.", icon=":material/check:")
 
 

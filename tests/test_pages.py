@@ -193,6 +193,16 @@ def test_train_shows_a_run_at_work_and_stops_it(home: Path) -> None:
     assert page.button(key="stop_run").disabled
 
 
+def test_train_queues_other_seeds_at_a_click(home: Path) -> None:
+    run = make_run(home)
+    run.write("config.json", run.config() | {"settings": {"seed": 5}, "data": {"train": "rows.csv"}})
+    page = show("train", run=run.name)
+    page.button(key="more_seeds").click().run()
+    assert not page.exception
+    queued = open_store(home).queue()
+    assert [job.folder.config()["settings"]["seed"] for job in queued] == [6, 7, 8, 9]
+
+
 def test_train_says_why_a_run_failed(home: Path) -> None:
     make_run(home, state="failed", message="Column 'label' is empty. [x](javascript:1)", report=False)
     page = show("train")

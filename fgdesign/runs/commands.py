@@ -33,6 +33,9 @@ def add_commands(command: Add) -> None:
     queue.add_argument("--before", metavar="RUN", help="move: to the place before this one; without, to the end")
     queue.add_argument("--priority", type=int, help="move: the higher, the sooner")
     queue.add_argument("--json", action="store_true", help="print one JSON object")
+    seeds = command("seeds", _seeds, "what the numbers of a run are worth: mean and interval over seeds", "run_name")
+    seeds.add_argument("--more", type=int, default=0, metavar="N", help="first queue the same with N other seeds")
+    seeds.add_argument("--json", action="store_true", help="print one JSON object")
     supervisor = command("supervise", _supervise, "look after the queue of the workspace until interrupted")
     supervisor.add_argument("--workspace", type=Path, help="folder of graphs, data and runs")
     supervisor.add_argument("--idle", type=float, metavar="SECONDS", help="end after so long without anything to do")
@@ -121,6 +124,26 @@ def _move(store: Store, name: str, options: argparse.Namespace) -> None:
         store.set_priority(name, options.priority)
     if options.before is not None or options.priority is None:
         store.reorder(name, None if options.before is None else find_run(options.before).name)
+
+
+def _seeds(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from fgdesign.runs.seeds import more_seeds, seeds_of, summary
+    from fgdesign.runs.store import open_store
+    from fgdesign.runs.supervisor import ensure
+
+    run, store = find_run(options.run_name), open_store()
+    if options.more > 0:
+        more_seeds(store, run.name, options.more)
+        ensure()
+    told = summary(seeds_of(store, run.name))
+    if options.json:
+        return _print(told | {"metrics": {name: asdict(one) for name, one in told["metrics"].items()}})
+    print(f"{told['done']} of {told['runs']} runs are through; measured on the {told['part'] or 'test'} rows.")
+    for name, one in told["metrics"].items():
+        print(f"{name:12} {one.mean:.4f}, 95 % interval {one.low:.4f} to {one.high:.4f}")
+    return 0
 
 
 def _row(job: Job) -> dict[str, Any]:

@@ -233,6 +233,10 @@ class Store:
         """Write down what a person has to say about a run."""
         self._set(name, note=text)
 
+    def regroup(self, name: str, group: str) -> None:
+        """Count a run among a group."""
+        self._set(name, group_name=group)
+
     def star(self, name: str, on: bool = True) -> None:
         """Mark a run, or take the mark away."""
         self._set(name, starred=on)

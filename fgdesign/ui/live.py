@@ -106,6 +106,8 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
             queue.button("retry", run.name, "Begin anew")
     if going:
         st.progress(min(1.0, max(0.0, float(status["progress"]))))
+    if name == "succeeded":
+        queue.more_seeds(run.name)
     if name == "failed":
         with st.container(border=True, key="run_failed"):
             st.badge("The run failed", icon=":material/error:", color="red")

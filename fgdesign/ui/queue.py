@@ -10,12 +10,17 @@ from collections.abc import Callable
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
+from fgdesign.runs import seeds
+from fgdesign.runs.seeds import seeds_of, summary
 from fgdesign.runs.store import AT_WORK, Job, Store, open_store
 from fgdesign.runs.supervisor import ensure
 from fgdesign.ui.words import label
-from fgdesign.views.numbers import percent
+from fgdesign.views.figures import metric_name
+from fgdesign.views.numbers import percent, plain
 
 REFRESH = 1.0  # seconds
+MORE = 4  # seeds at a click
+SHOWN = ("macro_f1", "micro_f1", "accuracy", "pearson")  # of several seeds
 HIGHEST = 9  # of the priorities offered here
 BUTTONS: dict[str, tuple[str, str]] = {
     "pause": (":material/pause:", "Put aside; it goes on from the very step"),
@@ -78,6 +83,22 @@ def _row(job: Job, state: str, progress: str, *, last: int = 0) -> None:
         button("stop" if going else "cancel", job.name, disabled=job.state == "stopping" and job.wanted != "pause")
 
 
+def more_seeds(name: str) -> None:
+    """A button: the same training with other seeds; and what the metric is worth by those that are through."""
+    store = open_store()
+    st.button(f"{MORE} more seeds", icon=":material/casino:", key="more_seeds", on_click=_more, args=(name,),
+              help="Queues the same training with other seeds; mean and interval appear here")
+    told = summary(seeds_of(store, name))
+    if told["done"] > 1:
+        shown = [f"{metric_name(key)} {plain(one.mean)} (95 % interval {plain(one.low)} to {plain(one.high)})"
+                 for key, one in told["metrics"].items() if key in SHOWN]
+        st.text(f"{told['done']} of {told['runs']} seeds, {told['part']} rows: {', '.join(shown)}")
+
+
+def _more(name: str) -> None:
+    _try(lambda store: seeds.more_seeds(store, name, MORE))
+
+
 def _move(name: str, by: int) -> None:
     _try(lambda store: store.move(name, by))
 
@@ -87,7 +108,7 @@ def _prefer(name: str) -> None:
     _try(lambda store: store.set_priority(name, priority))
 
 
-def _try(change: Callable[[Store], None]) -> None:
+def _try(change: Callable[[Store], object]) -> None:
     try:
         change(open_store())
     except FgdesignError as error:

@@ -1,0 +1,65 @@
+"""One training with several seeds: what its numbers are worth. Knows nothing of torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fgdesign.runs.store import Job, Store
+
+LEVEL = 0.95
+PARTS = ("test", "valid")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A metric over seeds: mean, and the interval that holds the true mean in 95 of 100 cases (Student's t)."""
+
+    mean: float
+    low: float
+    high: float
+    values: tuple[float, ...]
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Of one number the interval is everything."""
+    n, mean = len(values), math.fsum(values) / len(values)
+    if n < 2:
+        return Spread(mean, -math.inf, math.inf, tuple(values))
+    from scipy.stats import t
+
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
+    half = float(t.ppf((1 + LEVEL) / 2, n - 1)) * deviation / math.sqrt(n)
+    return Spread(mean, mean - half, mean + half, tuple(values))
+
+
+def seeds_of(store: Store, name: str) -> list[Job]:
+    """The runs that differ from this one in the seed alone, and itself; the oldest first."""
+    one = store.job(name)
+    return store.jobs(group=one.group_name)[::-1] if one.group_name else [one]
+
+
+def more_seeds(store: Store, name: str, count: int) -> list[str]:
+    """Queue the same training with as many seeds that were not used yet; returns the new runs. Raises InputError."""
+    one, config = store.job(name), store.job(name).folder.config()
+    used = {int(job.folder.config()["settings"]["seed"]) for job in seeds_of(store, name)}
+    first = int(config["settings"]["seed"])
+    fresh = [seed for seed in range(first, first + count + len(used)) if seed not in used][:count]
+    group = one.group_name or f"seeds of {name}"
+    store.regroup(name, group)
+    runs = store.submit_seeds(one.folder.graph(), config["data"], config["settings"], fresh, group=group,
+                              start=config.get("start"), priority=one.priority, owner=one.owner)
+    return [run.name for run in runs]
+
+
+def summary(jobs: Sequence[Job]) -> dict[str, Any]:
+    """How many runs there are and are through, on which rows they were measured, and the spread of every metric."""
+    reports = [report for job in jobs if job.state == "succeeded" and (report := job.folder.report())]
+    part = next((part for part in PARTS if reports and all(part in report for report in reports)), "")
+    told: list[dict[str, Any]] = [report[part] for report in reports] if part else []
+    names = [name for name, value in (told[0] if told else {}).items() if isinstance(value, float)]
+    return {"runs": len(jobs), "done": len(reports), "part": part, "metrics": {
+        name: spread([float(one[name]) for one in told]) for name in names
+        if all(isinstance(one.get(name), int | float) for one in told)}}

@@ -92,7 +92,7 @@ def served(workspace: Path, script: str = "pages/design.py") -> Iterator[str]:
     server = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", script, *words],
         cwd=ROOT,
-        env={**os.environ, "FGDESIGN_WORKSPACE": str(workspace), "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "FGDESIGN_WORKSPACE": str(workspace), "PYTHONPATH": str(ROOT), "FGDESIGN_SUPERVISOR": "off"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from made_up_rows import write_rows
+from supervised import end_supervisor
 
 from fgdesign.errors import RunError
 from fgdesign.graph import Graph, to_json
 from fgdesign.runs.commands import take_over
-from fgdesign.runs.process import end_group, mark_of
 from fgdesign.runs.store import Store, open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")]
@@ -30,11 +30,7 @@ def store(tmp_path: Path, tiny_graph: Callable[[str], Graph]) -> Iterator[Store]
     (tmp_path / "graph.json").write_text(to_json(tiny_graph("routed-experts")), "utf-8")
     found = open_store(tmp_path / "ws")
     yield found
-    told = found.root / "supervisor.pid"
-    if told.exists():
-        end_group(int(told.read_text()), mark_of(int(told.read_text())))
-    for job in found.active():
-        end_group(job.pid, job.pid_mark)
+    end_supervisor(found.root)
 
 
 def call(store: Store, *words: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supervised import end_supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -75,18 +76,6 @@ def app_url(workspace: Path) -> Iterator[str]:
         server.wait(20)
         log.close()
         end_supervisor(workspace)
-
-
-def end_supervisor(workspace: Path) -> None:
-    """End the supervisor that an app started, and what it runs."""
-    from fgdesign.runs.process import end_group, mark_of
-    from fgdesign.runs.store import open_store
-
-    told = workspace / "supervisor.pid"
-    if told.exists():
-        end_group(int(told.read_text()), mark_of(int(told.read_text())))
-    for job in open_store(workspace).active():
-        end_group(job.pid, job.pid_mark)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from supervised import end_supervisor
 
 from fgdesign.graph import Graph, load_file
 
@@ -100,6 +101,7 @@ def address(workspace: Path) -> Iterator[str]:
     yield url
     server.terminate()
     server.wait(20)
+    end_supervisor(workspace)
 
 
 def answers(url: str) -> bool:

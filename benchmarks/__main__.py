@@ -40,6 +40,8 @@ def main() -> None:
             traceback.print_exc()
             continue
         found.seconds = time.perf_counter() - start
+        if options.quick:
+            found.notes.append("A quick look: few rows and rounds, so take the ratios as rough.")
         show(found)
         write([found], about, options.out)
     if failed:

@@ -82,7 +82,7 @@ def draw(
         on_ops: called with each batch of edits, {"sid": text, "ops": [...], "have": version}, before the script
             runs again.
         feed: sends what changed since the version that the browser has; without it all is sent.
-        on_step: called with the call that a person stepped to in a replay, 0 for the whole route.
+        on_step: called with the call, from 1, that a person stepped to in a replay.
     Returns: the ids selected in a canvas that is not editable.
     """
 

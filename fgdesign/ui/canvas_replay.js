@@ -58,7 +58,7 @@ function goToCall(c, step, tell) {
   c.callNote.title = notes[place - 1] || '';
   c.slider.setAttribute('aria-valuetext', c.callNote.textContent);
   c.draw();
-  if (tell) c.onStep(c.step || 0);
+  if (tell) c.onStep(place);
 }
 
 // A card or wire as it stands at the step.

@@ -60,14 +60,15 @@ def lit(graph: Graph, trace: Mapping[str, Any], key: str, probed: pd.DataFrame |
     nearest = None if probed is None else dict(zip(probed["node"], probed["nearest"], strict=True))
     data = with_replay(canvas_data(graph, trace=trace, classes=len(trace["probabilities"])), trace,
                        step=int(step) if step.isdecimal() else 0, nearest=nearest)
-    canvas.draw(data, key=key, height=HEIGHT, on_step=_stepped)
+    last = len(data["replay"]["order"])
 
+    def stepped(call: int) -> None:
+        if call < last:
+            st.query_params[STEP] = str(call)
+        else:
+            st.query_params.pop(STEP, None)
 
-def _stepped(step: int) -> None:
-    if step:
-        st.query_params[STEP] = str(step)
-    else:
-        st.query_params.pop(STEP, None)
+    canvas.draw(data, key=key, height=HEIGHT, on_step=stepped)
 
 
 def answer(trace: Mapping[str, Any], title: str, key: str) -> None:

@@ -67,21 +67,18 @@ def test_a_graph_is_drawn_with_the_keyboard_alone(design: Design) -> None:
         ask("a", words)
         if target:
             ask("c", target)
-    keys.press("l")
-    design.settle()
+    design.press("l")
     graph = design.graph()
     assert edges(graph) == {"pool.out>classifier.in", "embeddings.out>pool.in", "text.out>embeddings.in"}
     assert errors(graph) == ()
     ask("c", "text.out")
     assert "text.out>embeddings.in" not in edges(design.graph())
-    keys.press("Control+z")
-    design.settle()
+    design.press("Control+z")
     ask("F2", "words_in")
     place = design.graph().node("words_in").position
-    keys.press("Shift+ArrowDown")
+    design.press("Shift+ArrowDown")
     wait_until(lambda: design.graph().node("words_in").position != place)
-    keys.press("ArrowRight")
-    design.settle()
+    design.press("ArrowRight")
     assert design.root.evaluate("root => root.canvas.selectedNodes") == ["embeddings"]
     keys.press("?")
     design.page.get_by_role("dialog", name="Keys").wait_for()

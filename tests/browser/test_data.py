@@ -1,0 +1,110 @@
+"""The Data page by mouse: a broken file repaired by clicks and trained on, rows edited into versions, splits."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.browser
+TRAINING = 420_000  # milliseconds that a small table may take on a slow machine
+WORDS, LABELS = ("fine", "late"), ("good", "bad")
+SUBJECTS = ("parcel", "invoice", "login", "refund", "screen", "battery", "delivery", "account")
+
+
+def settled(page: Any) -> None:
+    """Wait until the page has drawn and its script is at rest."""
+    page.wait_for_selector("[data-testid=stMain] [data-testid=stVerticalBlock]")
+    page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget], [data-stale=true]')")
+
+
+def broken(path: Path) -> Path:
+    """A table with gaps, variants and copies, in UTF-16 with semicolons."""
+    rows = [f"the {SUBJECTS[i % 8]} number {i} is {WORDS[i % 2]};{LABELS[i % 2]}" for i in range(120)]
+    rows += ["nobody knows what this is;", ";bad", "the parcel is late again;BAD", rows[0], rows[1]]
+    path.write_text("text;label\n" + "\n".join(rows) + "\n", "utf-16")
+    return path
+
+
+def view(page: Any, name: str) -> None:
+    """Turn to one of the views below the pictures."""
+    page.locator("[data-testid=stButtonGroup] button", has_text=name).click()
+    settled(page)
+
+
+def upload(page: Any, app_url: str, file: Path) -> None:
+    page.goto(f"{app_url}/data")
+    page.get_by_text("Upload a table").wait_for()
+    settled(page)
+    page.locator("input[type=file]").first.set_input_files(file)
+
+
+def test_a_broken_file_is_repaired_by_clicks_and_trained_on(
+    page: Any, app_url: str, tmp_path: Path, workspace: Path, shot: Callable[[Any, str], Path]
+) -> None:
+    upload(page, app_url, broken(tmp_path / "complaints.csv"))
+    page.get_by_text("1 row has no label").first.wait_for()
+    shot(page, "data-findings")
+    page.get_by_role("button", name=re.compile("Drop rows without a label")).click()
+    said = page.get_by_text("Drop rows without a label in 'label': 1 row dropped.")
+    said.wait_for()
+    page.get_by_role("button", name="Undo").click()
+    said.wait_for(state="detached")
+    page.get_by_text("1 row has no label").first.wait_for()
+    page.get_by_role("button", name="Repair all").click()
+    said.wait_for()
+    shot(page, "data-recipe")
+    page.get_by_role("button", name="Save as a new version").click()
+    page.get_by_text("The data set stays as it is").wait_for(state="detached")
+    page.get_by_text("Findings: nothing to repair").wait_for()
+    view(page, "Versions")
+    page.get_by_text("version 2", exact=True).wait_for()
+    page.get_by_text("Drop rows without a label in 'label': 1 row dropped.").wait_for()
+    shot(page, "data-versions")
+    page.get_by_role("button", name=re.compile("^Train on complaints")).click()
+    page.wait_for_url("**/train*")
+    run = workspace / "runs" / re.search(r"[?&]run=([\w.-]+)", page.url)[1]
+    page.wait_for_function("document.body.innerText.includes('See routes')", timeout=TRAINING)
+    read = json.loads((run / "config.json").read_text())["data"]["train"]
+    about = json.loads(Path(read).with_suffix("").with_suffix(".about.json").read_text())
+    assert about["change"]["recipe"]["repairs"] and about["parent"]
+
+
+def test_an_edited_cell_is_a_version(
+    page: Any, app_url: str, tmp_path: Path, shot: Callable[[Any, str], Path]
+) -> None:
+    file = tmp_path / "edited.csv"
+    file.write_text("text,label,day\n" + "".join(f"a {SUBJECTS[i % 8]} of {i},{'xy'[i % 2]},{i}\n" for i in range(40)))
+    upload(page, app_url, file)
+    page.get_by_text("Rows per label").wait_for()
+    view(page, "Rows")
+    table = page.locator("[data-testid=stDataFrame]").first
+    table.scroll_into_view_if_needed()
+    settled(page)
+    box = table.bounding_box()
+    page.mouse.dblclick(box["x"] + 400, box["y"] + 52)
+    cell = page.locator(".gdg-input").last
+    cell.wait_for()
+    cell.fill("quite another text")
+    cell.press("Enter")
+    page.get_by_text("Not saved yet: 1 cell changed.").wait_for()
+    shot(page, "data-edited")
+    page.get_by_role("button", name="Save as a new version").click()
+    page.get_by_text("Not saved yet").wait_for(state="detached")
+    settled(page)
+    view(page, "Versions")
+    page.get_by_text("1 cell changed.").first.wait_for()
+    page.get_by_text("What this version changed").wait_for()
+    page.get_by_role("button", name="Go to it").click()
+    page.get_by_text("What this version changed").wait_for(state="detached")
+    view(page, "Split")
+    page.get_by_role("combobox", name=re.compile("Share rows out")).click()
+    page.get_by_role("option", name="by time").click()
+    page.get_by_role("combobox", name=re.compile("Column")).click()
+    page.get_by_role("option", name="day").click()
+    page.get_by_text("--split time=day").first.wait_for(state="attached")
+    shot(page, "data-split")

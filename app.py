@@ -5,6 +5,7 @@ Run it with `fgdesign app`, `streamlit run app.py` or `uvicorn app:app`. Knows n
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from starlette.routing import Route
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from fgdesign.runs.supervisor import ensure
+from fgdesign.runs.supervisor import VISIT, ensure
 from fgdesign.ui.gate import Gate
 from fgdesign.ui.shell import show_page
 
@@ -29,9 +30,17 @@ async def healthz(request: Request) -> Response:
 
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[None]:
-    """Runs that wait, or were cut off, go on as soon as the app is there."""
-    ensure()
+    """Runs that wait, or were cut off, go on as soon as the app is there; its supervisor stays awake with it."""
+    task = asyncio.create_task(keep_supervised())
     yield
+    task.cancel()
+
+
+async def keep_supervised() -> None:
+    """Have a supervisor at work for as long as the app is there."""
+    while True:
+        ensure()
+        await asyncio.sleep(VISIT)
 
 
 PagesManager.uses_pages_directory = False  # pages come by the navigation alone, also the first one asked for

@@ -2,13 +2,15 @@
 
 import streamlit as st
 
-from fgdesign.runs.folder import list_runs, workspace
-from fgdesign.ui import canvas, live, parts, queue, runs_table, settings_form, state
+from fgdesign.ui import canvas, live, parts, queue, runs_desk, settings_form, state
 from fgdesign.ui.words import label
 
 run = state.current_run()
 st.title("Train", anchor=False)
-with st.expander("New run", icon=":material/add:", expanded=run is None):
+cloned = st.session_state.get(state.CLONED)
+with st.expander("New run", icon=":material/add:", expanded=run is None or cloned is not None):
+    if cloned is not None:
+        st.caption(f"As {label(cloned)} was trained; change one thing.")
     settings_form.show()
 if run is not None:
     if st.query_params.get("run") != run.name:
@@ -18,6 +20,6 @@ if run is not None:
     canvas.bring_library(live.canvas_key(run))
 queue.show()
 st.subheader("Runs", anchor=False)
-runs_table.show(list_runs(workspace()))
+runs_desk.show()
 if run is not None:
     parts.show_command("resume", run.path, note="Go on with this run from the command line")

@@ -32,6 +32,7 @@ def begin(graph: Graph, file: library.DataFile, *, seeds: int = 1, **settings: A
     else:
         run = open_store().submit(graph, data, chosen)
     ensure()
+    st.session_state.pop(state.CLONED, None)
     state.set_run(run.name)
     return run
 

@@ -25,6 +25,7 @@ UPLOADED = "uploaded"  # session key: the id of the upload handled last, so that
 RECIPES = "recipes"  # session key: data file id -> Recipe of the repairs accepted for it
 SHOWN = "shown_finding"  # session key: the code of the finding whose rows are shown
 TEXT = "routes_text"  # session key: the text whose route is shown
+CLONED = "runs_cloned"  # session key: the run whose settings are those of the next run
 SETTINGS = "train_settings"  # session key: the settings of the next run, as plain data
 FIRST_GRAPH = "cheap-word-first"
 FIRST_DATA = "sample-support_tickets"
@@ -111,6 +112,12 @@ def set_run(name: str) -> None:
     """Look at this run, here and in the address."""
     change(run=name)
     st.query_params["run"] = name
+
+
+def forget_run() -> None:
+    """Look at no run in particular."""
+    change(run="")
+    st.query_params.pop("run", None)
 
 
 def run_named(name: str) -> RunFolder | None:

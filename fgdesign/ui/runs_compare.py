@@ -1,0 +1,76 @@
+"""Runs beside each other: their curves, what they were told differently, what they score together.
+
+Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from fgdesign.errors import FgdesignError
+from fgdesign.runs.compare import differences, together
+from fgdesign.runs.folder import RunFolder
+from fgdesign.ui import parts
+from fgdesign.ui.live import MAIN, main_metric
+from fgdesign.views import curves
+from fgdesign.views.figures import metric_name
+from fgdesign.views.numbers import plain
+
+PARTS = {"test": "Test", "valid": "Validation"}
+CURVES = {"validation": "valid", "training loss": "step"}
+
+
+def show(runs: Sequence[RunFolder]) -> None:
+    """Curves of the chosen runs in one chart, their scores, and what differs."""
+    names = [run.name for run in runs]
+    with st.container(border=True, key="run_compare"):
+        summary(runs)
+        kind = st.segmented_control("Curve", list(CURVES), default="validation", key="compare_curve")
+        events = {run.name: run.metrics() for run in runs}
+        metric = next((main_metric(told, _task(run)) for run, told in zip(runs, events.values(), strict=True) if told),
+                      "macro_f1")
+        if kind == "training loss":
+            shown = {name: [(x, e["loss"]) for x, e in curves.steps_of(told, "step")] for name, told in events.items()}
+            title = "Training loss"
+        else:
+            shown = {name: [(x, e["metrics"].get(metric)) for x, e in curves.steps_of(told, "valid")]
+                     for name, told in events.items()}
+            title = f"Validation {metric_name(metric)}"
+        parts.chart(curves.compared(shown, title, dark=parts.is_dark()), "compare_chart")
+        try:
+            found = differences(runs)
+        except FgdesignError as error:
+            st.text(str(error))
+            return
+        if found:
+            frame = pd.DataFrame([{"what": what, **dict(zip(names, row, strict=True))} for what, row in found.items()])
+            parts.table(frame, "runs_compared")
+        else:
+            st.text("These runs were told the same.")
+
+
+def summary(runs: Sequence[RunFolder]) -> None:
+    """The mean of the finished runs' scores with its interval, in a sentence."""
+    scores: dict[str, list[float]] = {}
+    for run in runs:
+        report = run.report() or {}
+        part = "test" if "test" in report else "valid"
+        metric = MAIN.get(str(report.get("task")), "macro_f1")
+        value = report.get(part, {}).get(metric)
+        if value is not None:
+            scores.setdefault(f"{PARTS[part]} {metric_name(metric)}", []).append(value)
+    for name, values in scores.items():
+        made = together(values)
+        if made is not None and made.low is not None and made.high is not None:
+            st.text(f"{name} of {made.runs} runs: mean {plain(made.mean)}, 95 % interval {plain(made.low)} to "
+                    f"{plain(made.high)}.")
+
+
+def _task(run: RunFolder) -> str | None:
+    try:
+        return run.config().get("task")
+    except FgdesignError:
+        return None

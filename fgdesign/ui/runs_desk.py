@@ -1,0 +1,184 @@
+"""All runs of the workspace: found again, marked, noted, compared, cloned, deleted and brought back.
+
+Knows nothing of training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from fgdesign.errors import FgdesignError, RunError
+from fgdesign.runs import local
+from fgdesign.runs.folder import RunFolder
+from fgdesign.runs.store import STATES, Job, Store, open_store
+from fgdesign.training.settings import settings_from
+from fgdesign.ui import library, parts, runs_compare, runs_table, settings_form, state
+from fgdesign.ui.words import label
+
+CHOSEN = "runs_chosen"  # session key: names of the runs that are chosen in the table
+DELETED = "runs_deleted"  # session key: names of the runs deleted last
+ANY = "any"
+
+
+def show() -> None:
+    """The filter, the table, and what can be done with the runs that are chosen in it."""
+    store = open_store()
+    everything = store.jobs()
+    if not everything and not store.jobs(deleted=True):
+        st.text("No run yet.")
+        return
+    _undo()
+    deleted, jobs = _filtered(store, everything)
+    chosen = _table(jobs)
+    if deleted:
+        for name in chosen:
+            st.button(f"Bring back {label(name, 60)}", key=f"undelete_{name}", icon=":material/restore:",
+                      on_click=_bring_back, args=([name],))
+    elif len(chosen) == 1:
+        _one(next(job for job in jobs if job.name == chosen[0]))
+    elif chosen:
+        runs_compare.show([job.folder for job in jobs if job.name in chosen])
+        names = [job.name for job in jobs if job.name in chosen]
+        st.button(f"Delete {len(names)} runs", icon=":material/delete:", key="delete_runs", on_click=_delete,
+                  args=(names,))
+    else:
+        st.caption("Choose one run to look at it, mark it, clone or delete it; two or more to compare them.")
+
+
+def _filtered(store: Store, everything: Sequence[Job]) -> tuple[bool, list[Job]]:
+    """The filter's fields; whether deleted runs are shown, and the runs that fit."""
+    groups = sorted({job.group_name for job in everything if job.group_name})
+    tags = sorted({tag for job in everything for tag in job.tags})
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        search = st.text_input("Find", key="runs_search", placeholder="name, note, tag", width=200)
+        states = st.multiselect("State", STATES, key="runs_states", width=220)
+        tag = st.selectbox("Tag", (ANY, *tags), key="runs_tag", width=140)
+        group = st.selectbox("Group", (ANY, *groups), key="runs_group", width=180, help="Several seeds of one run")
+        starred = st.toggle("Starred", key="runs_starred")
+        deleted = st.toggle("Deleted", key="runs_show_deleted", help="Kept for a week")
+    jobs = store.jobs(states=states or None, search=search, tag="" if tag == ANY else tag,
+                      group="" if group == ANY else group, starred=starred, deleted=deleted)
+    if group != ANY:
+        runs_compare.summary([job.folder for job in jobs])
+    return deleted, jobs[:runs_table.MOST]
+
+
+def _table(jobs: Sequence[Job]) -> list[str]:
+    """The table; names of the chosen runs, in its order."""
+    by_name = {job.name: job for job in jobs}
+    frame = runs_table.rows([job.folder for job in jobs])
+    mine = [by_name[name] for name in frame["run"]]
+    frame.insert(0, "star", ["★" if job.starred else "" for job in mine])
+    frame["tags"] = [list(job.tags) for job in mine]
+    frame["note"] = [job.note for job in mine]
+    frame["group"] = [job.group_name for job in mine]
+    if frame.empty:
+        st.text("No run fits. Take something out of the filter.")
+        return []
+    names = frame["run"].tolist()
+    key = f"runs_{abs(hash(tuple(names)))}"  # another list, another selection: a row is not another run's
+
+    def choose() -> None:
+        rows = st.session_state[key]["selection"]["rows"]
+        st.session_state[CHOSEN] = [names[row] for row in rows]
+        if len(rows) == 1 and not by_name[names[rows[0]]].deleted_at:
+            state.set_run(names[rows[0]])
+
+    config = {**runs_table.SHOWN, "tags": st.column_config.ListColumn("tags")}
+    st.dataframe(frame, hide_index=True, key=key, on_select=choose, selection_mode="multi-row", column_config=config)
+    parts.download(frame.assign(tags=[", ".join(job.tags) for job in mine]), "runs", key="download_runs")
+    return [name for name in names if name in st.session_state.get(CHOSEN, [])]
+
+
+def _one(job: Job) -> None:
+    """What can be done with one run."""
+    name = job.name
+    with st.container(border=True, key="run_desk"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.text(name)
+            st.space("stretch")
+            st.button("Unstar" if job.starred else "Star", icon=":material/star:", key="star_run", on_click=_mark,
+                      args=(name, not job.starred))
+            st.button("Clone", icon=":material/content_copy:", key="clone_run", on_click=_clone, args=(job.folder,),
+                      help="Its graph, data and settings into the form above; change one thing and train.")
+            st.button("Delete", icon=":material/delete:", key="delete_run", on_click=_delete, args=([name],))
+        tags, note = st.columns(2)
+        tags.text_input("Tags, with commas", ", ".join(job.tags), key=f"tags_{name}", on_change=_tag, args=(name,))
+        note.text_input("Note", job.note, key=f"note_{name}", on_change=_note, args=(name,))
+        words = _command(job.folder)
+        if words:
+            parts.show_command(*words, note="The command that trains the same")
+
+
+def _command(run: RunFolder) -> list[str]:
+    try:
+        config = run.config()
+        changed = settings_from(config["settings"]).changed
+    except (FgdesignError, KeyError):
+        return []
+    columns = {name: config["data"].get(name) for name in ("text", "text_b", "label", "valid", "test")}
+    out = run.path.with_name(f"{run.name}-again")
+    return local.command(str(run.path / "graph.json"), Path(config["data"]["train"]), out, **columns, **changed)
+
+
+def _mark(name: str, on: bool) -> None:
+    open_store().star(name, on)
+
+
+def _tag(name: str) -> None:
+    open_store().tag(name, st.session_state[f"tags_{name}"].split(","))
+
+
+def _note(name: str) -> None:
+    open_store().note(name, st.session_state[f"note_{name}"])
+
+
+def _clone(run: RunFolder) -> None:
+    """Put a run's graph, data and settings where the next run is made."""
+    try:
+        config, graph = run.config(), run.graph()
+        settings_form.take(settings_from(config.get("settings", {})))
+    except FgdesignError as error:
+        st.toast(str(error), icon=":material/error:")
+        return
+    data = config.get("data", {})
+    known = (*library.samples(), *library.uploads())
+    file = next((file for file in known if str(file.path.resolve()) == data.get("train")), None)
+    changed = {} if file is None else {
+        "data": file.id, **{name: data.get(name) or "" for name in ("text", "text_b", "label")},
+        "task": data.get("task") or "auto"}
+    state.change(graph=graph, **changed)
+    st.session_state[state.CLONED] = run.name
+    said = "" if file is not None else " Its data file is not in the library: choose it in Data."
+    st.toast(f"{label(run.name)} is in the form. Change one thing and train.{said}", icon=":material/content_copy:")
+
+
+def _delete(names: list[str]) -> None:
+    gone = []
+    for name in names:
+        try:
+            open_store().delete(name)
+            gone.append(name)
+        except RunError as error:
+            st.toast(str(error), icon=":material/error:")
+    st.session_state[DELETED], st.session_state[CHOSEN] = gone, []
+    if state.project().run in gone or st.query_params.get("run") in gone:
+        state.forget_run()
+
+
+def _undo() -> None:
+    """What was deleted last, and the button that brings it back."""
+    gone = st.session_state.get(DELETED)
+    if gone:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="runs_undo"):
+            st.text(f"Deleted: {', '.join(gone)}.")
+            st.button("Undo", icon=":material/undo:", key="undo_delete", on_click=_bring_back, args=(gone,))
+
+
+def _bring_back(names: list[str]) -> None:
+    for name in names:
+        open_store().undelete(name)
+    st.session_state[DELETED] = []

@@ -1,0 +1,141 @@
+"""The table of runs on the Train page: found again, marked, compared, cloned, deleted and brought back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from test_pages import make_run, show, words
+
+from fgdesign.errors import RunError
+from fgdesign.runs.compare import differences, together
+from fgdesign.runs.folder import RunFolder
+from fgdesign.runs.store import open_store
+from fgdesign.training.settings import DEFAULTS, Settings
+from fgdesign.ui import library, runs_desk, state
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty workspace."""
+    monkeypatch.setenv("FGDESIGN_WORKSPACE", str(tmp_path))
+    st.cache_resource.clear()
+    yield tmp_path
+    st.cache_resource.clear()
+
+
+def trained(home: Path, name: str, **settings: Any) -> RunFolder:
+    """A finished run with settings, on a sample."""
+    run = make_run(home, name)
+    file = str(library.samples()[1].path.resolve())
+    told = Settings(**settings).as_dict()
+    run.write("config.json", run.config() | {"data": {"train": file, "label": "label"}, "settings": told})
+    return run
+
+
+def test_marks_are_kept_and_found_by(home: Path) -> None:
+    trained(home, "20260101-one")
+    trained(home, "20260102-two")
+    store = open_store()
+    store.jobs()
+    store.tag("20260102-two", ["good"])
+    store.note("20260102-two", "the long one")
+    store.star("20260102-two")
+    page = show("train")
+    table = page.dataframe[-1].value
+    assert table["run"].tolist() == ["20260102-two", "20260101-one"] or set(table["run"]) == {"20260102-two",
+                                                                                           "20260101-one"}
+    for key, value in (("runs_search", "long"), ("runs_search", "good")):
+        page.text_input(key=key).set_value(value).run()
+        assert page.dataframe[-1].value["run"].tolist() == ["20260102-two"]
+    page.text_input(key="runs_search").set_value("").run()
+    page.toggle(key="runs_starred").set_value(True).run()
+    assert page.dataframe[-1].value["star"].tolist() == ["★"]
+    page.text_input(key="runs_search").set_value("nothing like it").run()
+    assert "No run fits" in words(page) and not page.exception
+
+
+def chosen(*names: str) -> Any:
+    page = show("train")
+    page.session_state[runs_desk.CHOSEN] = list(names)
+    return page.run()
+
+
+def test_a_run_is_starred_tagged_noted_deleted_and_brought_back(home: Path) -> None:
+    trained(home, "20260101-one")
+    page = chosen("20260101-one")
+    page.button(key="star_run").click().run()
+    page.text_input(key="tags_20260101-one").set_value("a, b,a").run()
+    page.text_input(key="note_20260101-one").set_value("<b>mine</b>").run()
+    job = open_store().job("20260101-one")
+    assert job.starred and job.tags == ("a", "b") and job.note == "<b>mine</b>"
+    page.button(key="delete_run").click().run()
+    assert not open_store().jobs() and "Deleted: 20260101-one." in words(page)
+    page.button(key="undo_delete").click().run()
+    assert [one.name for one in open_store().jobs()] == ["20260101-one"] and not page.exception
+
+
+def test_a_deleted_run_is_brought_back_later(home: Path) -> None:
+    trained(home, "20260101-one")
+    open_store().jobs()
+    open_store().delete("20260101-one")
+    page = show("train")
+    page.toggle(key="runs_show_deleted").set_value(True).run()
+    page.session_state[runs_desk.CHOSEN] = ["20260101-one"]
+    page.run()
+    page.button(key="undelete_20260101-one").click().run()
+    assert [one.name for one in open_store().jobs()] == ["20260101-one"]
+
+
+def test_a_clone_fills_the_form_and_its_command_is_shown(home: Path) -> None:
+    trained(home, "20260101-one", epochs=7, schedule="cosine", balance=0.5, device="cuda:1")
+    page = chosen("20260101-one")
+    assert any("--epochs 7" in code.value and "--schedule cosine" in code.value for code in page.code)
+    page.button(key="clone_run").click().run()
+    assert not page.exception
+    assert page.number_input(key="set_epochs").value == 7 and page.selectbox(key="set_schedule").value == "cosine"
+    assert page.number_input(key="set_balance").value == 0.5 and page.selectbox(key="set_device").value == "cuda"
+    project = page.session_state[state.PROJECT]
+    assert project.graph.name == "linear-probe" and project.data == library.samples()[1].id
+    page.number_input(key="set_epochs").set_value(2)
+    page.button(key="start_run").click().run()
+    [job] = open_store().queue()
+    told = job.folder.config()["settings"]
+    assert (told["epochs"], told["schedule"], told["balance"]) == (2, "cosine", 0.5)
+
+
+def test_runs_are_compared_by_curve_settings_and_mean(home: Path) -> None:
+    one, other = trained(home, "20260101-one", clip=0.5), trained(home, "20260102-two", seed=3)
+    other.write("report.json", {"task": "single", "test": {"macro_f1": 0.8}})
+    page = chosen("20260101-one", "20260102-two")
+    assert not page.exception
+    assert "Test macro-F1 of 2 runs: mean 0.75" in words(page)
+    table = next(frame.value for frame in page.dataframe if "what" in frame.value)
+    assert dict(zip(table["what"], table["20260101-one"], strict=True)) == {"Gradient clipping": "0.5", "Seed": "0"}
+    assert differences([one, one]) == {}
+    page.button(key="delete_runs").click().run()
+    assert not open_store().jobs()
+
+
+def test_a_run_at_work_is_not_deleted(home: Path) -> None:
+    trained(home, "20260101-one")
+    open_store().jobs()
+    open_store().change("20260101-one", ("succeeded",), state="running", managed=True)
+    with pytest.raises(RunError, match="delete it"):
+        open_store().delete("20260101-one")
+    page = chosen("20260101-one")
+    page.button(key="delete_run").click().run()
+    assert not page.exception and len(open_store().jobs()) == 1
+
+
+@pytest.mark.parametrize(("scores", "mean", "half"), [([0.5], 0.5, None), ([0.4, 0.6], 0.5, 12.706 * 0.1),
+                                                      ([1.0, 2.0, 3.0], 2.0, 4.303 / 3**0.5)])
+def test_the_interval_is_student_s(scores: list[float], mean: float, half: float | None) -> None:
+    made = together(scores)
+    assert made is not None and made.mean == pytest.approx(mean)
+    assert (made.low, made.high) == (None, None) if half is None else (
+        made.high == pytest.approx(mean + half) and made.low == pytest.approx(mean - half))
+    assert together([]) is None and DEFAULTS.seed == 0

@@ -57,10 +57,11 @@ def test_an_alarm_says_what_is_wrong_and_what_to_do(log: Log, code: str, said: s
     routed([(0.5, 0.3, 0.2)] * 4), routed([(0.97, 0.03), (0.99, 0.01), (0.9, 0.1)]),
     routed([(0.99, 0.01)] * 4, entropy=None), routed([(0.99, 0.01)] * 2), routed([(1.0, 1.0, 0.0)] * 4),
     steps([-0.05, -0.08, 0.03, -0.07, -0.02, 0.05, -0.06, 0.02, 0.04, 0.0187, 0.03, 0.02]),
+    steps(FLAT, "warm") + valid([1.1, 1.1, 1.1], stage="warm") + valid([0.9], best=[0]),
     steps([3.0, 2.9], "warm") + steps(FALLING, "tune"),
 ], ids=["nothing", "one step", "well", "noise", "too early", "better on validation", "a tenth of the way", "one worse",
         "back again", "loss rises too", "even", "once", "a rule", "two looks", "top two",
-        "around nothing", "two stages"])
+        "around nothing", "learns later", "two stages"])
 def test_a_run_that_goes_well_raises_none(log: Log) -> None:
     assert alarms(log) == []
 

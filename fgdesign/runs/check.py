@@ -30,6 +30,7 @@ PROGRAM_BYTES = 600e6  # of a training process before it holds anything
 TOKENS_PER_WORD = 1.35
 SPECIAL_TOKENS = 2
 SAMPLE = 2000  # texts whose length is looked at
+SLOWEST = 1e10  # multiply-adds a second that any machine of today reaches; a busy one may measure less
 UNMEASURED = 0.3  # of the speed of one product that a whole step reaches, where no run was measured
 MOST_RUNS = 10
 TIGHT = 0.8  # share of what is free from which memory or disk is called tight
@@ -64,7 +65,7 @@ def check(graph: Graph, data: Dataset, path: Path, settings: Settings, runs: Seq
     found, total, backbone = infer(graph, classes), summarise(graph, classes), describe_backbone(graph.backbone)
     static, learned = work(graph, settings, rows, tokens, classes)
     speeds = measured_speeds(runs)
-    rate = median(speeds) if speeds else UNMEASURED * speed
+    rate = median(speeds) if speeds else max(SLOWEST, UNMEASURED * speed)
     known = known_static(graph, path, runs)
     about = estimate(graph, found, total, backbone, rate, tokens=round(tokens), batch=rows_per_batch(settings, tokens))
     free, room = float(psutil.virtual_memory().available), float(shutil.disk_usage(_existing(place)).free)

@@ -63,13 +63,14 @@ def divergence(stage: str, steps: Events) -> Alarm | None:
 
 
 def no_learning(stage: str, steps: Events, valid: Events, events: Events) -> Alarm | None:
-    """A loss that does not fall while no validation of the stage is better than what came before."""
+    """A loss that does not fall while no validation is better than what the run began with."""
     losses = [event["loss"] for event in steps]
     if len(losses) < FEW_POINTS or len(valid) < TWICE or steps[-1]["step"] < LOOKED * steps[-1].get("of", 0):
         return None
     part = max(3, len(losses) // 5)
     first, last = sum(losses[:part]) / part, sum(losses[-part:]) / part
-    if last < first - STILL * abs(first) or any(event.get("best") for event in valid):
+    better = any(event.get("best") for event in events if event["kind"] == "valid" and event["stage"] != "probe")
+    if better or last < first - STILL * abs(first):
         return None
     trained = all(not norm for event in events if event["kind"] == "gradients" and event["stage"] == stage
                   for norm in event["nodes"].values())

@@ -66,7 +66,7 @@ def summary(runs: Sequence[RunFolder]) -> None:
         made = together(values)
         if made is not None and made.low is not None and made.high is not None:
             st.text(f"{name} of {made.runs} runs: mean {plain(made.mean)}, 95 % interval {plain(made.low)} to "
-                    f"{plain(made.high)}.")
+                    f"{plain(min(1.0, made.high))}.")
 
 
 def _task(run: RunFolder) -> str | None:

@@ -11,10 +11,10 @@ import streamlit as st
 from test_pages import make_run, show, words
 
 from fgdesign.errors import RunError
-from fgdesign.runs.compare import differences, together
+from fgdesign.runs.compare import differences
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.store import open_store
-from fgdesign.training.settings import DEFAULTS, Settings
+from fgdesign.training.settings import Settings
 from fgdesign.ui import library, runs_desk, state
 
 
@@ -129,13 +129,3 @@ def test_a_run_at_work_is_not_deleted(home: Path) -> None:
     page = chosen("20260101-one")
     page.button(key="delete_run").click().run()
     assert not page.exception and len(open_store().jobs()) == 1
-
-
-@pytest.mark.parametrize(("scores", "mean", "half"), [([0.5], 0.5, None), ([0.4, 0.6], 0.5, 12.706 * 0.1),
-                                                      ([1.0, 2.0, 3.0], 2.0, 4.303 / 3**0.5)])
-def test_the_interval_is_student_s(scores: list[float], mean: float, half: float | None) -> None:
-    made = together(scores)
-    assert made is not None and made.mean == pytest.approx(mean)
-    assert (made.low, made.high) == (None, None) if half is None else (
-        made.high == pytest.approx(mean + half) and made.low == pytest.approx(mean - half))
-    assert together([]) is None and DEFAULTS.seed == 0

@@ -9,14 +9,31 @@ const KEYS = [
 ];
 
 function bindKeys(c) {
-  c.root.addEventListener('keydown', (event) => {
-    event.stopPropagation(); // the page has hot keys of its own
-    const path = event.composedPath();
-    if (path[0] && /^(INPUT|TEXTAREA)$/.test(path[0].tagName)) return;
-    const ctrl = event.ctrlKey || event.metaKey, key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    if (path[0] && path[0].tagName === 'BUTTON' && (key === 'Enter' || key === ' ')) return;
-    if (pressKey(c, key, ctrl, event.shiftKey)) event.preventDefault();
-  });
+  c.root.addEventListener('keydown', (event) => typed(c, event));
+  keepFocus(c);
+}
+
+function typed(c, event) {
+  event.stopPropagation(); // the page has hot keys of its own
+  const path = event.composedPath();
+  if (path[0] && /^(INPUT|TEXTAREA)$/.test(path[0].tagName)) return;
+  const ctrl = event.ctrlKey || event.metaKey, key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  if (path[0] && path[0].tagName === 'BUTTON' && (key === 'Enter' || key === ' ')) return;
+  if (pressKey(c, key, ctrl, event.shiftKey)) event.preventDefault();
+}
+
+// A rerun of the page may move the canvas in the document, which leaves the focus with nobody: the next key brings it back.
+function keepFocus(c) {
+  let mine = false;
+  const rule = { capture: true, signal: c.ended.signal };
+  const seen = (event) => { mine = event.composedPath().includes(c.root); };
+  addEventListener('focusin', seen, rule);
+  addEventListener('pointerdown', seen, rule);
+  addEventListener('keydown', (event) => {
+    if (!mine || document.activeElement !== document.body || !c.root.isConnected) return;
+    c.root.focus({ preventScroll: true });
+    typed(c, event);
+  }, rule);
 }
 
 function pressKey(c, key, ctrl, shift) {

@@ -47,6 +47,7 @@ class Canvas {
     this.net.on('zoom', () => this.hideTip());
     buildChrome(this);
     bindPointer(this);
+    this.ended = new AbortController();
     bindKeys(this);
     for (const kind of ['pointerdown', 'wheel', 'keydown']) this.root.addEventListener(kind, () => { this.touched = true; }, true);
     this.watch = new ResizeObserver(() => this.resized());
@@ -57,6 +58,7 @@ class Canvas {
   }
 
   destroy() {
+    this.ended.abort();
     removeEventListener('resize', this.onWindow);
     clearTimeout(this.outbox.again);
     stopPlaying(this);

@@ -11,8 +11,9 @@ import pandas as pd
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
-from fgdesign.runs.compare import differences, together
+from fgdesign.runs.compare import differences
 from fgdesign.runs.folder import RunFolder
+from fgdesign.runs.seeds import spread
 from fgdesign.ui import parts
 from fgdesign.ui.live import MAIN, main_metric
 from fgdesign.views import curves
@@ -63,10 +64,10 @@ def summary(runs: Sequence[RunFolder]) -> None:
         if value is not None:
             scores.setdefault(f"{PARTS[part]} {metric_name(metric)}", []).append(value)
     for name, values in scores.items():
-        made = together(values)
-        if made is not None and made.low is not None and made.high is not None:
-            st.text(f"{name} of {made.runs} runs: mean {plain(made.mean)}, 95 % interval {plain(made.low)} to "
-                    f"{plain(min(1.0, made.high))}.")
+        if len(values) > 1:
+            made = spread(values)
+            st.text(f"{name} of {len(values)} runs: mean {plain(made.mean)}, 95 % interval {plain(made.low)} to "
+                    f"{plain(made.high)}.")
 
 
 def _task(run: RunFolder) -> str | None:

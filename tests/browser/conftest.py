@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from supervised import end_supervisor
+from serving import app_in
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
     "--no-sandbox",
@@ -29,7 +23,6 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
-START_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
@@ -41,41 +34,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def app_url(workspace: Path) -> Iterator[str]:
     """The address of a running app."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        **{name: value for name, value in os.environ.items() if name != "FGDESIGN_SUPERVISOR"},
-        "FGDESIGN_WORKSPACE": str(workspace),
-        "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
-    }
-    log = (workspace / "app.log").open("wb")
-    server = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "streamlit",
-            "run",
-            str(ROOT / "app.py"),
-            "--server.port",
-            str(port),
-            "--server.headless",
-            "true",
-        ],
-        cwd=workspace,
-        env=environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(f"{url}/healthz", server, workspace / "app.log")
-        yield url
-    finally:
-        server.terminate()
-        server.wait(20)
-        log.close()
-        end_supervisor(workspace)
+    with app_in(workspace) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -125,16 +85,3 @@ def shot(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any, str], Path]
 def _note_foreign(url: str, foreign: list[str]) -> None:
     if not url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:", "about:")):
         foreign.append(url)
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end:
-        if server.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the app did not answer:\n{log.read_text('utf-8', 'replace')[-2000:]}")

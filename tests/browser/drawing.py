@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from supervised import end_supervisor
+from serving import app_in
 
 from fgdesign.graph import Graph, load_file
 
-sync = pytest.importorskip("playwright.sync_api")
-
 ROOT = Path(__file__).parents[2]
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+SERVERS = ("app.", "fgdesign.db", "supervisor.")  # what the running server holds open
 PORT_OF = """(root, [end, side]) => { const c = root.canvas, p = fgCanvas.endPoint(c.nodes, end, side),
   d = c.net.canvasToDOM(p), b = c.stage.getBoundingClientRect(); return [b.left + d.x, b.top + d.y]; }"""
 NODE_AT = """(root, id) => { const c = root.canvas, n = c.nodes.get(id), b = c.stage.getBoundingClientRect(),
@@ -40,76 +26,16 @@ SETTLED = """root => { const c = root.canvas;
 MARKS = "root => [...root.canvas.nodes.values()].filter((n) => n.change).map((n) => [n.id, n.change])"
 
 
-def browser_path(chromium: Any) -> str | None:
-    """A browser on this machine, or None."""
-    named = next(
-        (
-            found
-            for name in ("chromium", "chromium-browser", "google-chrome")
-            if (found := shutil.which(name))
-        ),
-        None,
-    )
-    return named or (chromium.executable_path if Path(chromium.executable_path).exists() else None)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync.sync_playwright() as play:
-        path = browser_path(play.chromium)
-        if path is None:
-            pytest.skip("no Chromium on this machine")
-        opened = play.chromium.launch(executable_path=path, args=QUIET)
-        yield opened
-        opened.close()
-
-
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of one server for all tests of this file; each test finds it empty."""
+    """The folder of one server for all tests of this file; each test finds no graph in it."""
     return tmp_path_factory.mktemp("design")
 
 
 @pytest.fixture(scope="module")
 def address(workspace: Path) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "app.py",
-        "--server.port",
-        str(port),
-        "--server.address",
-        "127.0.0.1",
-        "--server.headless",
-        "true",
-        "--browser.gatherUsageStats",
-        "false",
-        "--server.fileWatcherType",
-        "none",
-    ]
-    env = {**os.environ, "FGDESIGN_WORKSPACE": str(workspace), "PYTHONPATH": str(ROOT)}
-    server = subprocess.Popen(
-        command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
-    wait_until(lambda: answers(f"{url}/_stcore/health"), 60)
-    yield url
-    server.terminate()
-    server.wait(20)
-    end_supervisor(workspace)
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as reply:
-            return bool(reply.status == 200)
-    except OSError:
-        return False
+    with app_in(workspace) as address:
+        yield address
 
 
 def wait_until(true: Callable[[], object], seconds: float = 30) -> None:
@@ -204,7 +130,8 @@ class Design:
 @pytest.fixture
 def design(browser: Any, address: str, workspace: Path) -> Iterator[Design]:
     for item in workspace.iterdir():
-        shutil.rmtree(item) if item.is_dir() else item.unlink()
+        if not item.name.startswith(SERVERS):
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
     opened = Design(browser, address, workspace)
     yield opened
     assert opened.foreign == []

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from serving import app_in
 
 pytestmark = pytest.mark.browser
 TRAINING = 420_000  # milliseconds that a small table may take on a slow machine
 WORDS, LABELS = ("fine", "late"), ("good", "bad")
 SUBJECTS = ("parcel", "invoice", "login", "refund", "screen", "battery", "delivery", "account")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of its own: the tour wants to find nothing in its."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def app_url(workspace: Path) -> Iterator[str]:
+    with app_in(workspace) as address:
+        yield address
 
 
 def settled(page: Any) -> None:

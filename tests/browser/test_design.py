@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawing import MARKS, ROOT, Design, address, browser, design, dismiss, edges, wait_until, workspace
+from drawing import MARKS, ROOT, Design, address, design, dismiss, edges, wait_until, workspace
 
 from fgdesign.graph import STARTERS, Graph, errors, layout, load_file, to_json
 from fgdesign.graph.spec import Node
@@ -15,7 +15,7 @@ from fgdesign.ui.canvas import library, styles
 from fgdesign.views.canvas import canvas_data
 from fgdesign.views.export import standalone_html
 
-__all__ = ["address", "browser", "design", "workspace"]  # fixtures
+__all__ = ["address", "design", "workspace"]  # fixtures
 pytestmark = pytest.mark.browser
 
 

@@ -10,12 +10,12 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from drawing import ROOT, Design, address, browser, design, edges, wait_until, workspace
+from drawing import ROOT, Design, address, design, edges, wait_until, workspace
 
 from fgdesign.graph import Graph, errors, load_file, to_json
 from fgdesign.graph.spec import Node
 
-__all__ = ["address", "browser", "design", "workspace"]  # fixtures
+__all__ = ["address", "design", "workspace"]  # fixtures
 pytestmark = pytest.mark.browser
 ARTEFACTS = Path(os.environ.get("FGDESIGN_SHOTS") or ROOT / "artefacts")
 OUTSIDE = """root => [...root.querySelectorAll('.fg-tools, .fg-palette, .fg-stage')]
@@ -82,6 +82,22 @@ def test_a_graph_is_drawn_with_the_keyboard_alone(design: Design) -> None:
     assert design.root.evaluate("root => root.canvas.selectedNodes") == ["embeddings"]
     keys.press("?")
     design.page.get_by_role("dialog", name="Keys").wait_for()
+
+
+def test_keys_reach_the_canvas_that_lost_the_focus_to_nobody_but_not_one_that_was_left(design: Design) -> None:
+    design.click("pool_3")
+    blur = "document.activeElement.blur()"
+    design.page.evaluate(blur)
+    design.page.keyboard.press("F2")
+    design.page.keyboard.type("middle")
+    design.page.keyboard.press("Enter")
+    design.settle()
+    assert "middle" in design.graph().ids
+    design.page.mouse.click(700, 8)
+    design.page.evaluate(blur)
+    design.page.keyboard.press("Delete")
+    design.page.wait_for_timeout(300)
+    assert "middle" in design.graph().ids
 
 
 def each_edit(design: Design) -> dict[str, Callable[[], Any]]:

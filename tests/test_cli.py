@@ -143,7 +143,8 @@ def test_predict_a_file(shell: Shell, place: Path, told: dict[str, Any], tmp_pat
 def test_trace(shell: Shell, place: Path, told: dict[str, Any]) -> None:
     found = shell.json("trace", place / "run", "--text", "refund the broken lamp")
     assert {"prediction", "probabilities", "nodes", "routers"} <= found.keys()
-    assert all(node.keys() == {"id", "type", "state", "gate", "ms", "share"} for node in found["nodes"])
+    told_of_nodes = {"id", "type", "state", "gate", "ms", "share", "norm", "change"}
+    assert all(node.keys() == told_of_nodes for node in found["nodes"])
     assert {node["state"] for node in found["nodes"]} <= {"called", "skipped", "not reached", "idle"}
     assert all("scores" in router for router in found["routers"].values())
     assert shell("trace", place / "run", "--text", "refund the broken lamp") == 0 and "exit_0" in shell.out

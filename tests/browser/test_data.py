@@ -99,9 +99,13 @@ def test_an_edited_cell_is_a_version(
     table.scroll_into_view_if_needed()
     settled(page)
     box = table.bounding_box()
-    page.mouse.dblclick(box["x"] + 400, box["y"] + 52)
     cell = page.locator(".gdg-input").last
-    cell.wait_for()
+    for x in (400, 520, 640):  # a table is a picture; its columns are as wide as it likes
+        page.mouse.dblclick(box["x"] + x, box["y"] + 52)
+        cell.wait_for()
+        if cell.is_enabled():
+            break
+        page.keyboard.press("Escape")
     cell.fill("quite another text")
     cell.press("Enter")
     page.get_by_text("Not saved yet: 1 cell changed.").wait_for()

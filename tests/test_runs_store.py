@@ -217,3 +217,15 @@ def test_a_locked_file_is_waited_for(store: Store, rows: dict[str, str | None]) 
     timer.join()
     other.close()
     assert store.job(run.name).note == "later"
+
+
+@pytest.mark.parametrize(("told", "managed", "read"), [("paused", True, "paused"), ("paused", False, "paused"),
+                                                       ("running", True, "queued"), ("running", False, "failed"),
+                                                       ("stopped", True, "stopped")])
+def test_a_run_without_its_process_reads_as_what_becomes_of_it(tmp_path: Path, told: str, managed: bool,
+                                                               read: str) -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    folder = RunFolder(tmp_path)
+    folder.write_status(state=told, pid=child.pid, mark="gone", managed=managed)
+    assert folder.status()["state"] == read

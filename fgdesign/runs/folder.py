@@ -55,7 +55,7 @@ class RunFolder:
         or, where the supervisor looks after it, as queued.
         """
         status = self.told()
-        if status["state"] in FINAL_STATES or not status["pid"] or is_alive(status["pid"], status["mark"]):
+        if status["state"] in (*FINAL_STATES, "paused") or not status["pid"] or is_alive(status["pid"], status["mark"]):
             return status
         if status["managed"]:
             status |= {"state": "queued", "message": "Its process ended early; it is taken up again."}

@@ -14,7 +14,7 @@ from fgdesign.graph.backbones import describe_backbone
 from fgdesign.graph.compare import compare
 from fgdesign.graph.estimate import estimate
 from fgdesign.graph.infer import Summary
-from fgdesign.runs import local
+from fgdesign.runs import command_line
 from fgdesign.runs.folder import workspace
 from fgdesign.ui import design_state as design
 from fgdesign.ui import library, start, state
@@ -68,8 +68,8 @@ def _commands(key: str) -> None:
     file = state.current_data()
     data = str(file.path) if file else "DATA.csv"
     st.code(command("fgdesign", "check", graph), language="bash", wrap_lines=True)
-    st.code(command("fgdesign", *local.command(graph, Path(data), workspace() / "runs" / "NAME", **start.columns())),
-            language="bash", wrap_lines=True)
+    line = command_line.command(graph, Path(data), workspace() / "runs" / "NAME", **start.columns())
+    st.code(command("fgdesign", *line), language="bash", wrap_lines=True)
 
 
 def _classes() -> int:

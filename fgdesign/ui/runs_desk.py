@@ -11,7 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from fgdesign.errors import FgdesignError, RunError
-from fgdesign.runs import local
+from fgdesign.runs import command_line
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.store import STATES, Job, Store, open_store
 from fgdesign.training.settings import settings_from
@@ -121,7 +121,7 @@ def _command(run: RunFolder) -> list[str]:
         return []
     columns = {name: config["data"].get(name) for name in ("text", "text_b", "label", "valid", "test")}
     out = run.path.with_name(f"{run.name}-again")
-    return local.command(str(run.path / "graph.json"), Path(config["data"]["train"]), out, **columns, **changed)
+    return command_line.command(str(run.path / "graph.json"), Path(config["data"]["train"]), out, **columns, **changed)
 
 
 def _mark(name: str, on: bool) -> None:

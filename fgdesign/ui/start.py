@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from fgdesign.graph import Graph, errors, require_valid
-from fgdesign.runs import local
+from fgdesign.runs import command_line
 from fgdesign.runs.folder import FINAL_STATES, RunFolder, list_runs, workspace
 from fgdesign.runs.store import open_store
 from fgdesign.runs.supervisor import ensure
@@ -72,7 +72,7 @@ def train_button(graph: Graph, *, key: str = "train_now", seeds: int = 1, **sett
 
 def command_words(graph: Graph, file: library.DataFile, **settings: Any) -> list[str]:
     """The words after `fgdesign` that train the same."""
-    return local.command(
+    return command_line.command(
         f"{graph.name}.json", Path(file.path), workspace() / "runs" / "NAME", **columns(), **settings
     )
 

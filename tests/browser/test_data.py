@@ -93,7 +93,8 @@ def test_an_edited_cell_is_a_version(
     file = tmp_path / "edited.csv"
     file.write_text("text,label,day\n" + "".join(f"a {SUBJECTS[i % 8]} of {i},{'xy'[i % 2]},{i}\n" for i in range(40)))
     upload(page, app_url, file)
-    page.get_by_text("Rows per label").wait_for()
+    page.get_by_text("Edited", exact=True).first.wait_for()  # until then the page shows a sample
+    settled(page)
     view(page, "Rows")
     table = page.locator("[data-testid=stDataFrame]").first
     table.scroll_into_view_if_needed()
@@ -116,3 +117,15 @@ def test_an_edited_cell_is_a_version(
     view(page, "Versions")
     page.get_by_text("1 cell changed.").first.wait_for()
     page.get_by_text("What this version changed").wait_for()
+    page.get_by_role("button", name="Go to it").click()
+    page.get_by_text("What this version changed").wait_for(state="detached")
+    view(page, "Split")
+    page.get_by_role("combobox", name=re.compile("Share rows out")).click()
+    page.get_by_role("option", name="by time").click()
+    page.get_by_role("combobox", name=re.compile("Column")).wait_for()
+    page.wait_for_timeout(1000)
+    settled(page)  # the run that brought the second list has ended, so a click stays open
+    page.get_by_role("combobox", name=re.compile("Column")).click()
+    page.get_by_role("option", name="day").click()
+    page.get_by_text("--split time=day").first.wait_for(state="attached")
+    shot(page, "data-split")

@@ -55,6 +55,8 @@ class Duel:
                 low, high, value = -high, -low, -value
                 spent = "" if not self.compute else f", {_compute(1 / self.compute)}"
             return f"{winner} is better: +{value:.2g} {name}, 95 % interval {low:.2g} to {high:.2g}{spent}."
+        if value == low == high == 0:
+            return f"{self.names[0]} and {self.names[1]} are equally good{spent}."
         return (f"Neither is clearly better: {value:+.2g} {name} for {self.names[1]}, 95 % interval {low:.2g} to "
                 f"{high:.2g}{spent}.")
 

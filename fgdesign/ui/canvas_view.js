@@ -258,7 +258,7 @@ class Canvas {
   fit() {
     const { clientWidth: w, clientHeight: h } = this.stage;
     if (w < 20 || h < 20 || !this.data) return;
-    const box = this.box(), top = this.editable ? 44 : 8;
+    const box = this.box(), top = 44; // the tools lie there
     const scale = Math.min(1.15, w / (box.r - box.l), (h - top) / (box.b - box.t));
     this.net.moveTo({ position: { x: (box.l + box.r) / 2, y: (box.t + box.b) / 2 - top / 2 / scale }, scale });
     this.fitted = true;

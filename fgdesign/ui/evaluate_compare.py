@@ -16,7 +16,7 @@ from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder, list_runs, workspace
 from fgdesign.ui import canvas, evaluate_rows, evaluate_store, models, parts, shell, state
 from fgdesign.ui.evaluate_store import Source
-from fgdesign.ui.words import label
+from fgdesign.ui.words import label, one_line
 from fgdesign.views import quality_figures
 from fgdesign.views.canvas import canvas_data
 from fgdesign.views.figures import metric_name, words
@@ -33,7 +33,7 @@ def compare_look(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
         st.text("There is no other trained run to compare with. Train another graph on the same file.")
         return
     asked = [name for name in st.query_params.get_all("with") if name in known]
-    names = st.multiselect("Compare with", known, default=asked, key=OTHERS, max_selections=MOST, format_func=label,
+    names = st.multiselect("Compare with", known, default=asked, key=OTHERS, max_selections=MOST, format_func=one_line,
                            placeholder="other runs, measured on the same rows")
     st.query_params["with"] = names
     found: dict[str, tuple[RunFolder, AnsweredSet]] = {}

@@ -36,9 +36,9 @@ def compute(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
         count, thresholds = _sliders(run, kept)
     chosen = kept.at(model.network, thresholds, count)
     duel = comparison.compare_runs(
-        answered, chosen, ("As it is", "The chosen setting"),
+        answered, chosen, ("the setting in use", "the chosen setting"),
         tuple(float(comparison.compute_of(model, one).mean()) for one in (answered, chosen)))  # type: ignore[arg-type]
-    verdict.markdown(f"**{label(duel.verdict, 300)}**")
+    verdict.markdown(f"**{label(duel.verdict[:1].upper() + duel.verdict[1:], 300)}**")
     dearest = float((table["compute"] / table["share"].clip(lower=1e-12)).max())
     spots = [(told["compute"] / dearest, told["score"]) for told in (settings.point(model, answered),
                                                                     settings.point(model, chosen))]

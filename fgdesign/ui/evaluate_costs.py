@@ -14,7 +14,7 @@ from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import evaluate_rows, evaluate_store, parts
 from fgdesign.ui.evaluate_store import Source
-from fgdesign.ui.words import label
+from fgdesign.ui.words import label, one_line
 from fgdesign.views import quality_figures
 from fgdesign.views.numbers import percent, plain
 
@@ -50,7 +50,7 @@ def _matrix(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
         else:
             st.caption(f"With {len(names)} labels every mistake costs 1, but these:")
             dear = st.multiselect("Rows of these labels are dear to miss", names, key="evaluate_dear",
-                                  format_func=label)
+                                  format_func=one_line)
             times = st.number_input("Missing one costs", 0.0, value=5.0, key="evaluate_dear_price")
             prices.loc[dear] = prices.loc[dear] * times
     told = decisions.priced(answered, prices.to_numpy(float), price if abstains else None)
@@ -68,7 +68,7 @@ def _matrix(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
 def _threshold(source: Source, answered: AnsweredSet, valid: AnsweredSet) -> None:
     st.markdown("**One label: from which probability on**")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox("Label", list(answered.labels), key="evaluate_cost_label", format_func=label, width=260)
+        name = st.selectbox("Label", list(answered.labels), key="evaluate_cost_label", format_func=one_line, width=260)
         positive = st.number_input("A false positive costs", 0.0, value=1.0, key="evaluate_fp", width=180)
         negative = st.number_input("A false negative costs", 0.0, value=5.0, key="evaluate_fn", width=180)
     place = answered.labels.index(name)

@@ -14,7 +14,7 @@ from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import evaluate_rows, models, parts, route_set_work
 from fgdesign.ui.evaluate_store import Source
-from fgdesign.ui.words import label
+from fgdesign.ui.words import label, one_line
 from fgdesign.views import figures, quality_figures
 from fgdesign.views.numbers import plain
 
@@ -27,7 +27,7 @@ def slice_look(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
     """Every value of every column against the other rows."""
     known = slicing.slice_columns(answered)
     place = st.empty()
-    chosen = st.multiselect("Columns", known, default=known, key="evaluate_slice_columns", format_func=label)
+    chosen = st.multiselect("Columns", known, default=known, key="evaluate_slice_columns", format_func=one_line)
     table = slicing.slices(answered, chosen) if chosen else pd.DataFrame(columns=list(slicing.COLUMNS))
     place.markdown(f"**{label(slicing.verdict(table, answered.task), 300)}**")
     table = table.assign(name=table["column"].astype(str) + ": " + table["value"].astype(str))
@@ -54,7 +54,7 @@ def fairness_look(run: RunFolder, source: Source, answered: AnsweredSet) -> None
     positive = ""
     if answered.task != "regression":
         positive = st.selectbox("The answer that matters", list(answered.labels), key="evaluate_positive",
-                                format_func=label, width=320)
+                                format_func=one_line, width=320)
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Groups of a column", anchor=False)
@@ -76,7 +76,7 @@ def _groups(answered: AnsweredSet, positive: str) -> None:
         st.text("No column of these rows makes groups.")
         return
     column = st.selectbox("Column", [*own, *(name for name in columns if name not in own)], key="evaluate_group_by",
-                          format_func=label)
+                          format_func=one_line)
     found = fairness.group_rates(answered, column, positive)
     st.markdown(f"**{label(found.verdict, 300)}**")
     rates = [name for name in found.table.columns if f"{name}_low" in found.table.columns]

@@ -14,7 +14,7 @@ from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import evaluate_rows, evaluate_store, parts, report_view
 from fgdesign.ui.evaluate_store import Source
-from fgdesign.ui.words import label
+from fgdesign.ui.words import label, one_line
 from fgdesign.views import figures, quality_figures
 from fgdesign.views.numbers import percent, plain
 
@@ -99,7 +99,7 @@ def _curves(answered: AnsweredSet) -> None:
     areas = _areas(answered)
     worst = areas.sort_values("average_precision")["label"].tolist()
     chosen = st.multiselect("Curves of", worst, default=worst[: min(4, len(worst))], key=CLASSES,
-                            max_selections=quality_figures.MOST_CURVES, format_func=label)
+                            max_selections=quality_figures.MOST_CURVES, format_func=one_line)
     if not chosen:
         return
     points, some = quality.curves(answered, chosen)

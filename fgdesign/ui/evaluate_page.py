@@ -16,7 +16,7 @@ from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import evaluate_store, library, route_set_store, shell, state
 from fgdesign.ui.evaluate_store import Source
 from fgdesign.ui.route_set_store import PARTS
-from fgdesign.ui.words import label
+from fgdesign.ui.words import one_line
 from fgdesign.views.numbers import plain
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _file() -> Source | None:
         st.session_state[state.UPLOADED] = upload.file_id
         files[stored.id] = stored
         st.session_state[FILE] = stored.id
-    chosen = st.selectbox("File", list(files), key=FILE, format_func=lambda name: label(files[name].title),
+    chosen = st.selectbox("File", list(files), key=FILE, format_func=lambda name: one_line(files[name].title),
                           placeholder="a data file", width=260)
     if not chosen:
         return None

@@ -10,7 +10,7 @@ from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import evaluate_store, parts
 from fgdesign.ui.evaluate_store import Source
-from fgdesign.ui.words import label
+from fgdesign.ui.words import label, one_line
 
 
 def report(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
@@ -21,10 +21,10 @@ def report(run: RunFolder, source: Source, answered: AnsweredSet) -> None:
     valid = evaluate_store.answers(run, Source("valid")) if answered.task != "regression" else None
     columns = slicing.slice_columns(answered)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        by = st.selectbox("Compare groups of", columns, index=None, key="evaluate_report_by", format_func=label,
+        by = st.selectbox("Compare groups of", columns, index=None, key="evaluate_report_by", format_func=one_line,
                           placeholder="no column", width=260)
         positive = "" if answered.task == "regression" else str(st.selectbox(
-            "by the answer", list(answered.labels), key="evaluate_report_positive", format_func=label, width=260))
+            "by the answer", list(answered.labels), key="evaluate_report_positive", format_func=one_line, width=260))
     with st.spinner("Writing the report"):
         chapters = reports.sections(answered, valid=valid, told=run.report(), group_by=by or "", positive=positive)
         page = reports.html(run.name, answered, source.words, chapters)

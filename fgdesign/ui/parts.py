@@ -58,7 +58,8 @@ def next_step(message: str, page: str, text: str) -> None:
 
 def table(frame: pd.DataFrame, name: str, *, height: int | None = None) -> None:
     """A table with its download as CSV, safe to open in a spreadsheet."""
-    st.dataframe(frame, hide_index=True, key=f"table_{name}", height="auto" if height is None else height)
+    st.dataframe(frame, hide_index=True, key=f"table_{name}", height="auto" if height is None else height,
+                 placeholder="")
     download(frame, name, key=f"download_{name}")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from fgdesign.errors import FgdesignError
 from fgdesign.graph.spec import Graph
@@ -25,17 +26,18 @@ PROBED = "routes_probed"  # session key: whether values are probed for classes
 LEGEND = "Called: full colour. Skipped: pale, a slashed dot. Not reached: dotted. Idle: hollow."
 
 
-def show(run: RunFolder, graph: Graph, trace: Mapping[str, Any], asked: Mapping[str, Any], change: Change) -> None:
-    """The lit graph, what moved it and what a change does; beside it the answer and the reasons; every node below."""
-    left, right = st.columns([5, 2], gap="large")
-    probed = None
-    if st.session_state.get(PROBED):
-        probed = models.values_of(run, asked, change, route_set_store.probes_of(run))
+def route(run: RunFolder, graph: Graph, trace: Mapping[str, Any], asked: Mapping[str, Any], change: Change) -> None:
+    """The graph lit by a text."""
     key = f"routes_canvas_{run.name}"
+    lit(graph, trace, key, _probed(run, asked, change))
+    canvas.bring_library(key)
+    st.caption(f"{LEGEND} The bar under the graph steps through the calls in order.")
+
+
+def reasons(run: RunFolder, left: DeltaGenerator, right: DeltaGenerator, trace: Mapping[str, Any],
+            asked: Mapping[str, Any], change: Change) -> None:
+    """What moved a route and what a change does, under the lit graph; beside it the answer; every node below."""
     with left:
-        lit(graph, trace, key, probed)
-        canvas.bring_library(key)
-        st.caption(f"{LEGEND} The bar under the graph steps through the calls in order.")
         st.markdown("**Does it matter**")
         route_change.ask(run)
         route_change.difference(run, asked, change)
@@ -45,12 +47,18 @@ def show(run: RunFolder, graph: Graph, trace: Mapping[str, Any], asked: Mapping[
             route_why.routers(run, asked, trace)
         else:
             st.caption("The route under the change is shown; reset it to see why the graph went its own way.")
-    nodes(run, trace, probed)
+    nodes(run, trace, _probed(run, asked, change))
     with left:  # last, because it takes longest
         route_why.words(run, asked, trace)
         if change.is_none:
             route_why.functions(run, asked, trace)
     route_near.show(run, asked, trace)
+
+
+def _probed(run: RunFolder, asked: Mapping[str, Any], change: Change) -> pd.DataFrame | None:
+    if not st.session_state.get(PROBED):
+        return None
+    return models.values_of(run, asked, change, route_set_store.probes_of(run))
 
 
 @st.fragment

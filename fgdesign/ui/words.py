@@ -9,11 +9,15 @@ from pathlib import Path
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|~$:<>&^=])")
 
 
+def one_line(text: str, length: int = 48) -> str:
+    """A text for the choices of a list, which take it as it is: cut, on one line."""
+    whole = " ".join(text.split())
+    return whole if len(whole) <= length else f"{whole[: length - 1]}…"
+
+
 def label(text: str, length: int = 48) -> str:
     """A text for a widget's label: cut, on one line, every sign that Streamlit would read as formatting escaped."""
-    line = " ".join(text.split())
-    line = line if len(line) <= length else f"{line[: length - 1]}…"
-    return SPECIAL.sub(r"\\\1", line)
+    return SPECIAL.sub(r"\\\1", one_line(text, length))
 
 
 def command(*words: str | Path) -> str:

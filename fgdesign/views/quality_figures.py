@@ -62,7 +62,7 @@ def roc(points: pd.DataFrame, areas: pd.DataFrame, *, dark: bool = False) -> go.
     _lines(chart, points, areas, "false_positives", "true_positives", "roc_auc")
     chart.update_xaxes(title="false positives", tickformat=SHARES, range=[-0.01, 1.01])
     chart.update_yaxes(title="true positives", tickformat=SHARES, range=[-0.01, 1.03])
-    return _beside(chart)
+    return _inside(chart, "right")
 
 
 def precision_recall(points: pd.DataFrame, areas: pd.DataFrame, *, dark: bool = False) -> go.Figure:
@@ -71,7 +71,7 @@ def precision_recall(points: pd.DataFrame, areas: pd.DataFrame, *, dark: bool = 
     _lines(chart, points, areas, "recall", "precision", "average_precision")
     chart.update_xaxes(title="recall", tickformat=SHARES, range=[-0.01, 1.01])
     chart.update_yaxes(title="precision", tickformat=SHARES, range=[-0.01, 1.03])
-    return _beside(chart)
+    return _inside(chart, "left")
 
 
 def _lines(chart: go.Figure, points: pd.DataFrame, areas: pd.DataFrame, x: str, y: str, area: str) -> None:
@@ -87,10 +87,10 @@ def _lines(chart: go.Figure, points: pd.DataFrame, areas: pd.DataFrame, x: str, 
                                                         f"<extra>{words(told['label'], 18)}</extra>")
 
 
-def _beside(chart: go.Figure) -> go.Figure:
-    """The legend inside, in the corner that curves leave free."""
-    inside = {"x": 0.98, "xanchor": "right", "y": 0.03, "yanchor": "bottom", "orientation": "v",
-              "bgcolor": "rgba(0,0,0,0)"}
+def _inside(chart: go.Figure, corner: str) -> go.Figure:
+    """The legend in the lower corner that curves leave free, "left" or "right"."""
+    inside = {"x": 0.98 if corner == "right" else 0.02, "xanchor": corner, "y": 0.03, "yanchor": "bottom",
+              "orientation": "v", "bgcolor": "rgba(0,0,0,0)"}
     return chart.update_layout(showlegend=True, legend=inside)
 
 
@@ -156,8 +156,9 @@ def compute_curve(table: pd.DataFrame, metric: str, *, now: tuple[float, float],
                           customdata=kept[["threshold", "layers"]],
                           hovertemplate="threshold %{customdata[0]:.3f}: %{y:.3f} at %{x:.1%} of the compute, "
                                         "%{customdata[1]:.2f} layers<extra></extra>")
-    _mark(chart, *now, "as it is", colour=theme.GREY, symbol="x")
-    _mark(chart, *chosen, "chosen")
+    if now != chosen:
+        _mark(chart, *now, "as it is", colour=theme.GREY, symbol="x")
+    _mark(chart, *chosen, "chosen" if now != chosen else "as it is")
     chart.update_xaxes(title="share of the dearest setting's compute", tickformat=SHARES, showgrid=True)
     chart.update_yaxes(title=metric_name(metric))
     return theme.with_legend(chart) if table["count"].nunique() > 1 else chart

@@ -13,6 +13,7 @@ from fgdesign.graph import STARTERS, Graph, errors, layout, load_file, to_json
 from fgdesign.graph.spec import Node
 from fgdesign.ui.canvas import library, styles
 from fgdesign.views.canvas import canvas_data
+from fgdesign.views.canvas_thumb import picture
 from fgdesign.views.export import standalone_html
 
 __all__ = ["address", "design", "workspace"]  # fixtures
@@ -299,6 +300,33 @@ def test_an_exported_page_works_alone_and_shows_hostile_texts_as_texts(browser: 
     assert asked == [(tmp_path / f"{i}.html").as_uri() for i in range(6)]
     assert dialogs == []
     page.close()
+
+
+def test_a_picture_shows_hostile_texts_as_texts(design: Design, browser: Any, tmp_path: Path) -> None:
+    nodes = tuple(Node(f"n_{i}", text, {}, (i % 8 * 180.0, i // 8 * 120.0), text) for i, text in enumerate(HOSTILE))
+    page = browser.new_page()
+    asked: list[str] = []
+    dialogs: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("dialog", lambda dialog: dismiss(dialog, dialogs))
+    file = tmp_path / "graph.svg"
+    for name in HOSTILE:
+        file.write_text(picture(Graph(name, nodes)), "utf-8")
+        page.goto(file.as_uri())
+        assert page.evaluate("[...new Set([...document.querySelectorAll('*')].map((item) => item.tagName))].sort()") == [
+            "rect", "svg", "text"]
+        shown = page.evaluate("[...document.querySelectorAll('text')].map((item) => item.textContent)")
+        assert len(shown) == 80 and HOSTILE[0][:20] in shown[1]
+    assert set(asked) == {file.as_uri()} and dialogs == []
+    page.close()
+    design.folder.mkdir(exist_ok=True)
+    (design.folder / "hostile.json").write_text(to_json(Graph(HOSTILE[1], nodes)), "utf-8")
+    design.open(f"{design.address}/design?graph=hostile")
+    wait_until(lambda: design.root.evaluate("root => root.canvas.nodes.size") == 40)
+    with design.page.expect_download() as waiting:
+        design.page.locator(".fg-tools [data-tool^='save picture']").click()
+    waiting.value.save_as(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_zoom_and_place_are_kept_over_an_edit(design: Design) -> None:

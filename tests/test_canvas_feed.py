@@ -125,7 +125,8 @@ def about(graph: Graph, rate: float = 1e10) -> Estimate:
 def test_an_estimate_follows_speed_depth_and_training() -> None:
     probe, full = STARTERS["linear-probe"].graph, GRAPH
     assert about(full, 2e10).milliseconds == pytest.approx(about(full).milliseconds / 2)
-    assert about(full).milliseconds > 0
+    assert about(full).deepest > about(full).milliseconds > 0  # the graph has exits or a router
+    assert about(probe).deepest == pytest.approx(about(probe).milliseconds)
     trained = replace(probe, nodes=tuple(
         replace(node, tuning="full") if node.type == "encoder_layer/1" else node for node in probe.nodes
     ))

@@ -22,9 +22,11 @@ NODE_FLOATS = 3.0  # by any other node, for each token and unit of what it puts 
 
 @dataclass(frozen=True)
 class Estimate:
-    """milliseconds: for one text, routers and exits choosing evenly. training_bytes: weights, optimiser, values."""
+    """milliseconds: for one text, routers and exits choosing evenly; deepest: where it calls every function.
+    training_bytes: weights, optimiser, values."""
 
     milliseconds: float
+    deepest: float
     training_bytes: float
 
 
@@ -37,10 +39,10 @@ def estimate(
     Args: found, total: what `infer` and `summarise` gave. rate: multiply-adds a second.
         tokens: of a usual text. batch: texts in a training step.
     """
-    macs = total.expected_macs_per_token * tokens + total.macs_per_text
+    usual, most = (a * tokens + total.macs_per_text for a in (total.expected_macs_per_token, total.macs_per_token))
     weights = FLOAT * (total.parameters + KEPT_PER_TRAINED * total.trained)
     floats = sum(_floats(graph, found, backbone, node_id, tokens) for node_id in found.costs)
-    return Estimate(1000 * macs / rate, weights + FLOAT * batch * floats)
+    return Estimate(1000 * usual / rate, 1000 * most / rate, weights + FLOAT * batch * floats)
 
 
 def _floats(graph: Graph, found: Inference, backbone: BackboneInfo, node_id: str, tokens: int) -> float:

@@ -156,8 +156,9 @@ def _about(session: DesignSession, total: Summary) -> list[str]:
     except FgdesignError:
         return []
     about = estimate(session.graph, session.findings().inferred, total, backbone, macs_per_second())
+    most = f", {_time(about.deepest)} where it calls all" if about.deepest > about.milliseconds >= FEWEST_MS else ""
     return [
-        f"{_time(about.milliseconds)} per text of 32 tokens",
+        f"{_time(about.milliseconds)} per text of 32 tokens{most}",
         f"about {short(_rough(about.training_bytes), 'B')} of memory to train",
     ]
 

@@ -17,7 +17,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: contenders share the cores
+from fgdesign.runs.executor import WAITING
+
+for _name, _value in WAITING.items():  # before torch is imported: all contenders as our own commands run
+    os.environ.setdefault(_name, _value)
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 

@@ -20,8 +20,10 @@ from fgdesign.cli_settings import add_settings, settings_of
 from fgdesign.data.command import add_doctor
 from fgdesign.errors import FgdesignError
 from fgdesign.runs.commands import add_commands, submit, take_over
+from fgdesign.runs.executor import WAITING
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a trainer and a server may share the cores
+for _name, _value in WAITING.items():  # before torch is imported
+    os.environ.setdefault(_name, _value)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

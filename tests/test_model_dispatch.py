@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fgdesign.graph.starters import Sketch
 from fgdesign.model import dispatch
-from fgdesign.model.dispatch import Bank, fastest
+from fgdesign.model.dispatch import Bank
 from fgdesign.model.flows import Batch, Flow
 from fgdesign.model.network import FunctionGraph
 
@@ -50,7 +50,7 @@ def value(network: FunctionGraph, batch: Batch, *, plainly: bool = False) -> Ten
 @pytest.mark.parametrize("size", [1, 2, 33])
 def test_every_way_gives_the_numbers_of_the_plain_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str,
                                                         kind: str, size: int) -> None:
-    monkeypatch.setattr(dispatch, "fastest", lambda *shape: way)
+    monkeypatch.setattr(dispatch, "fastest", lambda size, ways: way)
     network, port = routed(tmp_path, kind)
     batch, _ = batch_of(port, kind, size)
     assert any(isinstance(step, Bank) for step in network.needed(OUT, (port,)).fused)
@@ -88,7 +88,7 @@ def test_gradients_are_those_of_the_plain_steps(tmp_path: Path, kind: str) -> No
 
 
 def test_stacked_weights_follow_what_an_optimiser_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dispatch, "fastest", lambda *shape: "dense")
+    monkeypatch.setattr(dispatch, "fastest", lambda size, ways: "dense")
     network, port = routed(tmp_path, "vectors")
     batch, _ = batch_of(port, "vectors", 16)
     fused = torch.optim.AdamW([p for p in network.parameters() if p.requires_grad], lr=0.1, fused=True)
@@ -112,10 +112,3 @@ def test_experts_that_someone_asks_for_are_run_one_by_one(tmp_path: Path) -> Non
     network, port = routed(tmp_path, "vectors")
     needed = network.needed((*OUT, "expert_2.out"), (port,))
     assert needed.fused == needed.steps
-
-
-@pytest.mark.parametrize(("experts", "rows", "way"), [
-    (2, 32, "dense"), (8, 32, "dense"), (32, 32, "gathered"), (8, 256, "sorted"), (32, 256, "sorted"),
-])
-def test_the_way_is_the_one_that_was_measured_to_be_fastest(experts: int, rows: int, way: str) -> None:
-    assert fastest(experts, rows, 1, 2 * 384 * 48, torch.float32) == way

@@ -1,45 +1,53 @@
 """Equal experts behind one router as one step: the rows of each expert in the way that is fastest at their number.
 
-sorted: rows ordered by expert, a slice for each. dense: every expert on every row, one batched product. gathered: each
-row with its own expert's weights. direct: one row, one call. Which way follows from the shapes alone, by costs measured
-once (LAB.md), so that a run repeats itself to the bit; where something learns it is always `sorted`.
-Knows nothing of how graphs are written.
+sorted: rows ordered by expert, a call for each. dense: every expert on every row, one batched product. gathered: each
+row with its own expert's weights. direct: one row, one call. Which way is measured once for each size on each machine
+(`crossover`); where something learns it is always `sorted`. Knows nothing of how graphs are written.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from fgdesign.model import packed
 from fgdesign.model.blocks.functions import Expert
 from fgdesign.model.blocks.merges import Merge
 from fgdesign.model.blocks.routers import Choice, Router
 from fgdesign.model.choosing import Route
+from fgdesign.model.crossover import fastest
 from fgdesign.model.flows import Flow
 from fgdesign.model.steps import Call, State, Step, Unite
 
-CALL, BATCHED, GATHERED = 50.0, 60.0, 30.0  # microseconds: a call of one expert, and each way's own start
-MACS, MACS_LOW = 4.7e4, 1.9e5  # multiply-adds a microsecond, in float32 and in half precision
-COPIED = 3.4e-4  # microseconds to copy one weight
+Call1 = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Weights of all experts: (N, D, H), (N, 1, H), (N, H, D), (N, 1, D). state: what they were made from."""
+    """Weights of all experts: (N, D, H), (N, 1, H), (N, H, D), (N, 1, D)."""
 
-    state: tuple[object, ...]
     inner: Tensor
     inner_bias: Tensor
     outer: Tensor
     outer_bias: Tensor
 
 
-_kept: WeakKeyDictionary[Expert, Stack] = WeakKeyDictionary()  # by the first expert
+@dataclass(frozen=True)
+class Ready:
+    """Experts as evaluation calls them, and what they were made from."""
+
+    state: tuple[object, ...]
+    each: Sequence[Call1]
+    all: Stack
+
+
+_kept: WeakKeyDictionary[Expert, Ready] = WeakKeyDictionary()  # by the first expert; several programs may share them
 
 
 @dataclass
@@ -65,18 +73,28 @@ class Bank(Step):
         assert isinstance(router, Router)
         if torch.is_grad_enabled():
             _kept.pop(self._first, None)  # fused optimisers change weights without counting versions
-        if torch.is_grad_enabled() or router.training or router.k > 1:
+        if torch.is_grad_enabled() or router.training or router.k > 1 or None in self.experts:
             return self.sorted(x, choice)
         gate, expert = choice.gates.max(1)
-        gate = gate.to(x.dtype).view(-1, *[1] * (x.dim() - 1))
+        ready = self._made_ready(packed.run_dtype(x))
         if len(x) == 1:
-            module = self.experts[int(expert)]
-            return (x if module is None else module([x], None)) * gate
-        way = fastest(len(self.experts), len(x), x[0].numel() // x.shape[-1],
-                      2 * self._first.inner.weight.numel(), _dtype(x))
-        if way == "sorted" or None in self.experts:
-            return self.sorted(x, choice)
-        return (self.dense(x, expert) if way == "dense" else self.gathered(x, expert)) * gate
+            out = ready.each[int(expert)](x)
+        else:
+            out = self._ways(ready)[self._fastest(ready, x)](x, expert)
+        return out * gate.to(out.dtype).view(-1, *[1] * (x.dim() - 1))
+
+    def _ways(self, ready: Ready) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+        return {"sorted": lambda x, expert: self.sliced(ready.each, x, expert),
+                "dense": lambda x, expert: self.dense(ready.all, x, expert),
+                "gathered": lambda x, expert: self.gathered(ready.all, x, expert)}
+
+    def _fastest(self, ready: Ready, x: Tensor) -> str:
+        """The way for so many rows, tried once on them with the experts called in turn."""
+        rows, tokens = len(x), x[0].numel() // x.shape[-1]
+        size = (f"{len(self.experts)} experts {x.shape[-1]} x {self._first.inner.out_features} "
+                f"{packed.run_dtype(x)} {1 << rows.bit_length()} rows {1 << tokens.bit_length()} tokens")
+        expert = torch.arange(rows, device=x.device) % len(self.experts)
+        return fastest(size, {name: partial(way, x, expert) for name, way in self._ways(ready).items()})
 
     def sorted(self, x: Tensor, choice: Choice) -> Tensor:
         """Rows ordered by expert; a row may have several."""
@@ -88,18 +106,29 @@ class Bank(Step):
         every = torch.cat(done) if len({part.dtype for part in done}) == 1 else torch.cat([p.to(x.dtype) for p in done])
         return torch.zeros_like(x, dtype=every.dtype).index_add(0, rows, every * gate.to(every.dtype))
 
-    def dense(self, x: Tensor, expert: Tensor) -> Tensor:
+    def sliced(self, each: Sequence[Call1], x: Tensor, expert: Tensor) -> Tensor:
+        """A call for each expert that has rows; expert: (n,) of each row."""
+        counts = torch.bincount(expert, minlength=len(each)).tolist()
+        out = torch.empty_like(x)
+        for run, places in zip(each, torch.split(expert.argsort(), counts), strict=True):
+            if len(places):
+                value = run(x.index_select(0, places))
+                out = out if out.dtype == value.dtype else out.to(value.dtype)
+                out.index_copy_(0, places, value)
+        return out
+
+    def dense(self, w: Stack, x: Tensor, expert: Tensor) -> Tensor:
         """Every expert on every row, then each row's own."""
-        w, first = self._stacked(_dtype(x)), self._first
+        first = self._first
         flat = x.flatten(0, -2).to(w.inner.dtype)
         hidden = first.activation(torch.baddbmm(w.inner_bias, flat.expand(len(self.experts), -1, -1), w.inner))
         every = torch.baddbmm(w.outer_bias, hidden, w.outer).view(len(self.experts), *x.shape)
         own = every[expert, torch.arange(len(x), device=x.device)]
         return x + own if first.residual else own
 
-    def gathered(self, x: Tensor, expert: Tensor) -> Tensor:
+    def gathered(self, w: Stack, x: Tensor, expert: Tensor) -> Tensor:
         """Each row with its own expert's weights."""
-        w, first = self._stacked(_dtype(x)), self._first
+        first = self._first
         rows = x.view(len(x), -1, x.shape[-1]).to(w.inner.dtype)
         hidden = first.activation(torch.baddbmm(w.inner_bias[expert], rows, w.inner[expert]))
         own = torch.baddbmm(w.outer_bias[expert], hidden, w.outer[expert]).view_as(x)
@@ -109,31 +138,28 @@ class Bank(Step):
     def _first(self) -> Expert:
         return next(module for module in self.experts if module is not None)
 
-    def _stacked(self, dtype: torch.dtype) -> Stack:
-        modules = [module for module in self.experts if module is not None]
-        versions = [parameter._version for module in modules for parameter in module.parameters()]
-        state = (dtype, self._first.inner.weight.data_ptr(), *versions)
+    @cached_property
+    def _parameters(self) -> list[nn.Parameter]:
+        return [parameter for module in self.experts if module is not None for parameter in module.parameters()]
+
+    def _made_ready(self, dtype: torch.dtype) -> Ready:
+        state = (dtype, self._parameters[0].data_ptr(), sum(p._version for p in self._parameters))
         found = _kept.get(self._first)
         if found is None or found.state != state:
-            found = _kept[self._first] = Stack(
-                state, *(torch.stack([layer.weight.detach().T if weight else layer.bias.detach().unsqueeze(0)
-                                      for layer in layers]).to(dtype)
-                         for layers in ([m.inner for m in modules], [m.outer for m in modules])
-                         for weight in (True, False)))
+            modules = [module for module in self.experts if module is not None]
+            stack = Stack(*(torch.stack([layer.weight.detach().T if weight else layer.bias.detach().unsqueeze(0)
+                                         for layer in layers]).to(dtype)
+                            for layers in ([m.inner for m in modules], [m.outer for m in modules])
+                            for weight in (True, False)))
+            found = _kept[self._first] = Ready(state, [_call(module, dtype) for module in modules], stack)
         return found
 
 
-def fastest(experts: int, rows: int, tokens: int, weights: int, dtype: torch.dtype) -> str:
-    """The way with the least expected time. weights: of one expert, so multiply-adds of one token."""
-    work = rows * tokens * weights / (MACS if dtype == torch.float32 else MACS_LOW)
-    costs = {"sorted": CALL * (min(experts, rows) + 1) + work, "dense": BATCHED + experts * work,
-             "gathered": GATHERED + COPIED * rows * weights + work}
-    return min(costs, key=costs.__getitem__)
-
-
-def _dtype(x: Tensor) -> torch.dtype:
-    kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+def _call(module: Expert, dtype: torch.dtype) -> Call1:
+    """The expert in evaluation; on a CPU with its weights laid out once."""
+    if module.inner.weight.device.type == "cpu" and packed.works(dtype):
+        return packed.two_products(module.inner, module.outer, module.activation, module.residual, dtype)
+    return lambda x: module([x], None)
 
 
 def fused(steps: Sequence[Step], kept: Collection[int]) -> tuple[Step, ...]:

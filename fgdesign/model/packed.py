@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -19,16 +20,39 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from fgdesign.model.backbone import EncoderLayer
 
-ONEDNN = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
 FUSED = {F.gelu: ("gelu", "none"), F.relu: ("relu", ""), torch.tanh: ("tanh", ""), torch.sigmoid: ("sigmoid", "")}
+NEAR = 0.05  # numbers near one may differ so much in the coarsest precision
 _kept: WeakKeyDictionary[EncoderLayer, Packed] = WeakKeyDictionary()
+
+
+@cache
+def works(dtype: torch.dtype) -> bool:
+    """Whether this torch has these operations, which it does not promise to keep, and they multiply right here."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    with torch.random.fork_rng(devices=[]):
+        part = nn.Linear(32, 32)
+    x = torch.linspace(-1, 1, 64).view(2, 32)
+    try:
+        with torch.inference_mode(), torch.autocast("cpu", enabled=False):
+            found = two_products(part, part, torch.tanh, True, dtype)(x)
+            wanted = x + part(torch.tanh(part(x)))
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return bool((found.float() - wanted).abs().max() < NEAR)
 
 
 def usable(layer: EncoderLayer, hidden: Tensor) -> bool:
     """True in evaluation without gradients, on a CPU that oneDNN serves, where all products are plain ones."""
     if torch.is_grad_enabled() or layer.training or hidden.device.type != "cpu":
         return False
-    return ONEDNN and all(type(part) is nn.Linear for part in _linears(layer))
+    return works(run_dtype(hidden)) and all(type(part) is nn.Linear for part in _linears(layer))
+
+
+def run_dtype(value: Tensor) -> torch.dtype:
+    """What products of a value are computed in: the precision of autocast, or the value's own."""
+    kind = value.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else value.dtype
 
 
 def forget(layer: EncoderLayer) -> None:
@@ -39,7 +63,7 @@ def forget(layer: EncoderLayer) -> None:
 
 def forward(layer: EncoderLayer, hidden: Tensor, attention_mask: Tensor | None) -> Tensor:
     """As `EncoderLayer.forward`; the result is in the precision of the run."""
-    packed = _packed(layer, torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else hidden.dtype)
+    packed = _packed(layer, run_dtype(hidden))
     hidden = hidden.to(packed.dtype)
     qkv = packed.qkv(hidden)
     query, key, value = qkv.view(*qkv.shape[:2], 3, layer.heads, -1).permute(2, 0, 3, 1, 4)
@@ -47,6 +71,22 @@ def forward(layer: EncoderLayer, hidden: Tensor, attention_mask: Tensor | None) 
     hidden = packed.attention_norm(packed.attention_out(mixed.transpose(1, 2).flatten(2), hidden))
     inner = packed.ffn_in(hidden)
     return packed.ffn_norm(packed.ffn_out(inner, hidden))
+
+
+def two_products(inner: nn.Module, outer: nn.Module, activation: Callable[[Tensor], Tensor], residual: bool,
+                 dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    """x -> x + outer(activation(inner(x))), or without the x; in a precision, with weights laid out once."""
+    first = _activated(inner, activation, dtype)
+    if residual:
+        last_and_sum = _product_and_sum(outer, dtype)
+
+        def run(x: Tensor) -> Tensor:
+            x = x.to(dtype)
+            return last_and_sum(first(x), x)
+
+        return run
+    last = _product(outer, dtype)
+    return lambda x: last(first(x.to(dtype)))
 
 
 @dataclass(frozen=True)
@@ -67,16 +107,18 @@ def _linears(layer: EncoderLayer) -> tuple[nn.Module, ...]:
     return layer.qkv, layer.attention_out, layer.ffn_in, layer.ffn_out
 
 
+def _parts(layer: EncoderLayer) -> tuple[Any, ...]:
+    return (*_linears(layer), layer.attention_norm, layer.ffn_norm)
+
+
 def _packed(layer: EncoderLayer, dtype: torch.dtype) -> Packed:
-    state = tuple(number for p in layer.parameters() for number in (p.data_ptr(), p._version))
+    state = tuple(number for part in _parts(layer) for p in (part.weight, part.bias)
+                  for number in (p.data_ptr(), p._version))
     found = _kept.get(layer)
     if found is None or found.dtype != dtype or found.state != state:
-        activation = FUSED.get(layer.activation)
-        ffn_in = _product(layer.ffn_in, dtype, *(activation or ("none", "")))
         found = _kept[layer] = Packed(
             dtype, state, _product(layer.qkv, dtype), _product_and_sum(layer.attention_out, dtype),
-            _norm(layer.attention_norm, dtype),
-            ffn_in if activation else lambda hidden: layer.activation(ffn_in(hidden)),
+            _norm(layer.attention_norm, dtype), _activated(layer.ffn_in, layer.activation, dtype),
             _product_and_sum(layer.ffn_out, dtype), _norm(layer.ffn_norm, dtype))
     return found
 
@@ -84,6 +126,15 @@ def _packed(layer: EncoderLayer, dtype: torch.dtype) -> Packed:
 def _weights(part: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     weight = part.weight.detach().to(dtype).contiguous()
     return torch.ops.mkldnn._reorder_linear_weight(weight), part.bias.detach().to(dtype)
+
+
+def _activated(part: nn.Module, activation: Callable[[Tensor], Tensor],
+               dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    """The product and its activation, in one where oneDNN knows it."""
+    if activation in FUSED:
+        return _product(part, dtype, *FUSED[activation])
+    plain = _product(part, dtype)
+    return lambda hidden: activation(plain(hidden))
 
 
 def _product(part: nn.Module, dtype: torch.dtype, activation: str = "none",

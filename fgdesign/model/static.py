@@ -16,6 +16,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +29,8 @@ from fgdesign.graph.infer import params_of
 from fgdesign.model.device import fast_dtype, moved, precision
 from fgdesign.model.flows import Flow
 from fgdesign.model.inputs import Inputs
-from fgdesign.model.network import FunctionGraph
+from fgdesign.model.lanes import side_by_side
+from fgdesign.model.network import FunctionGraph, Outcome
 
 LIMIT_BYTES = 8 << 30
 BATCH_ROWS = 32
@@ -36,14 +38,6 @@ STALE_SECONDS = 3600  # a folder that was being written longer ago was left by a
 ATTEMPTS = 3
 DTYPES = {"sequence": torch.bfloat16, "vector": torch.float32}
 Progress = Callable[[int, int], None]
-
-
-def default_folder() -> Path:
-    """Where static values are kept: FGDESIGN_CACHE, or the user's cache folder."""
-    base = os.environ.get("FGDESIGN_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fgdesign" / "static"
 
 
 @dataclass(frozen=True)
@@ -121,18 +115,24 @@ class StaticCache:
                  device: torch.device, progress: Progress | None) -> None:
         was_training = network.training
         network.eval()
-        dtype = fast_dtype(device)
+        dtype, parts = fast_dtype(device), [rows[at:at + BATCH_ROWS] for at in range(0, len(rows), BATCH_ROWS)]
+        done = 0
+
+        def run(part: np.ndarray) -> Outcome:
+            with torch.inference_mode(), precision(device, dtype):
+                found: Outcome = network(inputs.batch(part, device), wanted=tuple(keys), open_exits=True)
+                return found
+
         writers = {port: _Writer(self.folder / key, DTYPES[network.plan.found.values[port].type])
                    for port, key in keys.items()}
         try:
-            for start in range(0, len(rows), BATCH_ROWS):
-                part = rows[start:start + BATCH_ROWS]
-                with torch.inference_mode(), precision(device, dtype):
-                    outcome = network(inputs.batch(part, device), wanted=tuple(keys), open_exits=True)
-                for port, writer in writers.items():
-                    writer.add(outcome.flows[port], [inputs.hashes[row] for row in part])
-                if progress:
-                    progress(min(len(rows), start + BATCH_ROWS), len(rows))
+            with closing(side_by_side(run, parts, device)) as made:
+                for part, outcome in zip(parts, made, strict=True):
+                    for port, writer in writers.items():
+                        writer.add(outcome.flows[port], [inputs.hashes[row] for row in part])
+                    done += len(part)
+                    if progress:
+                        progress(done, len(rows))
             for writer in writers.values():
                 writer.commit()
         finally:

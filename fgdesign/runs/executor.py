@@ -72,13 +72,17 @@ class Executor(Protocol):
         """Let what is ready go; what works goes on."""
 
 
+# A trainer and a server share the cores: a thread without work soon sleeps, but not between the products of one text.
+WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
+
+
 class LocalExecutor:
     """Processes of this machine, each with a process group of its own."""
 
     def __init__(self, command: Sequence[str] = COMMAND, *, threads: int | None = None,
                  log: Path | None = None) -> None:
         self.command, self.log = command, log
-        self.environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "true"}
+        self.environment = {**os.environ, **WAITING, "TOKENIZERS_PARALLELISM": "true"}
         if threads:
             self.environment["OMP_NUM_THREADS"] = str(threads)
         self._spare: Worker | None = None

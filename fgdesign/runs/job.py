@@ -21,9 +21,10 @@ from fgdesign.errors import DeviceError, FgdesignError, RunError
 from fgdesign.graph.infer import summarise
 from fgdesign.graph.spec import Graph
 from fgdesign.graph.starters import load_graph
+from fgdesign.model.crossover import default_folder
 from fgdesign.model.device import out_of_memory_advice, pick_device
 from fgdesign.model.modeling import FunctionGraphModel
-from fgdesign.model.static import StaticCache, default_folder
+from fgdesign.model.static import StaticCache
 from fgdesign.runs.folder import RunFolder, new_run_path
 from fgdesign.runs.prepare import DataChoice, Prepared, labels_of, prepare, read_data
 from fgdesign.runs.process import DISK_FULL, is_disk_full, mark_of

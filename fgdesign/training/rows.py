@@ -18,10 +18,12 @@ from fgdesign.model.choosing import Leave
 from fgdesign.model.device import fast_dtype, precision
 from fgdesign.model.flows import Batch
 from fgdesign.model.inputs import Inputs
+from fgdesign.model.lanes import lanes_of, side_by_side
 from fgdesign.model.network import FunctionGraph, Outcome
 from fgdesign.model.regroup import Regrouping
 
-EVALUATION_ROWS = 64
+EVALUATION_ROWS = 32
+TOGETHER = 32  # batches among which rows that go on are regrouped; progress is told after each so many
 
 
 @dataclass
@@ -45,18 +47,16 @@ def outcomes(network: FunctionGraph, inputs: Inputs, device: torch.device, *, wa
         to run, all where None.
     """
     lengths = inputs.lengths if only is None else inputs.lengths[only]
-    was_training = network.training
-    network.eval()
     needed = network.needed(wanted, known, open_exits)
-    try:
-        for places in buckets(lengths, batch_rows, seed=0, epoch=0, shuffle=False):
-            rows = places if only is None else only[places]
-            batch = inputs.batch(rows, device, given=needed.given, tokens=needed.reads_tokens)
-            with _quietly(device):
-                outcome = network(batch, wanted=wanted, open_exits=open_exits, count_layers=count_layers)
-            yield rows, outcome
-    finally:
-        network.train(was_training)
+
+    def run(places: np.ndarray) -> tuple[np.ndarray, Outcome]:
+        rows = places if only is None else only[places]
+        batch = inputs.batch(rows, device, given=needed.given, tokens=needed.reads_tokens)
+        with _quietly(device):
+            return rows, network(batch, wanted=wanted, open_exits=open_exits, count_layers=count_layers)
+
+    with _evaluating(network):  # the longest first, so that no lane is left with one at the end
+        yield from side_by_side(run, buckets(lengths, batch_rows, seed=0, epoch=0, shuffle=False)[::-1], device)
 
 
 def answered(network: FunctionGraph, inputs: Inputs, device: torch.device, *, known: Sequence[str] = (),
@@ -70,17 +70,33 @@ def answered(network: FunctionGraph, inputs: Inputs, device: torch.device, *, kn
     if len(inputs) <= batch_rows or not any(isinstance(step, Leave) for step in needed.steps):
         yield from outcomes(network, inputs, device, known=known, count_layers=True, batch_rows=batch_rows)
         return
-    was_training = network.training
-    network.eval()
 
     def make(rows: np.ndarray) -> Batch:
         return inputs.batch(rows, device, given=needed.given, tokens=needed.reads_tokens)
 
+    batches = buckets(inputs.lengths, batch_rows, seed=0, epoch=0, shuffle=False)
+    count = max(min(lanes_of(device), len(batches)), len(batches) // TOGETHER)
+
+    def run(start: int) -> list[tuple[np.ndarray, Outcome]]:
+        together = Regrouping(network, needed, make, lambda: _quietly(device))
+        return list(together.run(batches[start::count]))
+
+    with _evaluating(network):
+        for found in side_by_side(run, range(count), device):
+            yield from found
+
+
+@contextmanager
+def _evaluating(network: FunctionGraph) -> Iterator[None]:
+    """Evaluation mode for a while; nothing is touched where it is so already."""
+    was_training = network.training
+    if was_training:
+        network.eval()
     try:
-        batches = buckets(inputs.lengths, batch_rows, seed=0, epoch=0, shuffle=False)
-        yield from Regrouping(network, needed, make, lambda: _quietly(device)).run(batches)
+        yield
     finally:
-        network.train(was_training)
+        if was_training:
+            network.train()
 
 
 @contextmanager

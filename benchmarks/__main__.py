@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.measure import Question, machine, show, write
 
 QUESTIONS = ("training", "static_cache", "executor", "dispatch", "throughput", "early_exit", "routing", "latency",
-             "weight", "growth", "insight")
+             "weight", "growth", "insight", "jobs")
 
 
 def main() -> None:

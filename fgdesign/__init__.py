@@ -26,9 +26,11 @@ except PackageNotFoundError:  # run from a folder that was never installed
 _HOMES = {
     "load_graph": "fgdesign.graph", "Graph": "fgdesign.graph", "validate": "fgdesign.graph",
     "summarise": "fgdesign.graph", "STARTERS": "fgdesign.graph",
-    "train": "fgdesign.api", "resume": "fgdesign.api", "load_run": "fgdesign.api", "TrainedRun": "fgdesign.api",
+    "train": "fgdesign.api", "search": "fgdesign.api", "resume": "fgdesign.api", "load_run": "fgdesign.api",
+    "TrainedRun": "fgdesign.api",
 }
-__all__ = ["STARTERS", "Graph", "TrainedRun", "load_graph", "load_run", "resume", "summarise", "train", "validate"]
+__all__ = ["STARTERS", "Graph", "TrainedRun", "load_graph", "load_run", "resume", "search", "summarise", "train",
+           "validate"]
 
 register.when_transformers_loads()
 

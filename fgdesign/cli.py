@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fgdesign.cli_search import add_search
 from fgdesign.cli_settings import add_settings, settings_of
 from fgdesign.data.command import add_doctor
 from fgdesign.errors import FgdesignError
@@ -80,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     trace.add_argument("--text", required=True)
     trace.add_argument("--text-b")
     add_commands(command)
+    add_search(command, _data_options)
     _json_option(command("resume", _resume, "go on with a stopped or killed run", "run_name"))
     report = command("report", _report, "write a report of a run as one HTML file", "run_name", "out")
     report.add_argument("--data", metavar="CSV", help="another labelled file than the run's own test rows")
@@ -99,6 +101,15 @@ def _json_option(made: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 def _train_options(made: argparse.ArgumentParser) -> None:
     _json_option(made)
+    _data_options(made)
+    made.add_argument("--out", metavar="RUN", help="the run folder; a new one in the workspace where not given")
+    made.add_argument("--from", dest="start", metavar="RUN", help="an earlier run whose weights are taken over")
+    made.add_argument("--queue", action="store_true", help="put it into the queue of the workspace and return at once")
+    add_settings(made)
+
+
+def _data_options(made: argparse.ArgumentParser) -> None:
+    """Columns and parts."""
     for name in ("text", "text-b", "label"):
         made.add_argument(f"--{name}", metavar="COL", help="column; guessed where not given")
     made.add_argument("--task", default="auto", choices=("auto", "single", "multi", "regression"))
@@ -106,10 +117,6 @@ def _train_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--test", metavar="CSV")
     made.add_argument("--split", metavar="RULE", help="how rows are shared out where no file is given: "
                       "valid=0.125,test=0.125,seed=0, and group=COLUMN (its cells stay together) or time=COLUMN")
-    made.add_argument("--out", metavar="RUN", help="the run folder; a new one in the workspace where not given")
-    made.add_argument("--from", dest="start", metavar="RUN", help="an earlier run whose weights are taken over")
-    made.add_argument("--queue", action="store_true", help="put it into the queue of the workspace and return at once")
-    add_settings(made)
 
 
 def _app(options: argparse.Namespace) -> int:

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from fgdesign.ui import canvas, live, parts, queue, runs_desk, settings_form, state
+from fgdesign.ui import canvas, live, parts, queue, runs_desk, search_form, search_view, settings_form, state
 from fgdesign.ui.words import label
 
 run = state.current_run()
@@ -12,6 +12,8 @@ with st.expander("New run", icon=":material/add:", expanded=run is None or clone
     if cloned is not None:
         st.caption(f"As {label(cloned)} was trained; change one thing.")
     settings_form.show()
+with st.expander("Search for a better one", icon=":material/search:"):
+    search_form.show()
 if run is not None:
     if st.query_params.get("run") != run.name:
         st.query_params["run"] = run.name
@@ -19,6 +21,7 @@ if run is not None:
     live.show_run(run)
     canvas.bring_library(live.canvas_key(run))
 queue.show()
+search_view.show()
 st.subheader("Runs", anchor=False)
 runs_desk.show()
 if run is not None:

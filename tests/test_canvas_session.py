@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from fgdesign.errors import GraphError
 from fgdesign.graph import STARTERS, Graph, edit, errors, placed
+from fgdesign.graph.spec import Node
 from fgdesign.ui.design_ops import OPERATIONS, apply
 from fgdesign.ui.design_rules import row_to_rule, rule_to_row
 from fgdesign.ui.design_session import DesignSession
@@ -241,6 +243,30 @@ def test_a_draft_is_kept_and_a_foreign_change_is_noticed(tmp_path: Path) -> None
     assert store.read(key)[0] == Graph("mine")
     store.delete("gone")
     store.restore("gone")
+
+
+def test_many_who_edit_one_graph_overwrite_nothing(tmp_path: Path) -> None:
+    """F9: who comes too late is told, reads anew and edits again; every edit is there at the end."""
+    key, _ = DraftStore(tmp_path).create(Graph("shared"))
+    late: list[str] = []
+
+    def edit(who: int) -> None:
+        store = DraftStore(tmp_path)
+        for turn in range(25):
+            while True:
+                graph, stamp = store.read(key)
+                try:
+                    store.write(key, graph.with_nodes((*graph.nodes, Node(f"n_{who}_{turn}", "pool/1"))), stamp)
+                    break
+                except ConflictError:
+                    late.append(f"{who}.{turn}")
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(edit, range(4)))
+    assert len(DraftStore(tmp_path).read(key)[0].nodes) == 100 and late
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: DraftStore(tmp_path).create(Graph("new"))[0], range(16)))
+    assert len(set(made)) == 16
 
 
 @pytest.mark.parametrize("key", ["../x", "a/b", "", "A", "x" * 99, ".", "x.json"])

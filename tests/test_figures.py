@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fgdesign.views import curves, figures, theme
+from fgdesign.views import curves, figures, search_figures, theme
 from fgdesign.views.canvas import HUES
 from fgdesign.views.canvas_overlay import with_gradients
 
@@ -226,3 +226,37 @@ def test_gradients_light_the_graph() -> None:
     assert lit["head"]["usage"] == 1.0 and lit["layer"]["usage"] == pytest.approx(1 / 3)
     assert lit["router"]["usage"] == lit["text"]["usage"] == 0.0 and "nothing is learned" in lit["text"]["about"]
     assert lit["layer"]["tag"] == "0.01"
+
+
+def trial(number: int, state: str, value: float | None, **params: Any) -> dict[str, Any]:
+    return {"number": number, "state": state, "value": value, "params": params}
+
+
+TRIALS = [trial(0, "done", 0.5, rate=0.001, kind=EVIL, depth=1), trial(1, "pruned", 0.2, rate=0.01, kind="b", depth=2),
+          trial(2, "done", 0.7, rate=0.1, kind="b", depth=2), trial(3, "running", None, rate=0.1, kind="b", depth=2)]
+
+
+def test_every_trial_that_was_measured_is_a_line_over_its_choices() -> None:
+    chart = search_figures.parallel(TRIALS, {"rate": "Rate", "kind": "Kind", "depth": "Depth"}, ["rate"], "macro-F1")
+    rate, kind, depth, metric = chart.data[0].dimensions
+    assert rate["values"] == pytest.approx((-3, -2, -1)) and rate["ticktext"] == ("0.001", "0.01", "0.1")
+    assert kind["values"] == (0, 1, 1) and "<a" not in kind["ticktext"][0]
+    assert depth["values"] == (1, 2, 2) and metric["values"] == (0.5, 0.2, 0.7)
+
+
+def test_the_best_so_far_is_of_trials_that_ran_to_their_end() -> None:
+    best, done, pruned = search_figures.history(TRIALS, "macro-F1").data
+    assert list(best.y) == [0.5, 0.5, 0.7] and list(done.x) == [0, 2] and list(pruned.y) == [0.2]
+    lower = search_figures.history(TRIALS, "log-loss", higher=False).data[0]
+    assert list(lower.y) == [0.5, 0.5, 0.5]
+
+
+def test_what_decided_most_stands_on_top() -> None:
+    bars = search_figures.importance({"rate": 0.7, "kind": 0.3}, {"rate": EVIL}).data[0]
+    assert list(bars.x) == [0.3, 0.7] and "<a" not in bars.y[1]
+
+
+def test_a_search_without_trials_says_why() -> None:
+    for chart in (search_figures.parallel([], {}, [], ""), search_figures.importance({}, {}),
+                  search_figures.history([], "")):
+        assert not chart.data and chart.layout.annotations[0].text.endswith(".")

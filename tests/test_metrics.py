@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from fgdesign.errors import DataError
+from fgdesign.errors import DataError, InputError
 from fgdesign.training.metrics import (
+    MEASURED,
     Floats,
     calibration_error,
     classification,
     evaluate,
+    judged_by,
     main_metric,
     multilabel,
     regression,
 )
+from fgdesign.training.settings import TABLE
 
 LABELS = ("a", "b", "c")
 
@@ -133,6 +136,27 @@ def test_main_metric_is_one_that_evaluate_returns(kind: str, metric: str) -> Non
     assert name == metric
     assert higher_is_better
     assert evaluate(kind, outputs, targets, ("no", "yes"))[name] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("kind", "metric", "found"), [
+    ("single", "auto", ("macro_f1", True)), ("multi", "log_loss", ("log_loss", False)),
+    ("regression", "mae", ("mae", False)), ("regression", "spearman", ("spearman", True)),
+])
+def test_a_metric_that_was_chosen_decides(kind: str, metric: str, found: tuple[str, bool]) -> None:
+    assert judged_by(kind, metric) == found
+
+
+@pytest.mark.parametrize("kind", MEASURED)
+def test_what_can_be_chosen_is_measured(kind: str) -> None:
+    outputs = [1.0, 2.0] if kind == "regression" else [[0.9, 0.1], [0.2, 0.8]]
+    targets = [[1, 0], [0, 1]] if kind == "multi" else [0, 1]
+    assert set(MEASURED[kind]) <= set(evaluate(kind, outputs, targets, ("no", "yes")))
+    assert set(MEASURED[kind]) <= set(TABLE["metric"].values)
+
+
+def test_a_metric_of_another_task_is_refused_with_those_there_are() -> None:
+    with pytest.raises(InputError, match=r"metric is 'mae', which is not measured .* 'single'.*accuracy"):
+        judged_by("single", "mae")
 
 
 def test_unknown_kind_lists_the_kinds() -> None:

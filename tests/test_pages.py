@@ -20,9 +20,13 @@ from fgdesign.graph import Graph, load_graph, to_json
 from fgdesign.graph.spec import Node
 from fgdesign.graph.starters import Sketch
 from fgdesign.runs.folder import RunFolder
+from fgdesign.runs.search import Search, list_searches
+from fgdesign.runs.search import begin as begin_search
+from fgdesign.runs.space import as_drawn
 from fgdesign.runs.store import open_store
 from fgdesign.runs.trained import TrainedRun
-from fgdesign.ui import library, live, models, runs_table, start, state
+from fgdesign.training.settings import Settings
+from fgdesign.ui import library, models, runs_table, start, state
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60
@@ -404,12 +408,6 @@ def test_downloads_are_safe_to_open_in_a_spreadsheet() -> None:
     assert safe_csv(frame.rename(columns={"number": "=n"})).decode() == "text,'=n\n'=1+1,-1\n'@x,2\nplain,3\n"
 
 
-@pytest.mark.parametrize(
-    ("task", "metric"), [("single", "macro_f1"), ("multi", "micro_f1"), ("regression", "pearson"), (None, "macro_f1")]
-)
-def test_the_number_a_task_is_judged_by(task: str | None, metric: str) -> None:
-    assert live.main_metric([], task) == metric
-
 
 def test_the_table_leaves_out_folders_that_are_no_runs(home: Path) -> None:
     (home / "runs" / "odd").mkdir(parents=True)
@@ -440,3 +438,55 @@ def test_the_project_outlives_the_session(home: Path) -> None:
 def test_the_sample_project_names_what_is_there() -> None:
     assert state.FIRST_DATA in [file.id for file in library.samples()]
     assert load_graph(state.FIRST_GRAPH)
+
+
+def searched(home: Path) -> Search:
+    """A search with two trials that are through, one pruned, one at work."""
+    search = begin_search(open_store(home), load_graph("routed-experts"), {"train": "rows.csv"}, Settings(), trials=9)
+    drawn = as_drawn(search.space(), search.graph(), search.settings())
+    search.write_trials([
+        {"number": number, "run": search.run_name(number), "state": name, "value": value, "values": [0.1],
+         "message": "", "params": drawn | {"settings.rate": 0.001 + number / 1e4, "experts.router": experts}}
+        for number, name, value, experts in ((0, "done", 0.7, 4), (1, "done", 0.8, 2), (2, "pruned", 0.3, 8),
+                                             (3, "running", None, 4))])
+    return search
+
+
+def test_a_search_is_begun_with_what_may_change(home: Path) -> None:
+    page = show("train")
+    page.multiselect(key=next(field.key for field in page.multiselect if str(field.key).startswith("search_changes")))
+    page.number_input(key="search_trials").set_value(7)
+    page.button(key="start_search").click().run()
+    assert not page.exception
+    [search] = list_searches(home)
+    told = search.told()
+    assert (told["trials"], told["state"], told["prune"]) == (7, "running", True)
+    assert "exit.exit_3" in told["space"]["choices"] and search.graph().name == "cheap-word-first"
+    assert "0 of 7 trials are through" in words(page)
+
+
+def test_a_search_shows_its_trials_and_puts_the_best_in_place(home: Path) -> None:
+    search = searched(home)
+    page = show("train")
+    assert not page.exception and "best 0.8 in trial 1" in words(page) and "3 of 9 trials" in words(page)
+    table = next(frame.value for frame in page.dataframe if "trial" in frame.value)
+    assert table["trial"].tolist() == [3, 2, 1, 0] and table[""].tolist() == ["", "", "★", ""]
+    for picture in ("what decided", "history", "trials"):
+        page.segmented_control(key="search_picture").set_value(picture).run()
+        assert not page.exception
+    page.button(key="use_best").click().run()
+    assert not page.exception and page.number_input(key="set_rate").value == 0.0011
+    graph = page.session_state[state.PROJECT].graph
+    assert graph.identity == search.chosen(1)[0].identity and "expert_3" not in graph.ids
+    page.button(key="stop_search").click().run()
+    assert search.told()["state"] == "stopping"
+    search.write(state="stopped")
+    page.run()
+    page.button(key="more_trials").click().run()
+    assert (search.told()["state"], search.told()["trials"]) == ("running", 19)
+
+
+def test_without_optuna_the_page_says_how_to_get_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fgdesign.runs.search.find_spec", lambda name: None)
+    page = show("train")
+    assert "pip install 'fgdesign[search]'" in words(page) and not page.exception

@@ -1,7 +1,8 @@
 """Faults of processes: supervisor and workers killed, stopped, stalled at any moment; no run is lost or doubled.
 
 The workers count instead of training (toy_worker.py), so that many rounds are cheap; test_runs_kills.py has the same
-with real training. FGDESIGN_FAULT_ROUNDS asks for more rounds than the few that run by default.
+with real training. FGDESIGN_FAULT_ROUNDS asks for more rounds than the few that run by default, FGDESIGN_FAULT_LOCK
+for a longer lock.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fgdesign.runs.store import ENDED, Job, Store, open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")]
 ROUNDS = int(os.environ.get("FGDESIGN_FAULT_ROUNDS", "1"))
+LOCKED = float(os.environ.get("FGDESIGN_FAULT_LOCK", "2"))  # seconds
 GRAPH = load_graph("linear-probe")
 TOY = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
 SUPERVISE = ("import sys; from pathlib import Path; from fgdesign.runs.supervisor import supervise; "
@@ -244,7 +246,7 @@ def test_a_locked_store_is_waited_for(machine: Machine) -> None:
     names = [machine.submit(epochs=5, patience=10) for _ in range(3)]
     other = sqlite3.connect(machine.store.root / "fgdesign.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    time.sleep(2)
+    time.sleep(LOCKED)
     other.execute("COMMIT")
     other.close()
     for name in names:

@@ -55,6 +55,13 @@ def test_what_is_a_number() -> None:
     assert scalars({"kind": "note", "message": "x"}) == {}
 
 
+def test_sinks_are_named_in_the_settings_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FGDESIGN_SINKS", "mlflow")
+    assert sinks_wanted(settings_from({"sinks": "tensorboard, "}).sink_names) == ["tensorboard"]
+    with pytest.raises(InputError, match=r"sinks names 'wand'. Did you mean wandb"):
+        settings_from({"sinks": "tensorboard,wand"})
+
+
 def test_sinks_are_named_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sinks_wanted() == []
     monkeypatch.setenv("FGDESIGN_SINKS", "tensorbord")
@@ -111,16 +118,18 @@ class FakeWandb(ModuleType):
                       if key != "warm/step")
 
 
-@pytest.mark.parametrize("name", sorted(KINDS))
+@pytest.mark.parametrize(("name", "uri"), [("tensorboard", ""), ("wandb", ""), ("mlflow", "file:{}/mlruns"),
+                                          ("mlflow", "sqlite:///{}/mlflow.db")])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-def test_a_resume_doubles_nothing(run: RunFolder, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_resume_doubles_nothing(run: RunFolder, name: str, uri: str, monkeypatch: pytest.MonkeyPatch,
+                                  tmp_path: Path) -> None:
     reader: Callable[[RunFolder], list[tuple[str, int, float]]] = {"tensorboard": events, "mlflow": mlflow_values}.get(
         name, FakeWandb().values)
     if name == "wandb":
         monkeypatch.setitem(sys.modules, "wandb", reader.__self__)  # type: ignore[attr-defined]
     else:
         pytest.importorskip(name)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path / 'mlruns'}")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(tmp_path))
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     run.log(step(1, 0.9))
     run.log(valid(1))

@@ -22,6 +22,8 @@ from fgdesign.graph.estimate import estimate
 from fgdesign.graph.infer import Inference, infer, params_of, summarise, tuning_of
 from fgdesign.graph.spec import Graph, Node
 from fgdesign.runs.folder import RunFolder
+from fgdesign.runs.sinks import sinks_wanted
+from fgdesign.training.metrics import judged_by
 from fgdesign.training.order import STEP_WORK, WARM_ROWS, rows_per_batch, steps_per_epoch, tune_epochs, warm_epochs
 from fgdesign.training.settings import Settings, check_nodes, rate_of
 
@@ -177,10 +179,12 @@ def _room(made: Check) -> list[str]:
 def _settings(graph: Graph, data: Dataset, settings: Settings) -> list[str]:
     """Settings that do nothing here."""
     said = []
-    try:
-        check_nodes(settings, graph.ids)
-    except FgdesignError as error:
-        said.append(str(error))
+    for look in (lambda: check_nodes(settings, graph.ids), lambda: judged_by(data.task.kind, settings.metric),
+                 lambda: sinks_wanted(settings.sink_names)):
+        try:
+            look()
+        except FgdesignError as error:
+            said.append(str(error))
     routers, exits = (any(node.type == kind for node in graph.nodes) for kind in ("router/1", "exit/1"))
     losses = ("mutual_information", "balance", "z_loss", "cost_penalty")
     if not routers and any(getattr(settings, name) >= 0 for name in losses):

@@ -1,12 +1,30 @@
-"""Runs beside each other: what they were told differently. Knows nothing of torch or screens."""
+"""Runs beside each other: what they are judged by, and what they were told differently. Knows nothing of screens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import RunFolder
+from fgdesign.training.metrics import judged_by
 from fgdesign.training.settings import DEFAULTS, TABLE
+
+
+def judged(run: RunFolder) -> tuple[str, bool]:
+    """The metric that a run is judged by, and whether higher is better; guessed while its task is not known yet."""
+    try:
+        config = run.config()
+    except FgdesignError:
+        config = {}
+    task = config.get("task")
+    if task is None:
+        measured: dict[str, Any] = next((e["metrics"] for e in run.metrics() if e["kind"] == "valid"), {})
+        task = "regression" if "mae" in measured else "single"
+    try:
+        return judged_by(task, config.get("settings", {}).get("metric", "auto"))
+    except FgdesignError:
+        return judged_by("single")
 
 
 def differences(runs: Sequence[RunFolder]) -> dict[str, list[str]]:

@@ -218,11 +218,19 @@ def list_runs(root: Path | None = None) -> list[RunFolder]:
 
 
 def new_run_path(stem: str, root: Path | None = None) -> Path:
-    """A path for a new run in the workspace that is not taken."""
+    """A folder for a new run in the workspace, made here, so that nobody else gets the same."""
     base = (root or workspace()) / "runs"
     stamp = time.strftime("%Y%m%d-%H%M%S")
     names = (f"{stamp}-{stem}", *(f"{stamp}-{stem}-{i}" for i in range(2, 1000)))
-    return next(base / name for name in names if not (base / name).exists())
+    return next(base / name for name in names if _made(base / name))
+
+
+def _made(path: Path) -> bool:
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        return False
+    return True
 
 
 def find_run(name: str) -> RunFolder:

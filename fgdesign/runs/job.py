@@ -37,6 +37,7 @@ from fgdesign.training.calibrate import pick_thresholds
 from fgdesign.training.evaluate import answer_rows, as_outputs, report
 from fgdesign.training.loop import Run, Stage, Stopped, fit, validation_opinions
 from fgdesign.training.metrics import evaluate as measure
+from fgdesign.training.metrics import judged_by
 from fgdesign.training.rows import collect
 from fgdesign.training.settings import Settings, settings_from
 from fgdesign.training.stages import plan_stages, work_per_row
@@ -157,6 +158,7 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
         for message in (*data.notes, *splits.notes):
             note(message)
         _check_same_data(config, data.sha256)
+        judged_by(data.task.kind, settings.metric)
     with clock.phase("build"):
         model = FunctionGraphModel.from_pretrained(Path(config["start"]) / "model") if config.get("start") else None
         old = labels_of(model) if model else ()

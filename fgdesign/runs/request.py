@@ -6,6 +6,7 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from fgdesign.data.split_rule import split_rule
 from fgdesign.errors import InputError, RunError, choices
@@ -19,19 +20,14 @@ DATA_KEYS = ("train", "valid", "test", "text", "text_b", "label", "task", "split
 
 
 def write_request(folder: RunFolder, graph: Graph, data: Mapping[str, str | None], settings: Settings, *,
-                  start: str | None = None, processes: int = 1) -> None:
+                  start: str | None = None, processes: int = 1, status: Mapping[str, Any] | None = None) -> None:
     """graph.json and config.json of a new run. Raises InputError; nothing is written then.
 
     Args: data: files `train`, `valid`, `test`; columns `text`, `text_b`, `label`; `task`; and `split`, a rule.
-        start: an earlier run whose weights are taken over. processes: how many the run asks for.
+        start: an earlier run whose weights are taken over. processes: how many the run asks for. status: written
+        before config.json, with which a folder begins to be a run.
     """
-    for name in data:
-        if name not in DATA_KEYS:
-            raise InputError(f"There is no part '{name}' of a data choice. {choices(DATA_KEYS, name)}")
-    if not data.get("train"):
-        raise InputError("No training file is named. Give data={'train': FILE}.")
-    split_rule(data.get("split"))
-    check_nodes(settings, graph.ids)
+    check_request(graph, data, settings)
     if folder.is_used:
         raise RunError(f"The run folder '{folder.path}' is not empty. Choose another --out, or go on with: "
                        f"fgdesign resume {folder.path}")
@@ -43,9 +39,23 @@ def write_request(folder: RunFolder, graph: Graph, data: Mapping[str, str | None
     for name in ("metrics.jsonl", "stop"):  # of a run that failed before it kept anything
         (folder.path / name).unlink(missing_ok=True)
     (folder.path / "graph.json").write_text(to_json(graph), "utf-8")
+    if status is not None:
+        folder.write_status(**status)
     folder.write("config.json", {"data": absolute, "settings": settings.as_dict(), "processes": processes,
                                  "start": str(find_run(start).path.absolute()) if start else None,
-                                 "sinks": sinks_wanted(), "versions": versions()})
+                                 "sinks": sinks_wanted(settings.sink_names), "versions": versions()})
+
+
+def check_request(graph: Graph, data: Mapping[str, str | None], settings: Settings) -> None:
+    """Raises InputError for what cannot be asked for, MissingExtraError for a sink that is not installed."""
+    for name in data:
+        if name not in DATA_KEYS:
+            raise InputError(f"There is no part '{name}' of a data choice. {choices(DATA_KEYS, name)}")
+    if not data.get("train"):
+        raise InputError("No training file is named. Give data={'train': FILE}.")
+    split_rule(data.get("split"))
+    check_nodes(settings, graph.ids)
+    sinks_wanted(settings.sink_names)
 
 
 def versions() -> dict[str, str]:

@@ -38,9 +38,9 @@ class Sink(Protocol):
         """Nothing more comes from this process."""
 
 
-def sinks_wanted() -> list[str]:
-    """The sinks that FGDESIGN_SINKS names. Raises InputError for an unknown one, MissingExtraError."""
-    found = [name.strip() for name in os.environ.get(SINKS, "").split(",") if name.strip()]
+def sinks_wanted(names: Sequence[str] = ()) -> list[str]:
+    """These sinks, or those that FGDESIGN_SINKS names. Raises InputError for an unknown one, MissingExtraError."""
+    found = list(names) or [name.strip() for name in os.environ.get(SINKS, "").split(",") if name.strip()]
     for name in found:
         if name not in PACKAGES:
             raise InputError(f"There is no sink '{name}' for metrics. {choices(PACKAGES, name)}")

@@ -35,7 +35,7 @@ from sqlalchemy import Engine, Row, Select, and_, func, select, update
 from fgdesign.errors import RunError, choices
 from fgdesign.graph.spec import Graph
 from fgdesign.runs.folder import RunFolder, list_runs, new_run_path, workspace
-from fgdesign.runs.request import write_request
+from fgdesign.runs.request import check_request, write_request
 from fgdesign.runs.schema import happening, job, open_engine
 from fgdesign.training.settings import settings_from
 
@@ -44,6 +44,8 @@ WAITING = ("queued", "paused")
 ENDED = ("succeeded", "failed", "cancelled", "stopped")
 STATES = (*WAITING, *AT_WORK, *ENDED)
 KEPT_SECONDS = 7 * 24 * 3600.0  # how long a deleted run can be brought back
+WAITS = {"state": "queued", "stage": "", "progress": 0.0, "seconds_left": None, "message": "Waiting for its turn.",
+         "pid": 0, "started": 0.0, "managed": True}
 WAKE = "wake"  # a file whose time tells the supervisor that something was asked
 
 
@@ -106,14 +108,14 @@ class Store:
                out: Path | None = None) -> RunFolder:
         """Put a run into the queue. Raises InputError for wrong settings or data; nothing is left behind then."""
         chosen = settings_from(dict(settings or {}))
+        check_request(graph, data, chosen)
         stem = re.sub(r"[^A-Za-z0-9]+", "-", graph.name).strip("-").lower()[:40] or "graph"
         folder = RunFolder((out or new_run_path(stem, self.root)).absolute())
-        write_request(folder, graph, data, chosen, start=start, processes=processes)
-        folder.write_status(state="queued", stage="", progress=0.0, seconds_left=None, message="Waiting for its turn.",
-                            pid=0, started=0.0, managed=True)
+        write_request(folder, graph, data, chosen, start=start, processes=processes, status=WAITS)
         now = time.time()
-        self._add(folder, state="queued", managed=True, priority=priority, position=now, device=chosen.device,
-                  created=now, owner=owner, group_name=group, tags=json.dumps(list(tags)), note=note, trial=trial)
+        self._add(folder, submitted=True, state="queued", managed=True, priority=priority, position=now,
+                  device=chosen.device, created=now, owner=owner, group_name=group, tags=json.dumps(list(tags)),
+                  note=note, trial=trial)
         self.say(folder.name, "queued")
         self.wake()
         return folder
@@ -282,9 +284,10 @@ class Store:
                 told = {"state": as_state(status["state"]), "message": status["message"], "pid": status["pid"]}
                 if folder.name in known:
                     self.change(folder.name, AT_WORK, **told)
-                else:
-                    self._add(folder, managed=False, created=status["started"] or time.time(), position=0.0,
-                              started=status["started"], owner="terminal", **told)
+                else:  # a submitted one is there where who submitted it did not get so far
+                    self._add(folder, managed=status["managed"], created=status["started"] or time.time(),
+                              position=time.time(), started=status["started"],
+                              owner="" if status["managed"] else "terminal", **told)
 
     def change(self, name: str, states: Iterable[str], *, of_attempt: int | None = None, **values: Any) -> bool:
         """Change a row where its state is one of these, and its attempt the one meant; whether it was."""
@@ -327,10 +330,14 @@ class Store:
             if not connection.execute(update(job).where(job.c.name == name).values(**values)).rowcount:
                 raise RunError(f"There is no run '{name}' in the store. List runs with: fgdesign runs")
 
-    def _add(self, folder: RunFolder, **values: Any) -> None:
+    def _add(self, folder: RunFolder, *, submitted: bool = False, **values: Any) -> None:
+        """Put a run in once; one just submitted may have been adopted by another reader already."""
         with self.engine.begin() as connection:
             if not connection.scalar(select(func.count()).where(job.c.name == folder.name)):
                 connection.execute(job.insert().values(name=folder.name, path=str(folder.path.absolute()), **values))
+            elif submitted:
+                kept = {name: value for name, value in values.items() if name != "state"}
+                connection.execute(update(job).where(job.c.name == folder.name, job.c.attempt == 0).values(**kept))
 
     def _jobs(self, asked: Select[Any]) -> list[Job]:
         with self._reads.connect() as connection:

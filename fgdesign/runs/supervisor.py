@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from fgdesign.runs.executor import COMMAND, Executor, LocalExecutor, pick_slot, slots_of_machine
 from fgdesign.runs.folder import workspace
 from fgdesign.runs.process import is_locked, try_lock
+from fgdesign.runs.search import advance_all
 from fgdesign.runs.settle import Death, memory_kills, settle, take_aside
 from fgdesign.runs.store import WAKE, Job, Store, open_store
 from fgdesign.runs.worker import Order
@@ -33,6 +34,7 @@ LOCK, LOG, PID = "supervisor.lock", "supervisor.log", "supervisor.pid"
 SWITCH = "FGDESIGN_SUPERVISOR"  # "off": nobody starts one on demand
 TICK = 0.15  # seconds between two looks at the wake file and the processes
 LOOK = 5.0  # seconds after which the store is looked at in any case
+SEARCH_LOOK = 1.0  # the same while a search is at work, whose trials may be pruned
 WARM_AFTER = 2.0  # seconds before a worker is made ready, so that a page that opens comes first
 VISIT = 60.0  # seconds between two visits of an app
 IDLE = 180.0  # seconds without work or visits after which one that was started on demand ends
@@ -50,6 +52,7 @@ class Supervisor:
         self.ending = False
         self._watched: dict[str, Job] = {}
         self._wished: dict[str, float] = {}
+        self._searching = False
         self._memory_kills = memory_kills()
         self._began = time.monotonic()
 
@@ -58,7 +61,8 @@ class Supervisor:
         seen, looked, busy = -1.0, -LOOK, time.monotonic()
         while not self.ending:
             now, woken = time.monotonic(), self._woken()
-            if woken != seen or now - looked >= LOOK or self._something_ended() or self._wished:
+            due = now - looked >= (SEARCH_LOOK if self._searching else LOOK)
+            if woken != seen or due or self._something_ended() or self._wished:
                 busy = now if woken != seen else busy
                 seen, looked = woken, now
                 try:
@@ -82,6 +86,7 @@ class Supervisor:
         for job in self.store.waiting():
             if job.folder.told()["state"] != job.state:  # who put it there did not get so far
                 job.folder.write_status(state=job.state, message=job.message, pid=0, managed=True)
+        self._searching = advance_all(self.store)
         self._begin()
         active = self.store.active()
         self._watched = {job.name: job for job in active}
@@ -89,7 +94,7 @@ class Supervisor:
         for job in active:
             if time.time() - job.heartbeat > LOOK:
                 self.store.change(job.name, (job.state,), of_attempt=job.attempt, heartbeat=time.time())
-        return bool(active or self.store.queue())
+        return bool(active or self._searching or self.store.queue())
 
     def _woken(self) -> float:
         try:

@@ -34,7 +34,7 @@ from fgdesign.training.evaluate import Answers, as_outputs, no_answers, note_rou
 from fgdesign.training.fit import fit_linear
 from fgdesign.training.losses import Objective
 from fgdesign.training.metrics import evaluate as measure
-from fgdesign.training.metrics import main_metric
+from fgdesign.training.metrics import judged_by
 from fgdesign.training.optimise import gradient_norms, make_optimiser, rate_factor, set_rates
 from fgdesign.training.order import order_of
 from fgdesign.training.rows import Rows, collect
@@ -71,8 +71,8 @@ class Stage:
 class Run:
     """All that the loop moves.
 
-    log_size: how long the log is, kept with each checkpoint. best: the winner's tensors; best_score: its main
-    metric, ties decided by its loss. agreement: of routers, in training. epochs: begun, by stage.
+    log_size: how long the log is, kept with each checkpoint. best: the winner's tensors; best_score: the metric it is
+    judged by, ties decided by its loss. agreement: of routers, in training. epochs: begun, by stage.
     """
 
     network: FunctionGraph
@@ -290,7 +290,7 @@ def validate(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
     outputs = as_outputs(opinions.answer, task)
     pick_thresholds(network, opinions, targets)
     metrics = measure(task, outputs, targets.numpy(), run.labels, threshold=float(network.decision))
-    score = _score(task, metrics)
+    score = _score(task, run.settings.metric, metrics)
     better = not run.best or score > run.best_score
     if better:
         run.best_score, run.best_at = score, where
@@ -303,9 +303,9 @@ def validate(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
     return better
 
 
-def _score(task: str, metrics: dict[str, Any]) -> tuple[float, float]:
-    """The main metric, and what decides between equals: the loss to two digits. Higher is better."""
-    name, higher = main_metric(task)
+def _score(task: str, metric: str, metrics: dict[str, Any]) -> tuple[float, float]:
+    """The metric that decides, and what decides between equals: the loss to two digits. Higher is better."""
+    name, higher = judged_by(task, metric)
     value, loss = metrics[name], metrics["rmse" if task == "regression" else "log_loss"]
     main = UNDEFINED if value is None else value if higher else -value
     return main, -sys.float_info.max if loss is None else -round(loss, 2)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fgdesign.errors import DataError, choices
+from fgdesign.errors import DataError, InputError, choices
 
 Floats = NDArray[np.float64]
 Metrics = dict[str, Any]
@@ -21,12 +21,30 @@ ECE_BINS = 15
 TINY = 1e-15  # the smallest probability a log-loss sees
 
 MAIN = {"single": ("macro_f1", True), "multi": ("micro_f1", True), "regression": ("pearson", True)}
+OF_LABELS, OF_NUMBERS = ("accuracy", "macro_f1", "micro_f1", "log_loss", "ece", "roc_auc"), ("mae", "rmse", "pearson",
+                                                                                        "spearman")
+MEASURED = {"single": OF_LABELS, "multi": OF_LABELS, "regression": OF_NUMBERS}
+LOWER = ("log_loss", "ece", "mae", "rmse")  # is better
 
 
 def main_metric(kind: str) -> tuple[str, bool]:
     """The metric that decides which model is better, and whether higher is better."""
     _check_kind(kind)
     return MAIN[kind]
+
+
+def judged_by(kind: str, metric: str = "auto") -> tuple[str, bool]:
+    """The metric that a person chose to decide, and whether higher is better; "auto" is the main one.
+
+    Raises InputError for one that this kind of task does not have.
+    """
+    main = main_metric(kind)
+    if metric == "auto":
+        return main
+    if metric not in MEASURED[kind]:
+        raise InputError(f"Setting metric is '{metric}', which is not measured for a task of kind '{kind}'. "
+                         f"{choices(MEASURED[kind], metric)}")
+    return metric, metric not in LOWER
 
 
 def evaluate(kind: str, outputs: ArrayLike, targets: ArrayLike, labels: Sequence[str] = (), *,

@@ -55,6 +55,10 @@ class Settings:
                            "cached values: cheap.", unit="passes", high=1000, auto="8, more for few rows")
     validations: int = _of(2, "Length", "Validations per epoch", "How often the validation rows are measured; the "
                            "best model seen is the one kept.", low=1, high=100)
+    metric: str = _of("auto", "Length", "Judged by", "What decides on the validation rows which model is kept, and "
+                      "when a stage ends early; auto is macro-F1, of several labels micro-F1, of numbers Pearson.",
+                      values=("auto", "accuracy", "macro_f1", "micro_f1", "log_loss", "ece", "roc_auc", "mae", "rmse",
+                              "pearson", "spearman"))
     patience: int = _of(6, "Length", "Patience", "Validations without a gain after which a stage ends early.",
                         unit="validations", low=1, high=1000)
     trial: int = _of(-1, "Length", "Trial", "Steps after which tuning the layers ends unless it has gained over what "
@@ -105,6 +109,9 @@ class Settings:
     precision: str = _of("auto", "Machine", "Precision", "Of training steps; weights are float32 in any case. auto "
                          "is bfloat16 where the device multiplies it natively.",
                          values=("auto", "float32", "bfloat16"))
+    sinks: str = _of("", "Machine", "Numbers also to", "Programs that get the numbers too, with commas: tensorboard, "
+                     "mlflow, wandb. Empty: those that FGDESIGN_SINKS names.",
+                     values=("tensorboard", "mlflow", "wandb"))
     checkpoint_seconds: float = _of(15.0, "Machine", "Checkpoint every", "Time between two checkpoints; after a "
                                     "crash the run goes on from the last.", unit="seconds", high=1e6)
 
@@ -122,6 +129,11 @@ class Settings:
         return {name.strip(): float(rate) for name, _, rate in pairs}
 
     @property
+    def sink_names(self) -> tuple[str, ...]:
+        """The programs that `sinks` names."""
+        return tuple(filter(None, map(str.strip, self.sinks.split(","))))
+
+    @property
     def changed(self) -> dict[str, Any]:
         """What is not as by default, by name."""
         return {name: value for name, value in self.as_dict().items() if value != getattr(DEFAULTS, name)}
@@ -137,6 +149,8 @@ def _check(entry: Field[Any], value: Any) -> None:
     name, about, default = entry.name, entry.metadata["about"], entry.default
     if name == "rates":
         _check_rates(value)
+    elif name == "sinks":
+        _check_sinks(value, about.values)
     elif about.values:
         if not isinstance(value, str) or (value.partition(":")[0] if name == "device" else value) not in about.values:
             raise InputError(f"Setting {name} is {value!r}; it is one of: {', '.join(about.values)}.")
@@ -150,6 +164,12 @@ def _check(entry: Field[Any], value: Any) -> None:
             auto = f", or -1: {about.auto}" if about.auto else ""
             raise InputError(f"Setting {name} is {value!r}; it is a {kind} between {about.low:g} and "
                              f"{about.high:g}{auto}.")
+
+
+def _check_sinks(sinks: Any, known: tuple[str, ...]) -> None:
+    for one in filter(None, map(str.strip, sinks.split(",") if isinstance(sinks, str) else ["?"])):
+        if one not in known:
+            raise InputError(f"Setting sinks names '{one}'. {choices(known, one)}")
 
 
 def _check_rates(rates: Any) -> None:

@@ -12,12 +12,14 @@ import json
 import os
 import re
 import tempfile
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from fgdesign.errors import GraphError
 from fgdesign.graph.spec import Graph, from_dict, from_json, to_dict, to_json
+from fgdesign.runs.process import file_lock
 
 DELETED = ".deleted"  # ends the file of a graph that was deleted, and can be brought back
 
@@ -58,11 +60,12 @@ class DraftStore:
     def create(self, graph: Graph) -> tuple[str, str]:
         """Write a graph under a free key made of its name. Returns the key and the stamp."""
         stem = re.sub(r"[^a-z0-9_-]+", "-", graph.name.lower()).strip("-")[:60] or "graph"
-        taken = {draft.key for draft in self.drafts()}
-        key = next(
-            name for name in (stem, *(f"{stem}-{i}" for i in range(2, len(taken) + 3))) if name not in taken
-        )
-        return key, self.write(key, graph, None)
+        with self._locked():
+            taken = {draft.key for draft in self.drafts()}
+            key = next(
+                name for name in (stem, *(f"{stem}-{i}" for i in range(2, len(taken) + 3))) if name not in taken
+            )
+            return key, self._put(key, graph)
 
     def read(self, key: str) -> tuple[Graph, str]:
         """A draft and its stamp. Raises GraphError where it is missing or not a graph."""
@@ -80,13 +83,14 @@ class DraftStore:
         Args: stamp: of the draft this one follows; None to write in any case.
         Raises: ConflictError where the file is not the one with that stamp.
         """
-        path, data = self._path(key), to_json(graph, indent=None).encode()
-        if stamp is not None and path.exists() and _stamp(path.read_bytes()) not in (stamp, _stamp(data)):
-            raise ConflictError(
-                f"The graph '{key}' was changed elsewhere. Take that graph, or keep yours as a copy."
-            )
-        _write(path, data)
-        return _stamp(data)
+        path = self._path(key)
+        with self._locked():  # nobody writes between the look and the writing
+            there = _stamp(path.read_bytes()) if stamp is not None and path.exists() else stamp
+            if there not in (stamp, _stamp(to_json(graph, indent=None).encode())):
+                raise ConflictError(
+                    f"The graph '{key}' was changed elsewhere. Take that graph, or keep yours as a copy."
+                )
+            return self._put(key, graph)
 
     def delete(self, key: str) -> None:
         """Put a draft aside; its versions stay. Nothing happens where it is gone already."""
@@ -129,6 +133,15 @@ class DraftStore:
             except (OSError, ValueError, KeyError, TypeError, GraphError):
                 continue
         return found
+
+    def _put(self, key: str, graph: Graph) -> str:
+        data = to_json(graph, indent=None).encode()
+        _write(self._path(key), data)
+        return _stamp(data)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return file_lock(self.folder / ".lock")
 
     def _path(self, key: str) -> Path:
         if not re.fullmatch(r"[a-z0-9_-]{1,80}", key):

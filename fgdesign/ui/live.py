@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pandas as pd
 import streamlit as st
 
-from fgdesign.errors import FgdesignError
+from fgdesign.runs.compare import judged
 from fgdesign.runs.folder import FINAL_STATES, RunFolder
 from fgdesign.training.alarms import alarms
 from fgdesign.ui import canvas, parts, queue
@@ -18,7 +18,6 @@ from fgdesign.views.canvas import canvas_data
 from fgdesign.views.canvas_overlay import with_gradients
 from fgdesign.views.numbers import percent, plain
 
-MAIN = {"single": "macro_f1", "multi": "micro_f1", "regression": "pearson"}
 COLOURS: dict[str, Literal["blue", "green", "red", "orange"]] = {
     "preparing": "blue",
     "running": "blue",
@@ -36,45 +35,48 @@ ALARMS = {
 }
 
 
+SOON, LATER = 0.5, 2.0  # seconds between two drawings of a run at work: of its numbers, of all else
+
+
 def show_run(run: RunFolder) -> None:
-    """Draw a run; while it is at work the drawing renews itself every second."""
+    """Draw a run; while it is at work the drawing renews itself, the numbers first."""
     now = run.status()["state"]
-    st.fragment(_draw, run_every=None if now in FINAL_STATES else 1)(run, now)
+    going = now not in FINAL_STATES
+    st.fragment(_head, run_every=SOON if going else None)(run, now)
+    st.fragment(_rest, run_every=LATER if going else None)(run, now)
 
 
-def main_metric(events: list[dict[str, Any]], task: str | None) -> str:
-    """The number that a task is judged by; guessed from what was measured while the task is not written yet."""
-    if task in MAIN:
-        return MAIN[task]
-    measured: dict[str, Any] = next((event["metrics"] for event in events if event["kind"] == "valid"), {})
-    return "pearson" if "mae" in measured else "macro_f1"
-
-
-def _draw(run: RunFolder, shown: str) -> None:
+def _head(run: RunFolder, shown: str) -> None:
     status, events = run.status(), run.metrics()
     if status["state"] != shown:
         st.rerun()  # the whole page: the header and the runs table name the state too
-    try:
-        task = run.config().get("task")
-    except FgdesignError:
-        task = None
-    metric = main_metric(events, task)
+    metric, higher = judged(run)
     _progress(run, status)
-    if status["state"] in FINAL_STATES and not any(event["kind"] == "valid" for event in events):
-        _messages(run, events)
+    if shown in FINAL_STATES and not _measured(events):
         return
     _alarms(events, status["state"] not in FINAL_STATES)
     left, right = st.columns([1, 3], gap="medium")
     with left:
-        _numbers(run, status, events, metric)
+        _numbers(run, status, events, metric, higher)
     with right:
         parts.chart(curves.metric_curve(events, metric, dark=parts.is_dark()), "live_metric")
+
+
+def _rest(run: RunFolder, shown: str) -> None:
+    events = run.metrics()
+    if shown in FINAL_STATES and not _measured(events):
+        _messages(run, events)
+        return
     _curves(events)
     _gradients(run, events)
     _examples(run)
     with st.expander("Machine", icon=":material/memory:"):
         parts.chart(curves.machine_load(run.machine(), dark=parts.is_dark()), "live_machine")
     _messages(run, events)
+
+
+def _measured(events: list[dict[str, Any]]) -> bool:
+    return any(event["kind"] == "valid" for event in events)
 
 
 def _progress(run: RunFolder, status: dict[str, Any]) -> None:
@@ -114,11 +116,12 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
             st.text(status["message"] or "It ended without a message; the log below has its last words.")
 
 
-def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]], metric: str) -> None:
+def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]], metric: str,
+             higher: bool) -> None:
     measured = [
         event["metrics"] for event in events if event["kind"] == "valid" and event["metrics"].get(metric) is not None
     ]
-    best = max((values[metric] for values in measured), default=None)
+    best = (max if higher else min)((values[metric] for values in measured), default=None)
     st.metric(f"Validation {figures.metric_name(metric)}, best so far", "–" if best is None else plain(best))
     report = run.report()
     part = (report or {}).get("test") or (report or {}).get("valid")

@@ -11,11 +11,10 @@ import pandas as pd
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
-from fgdesign.runs.compare import differences
+from fgdesign.runs.compare import differences, judged
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.seeds import spread
 from fgdesign.ui import parts
-from fgdesign.ui.live import MAIN, main_metric
 from fgdesign.views import curves
 from fgdesign.views.figures import metric_name
 from fgdesign.views.numbers import plain
@@ -31,8 +30,7 @@ def show(runs: Sequence[RunFolder]) -> None:
         summary(runs)
         kind = st.segmented_control("Curve", list(CURVES), default="validation", key="compare_curve")
         events = {run.name: run.metrics() for run in runs}
-        metric = next((main_metric(told, _task(run)) for run, told in zip(runs, events.values(), strict=True) if told),
-                      "macro_f1")
+        metric = judged(runs[0])[0]
         if kind == "training loss":
             shown = {name: [(x, e["loss"]) for x, e in curves.steps_of(told, "step")] for name, told in events.items()}
             title = "Training loss"
@@ -59,7 +57,7 @@ def summary(runs: Sequence[RunFolder]) -> None:
     for run in runs:
         report = run.report() or {}
         part = "test" if "test" in report else "valid"
-        metric = MAIN.get(str(report.get("task")), "macro_f1")
+        metric = judged(run)[0]
         value = report.get(part, {}).get(metric)
         if value is not None:
             scores.setdefault(f"{PARTS[part]} {metric_name(metric)}", []).append(value)
@@ -68,10 +66,3 @@ def summary(runs: Sequence[RunFolder]) -> None:
             made = spread(values)
             st.text(f"{name} of {len(values)} runs: mean {plain(made.mean)}, 95 % interval {plain(made.low)} to "
                     f"{plain(made.high)}.")
-
-
-def _task(run: RunFolder) -> str | None:
-    try:
-        return run.config().get("task")
-    except FgdesignError:
-        return None

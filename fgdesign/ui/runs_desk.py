@@ -119,7 +119,9 @@ def _command(run: RunFolder) -> list[str]:
         changed = settings_from(config["settings"]).changed
     except (FgdesignError, KeyError):
         return []
-    columns = {name: config["data"].get(name) for name in ("text", "text_b", "label", "valid", "test")}
+    columns = {name: config["data"].get(name) for name in ("text", "text_b", "label", "valid", "test", "split")}
+    columns |= {"task": None if config["data"].get("task") == "auto" else config["data"].get("task"),
+                "start": config.get("start")}
     out = run.path.with_name(f"{run.name}-again")
     return command_line.command(str(run.path / "graph.json"), Path(config["data"]["train"]), out, **columns, **changed)
 
@@ -148,7 +150,7 @@ def _clone(run: RunFolder) -> None:
     known = (*library.samples(), *library.uploads())
     file = next((file for file in known if str(file.path.resolve()) == data.get("train")), None)
     changed = {} if file is None else {
-        "data": file.id, **{name: data.get(name) or "" for name in ("text", "text_b", "label")},
+        "data": file.id, **{name: data.get(name) or "" for name in ("text", "text_b", "label", "split")},
         "task": data.get("task") or "auto"}
     state.change(graph=graph, **changed)
     st.session_state[state.CLONED] = run.name

@@ -9,9 +9,9 @@ import pandas as pd
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
+from fgdesign.runs.compare import judged
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import library, state
-from fgdesign.ui.live import MAIN
 from fgdesign.views.figures import metric_name
 
 MOST = 50
@@ -27,7 +27,7 @@ def rows(runs: Sequence[RunFolder]) -> pd.DataFrame:
     for run in runs[:MOST]:
         try:
             config, report, status = run.config(), run.report() or {}, run.status()
-            metric = MAIN.get(str(config.get("task")), "macro_f1")
+            metric = judged(run)[0]
             part = report.get("test") or report.get("valid") or {}
             found.append(
                 {

@@ -93,7 +93,7 @@ def _preset_of_fields() -> str | None:
     """The preset that the fields follow now, if they do."""
     held = {name: st.session_state[key_of(name)] for name in TABLE}
     try:
-        return settings_from({name: -1 if value is None else value for name, value in held.items()}).preset or None
+        return settings_from({name: _held(value) for name, value in held.items()}).preset or None
     except InputError:
         return None
 
@@ -104,6 +104,8 @@ def _field(name: str) -> Any:
     shown = f"{about.label}, {about.unit}" if about.unit else about.label
     if isinstance(default, bool):
         return st.toggle(shown, key=key, help=about.help)
+    if name == "sinks":
+        return ", ".join(st.multiselect(shown, about.values, key=key, help=about.help, placeholder="none"))
     if about.values:
         return st.selectbox(shown, about.values, key=key, help=about.help)
     if isinstance(default, str):
@@ -121,7 +123,14 @@ def _shown(name: str, value: Any) -> Any:
     about = TABLE[name]
     if about.auto and value == -1:
         return None
+    if name == "sinks":
+        return [one.strip() for one in value.split(",") if one.strip()]
     return value.partition(":")[0] if name == "device" else value
+
+
+def _held(value: Any) -> Any:
+    """The reverse: what a field holds as a value."""
+    return -1 if value is None else ", ".join(value) if isinstance(value, list) else value
 
 
 def _take_preset() -> None:

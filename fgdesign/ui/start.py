@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from fgdesign.errors import FgdesignError
 from fgdesign.graph import Graph, errors, require_valid
 from fgdesign.runs import command_line
 from fgdesign.runs.folder import FINAL_STATES, RunFolder, list_runs, workspace
@@ -66,7 +67,11 @@ def train_button(graph: Graph, *, key: str = "train_now", seeds: int = 1, **sett
         help=label(hint, 300),
         disabled=bool(wrong),
     ):
-        run = begin(graph, file, seeds=seeds, **settings)
+        try:
+            run = begin(graph, file, seeds=seeds, **settings)
+        except FgdesignError as error:
+            st.text(str(error))
+            return
         st.switch_page("pages/train.py", query_params={"run": run.name})
 
 

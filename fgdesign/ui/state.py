@@ -26,6 +26,7 @@ RECIPES = "recipes"  # session key: data file id -> Recipe of the repairs accept
 SHOWN = "shown_finding"  # session key: the code of the finding whose rows are shown
 TEXT = "routes_text"  # session key: the text whose route is shown
 CLONED = "runs_cloned"  # session key: the run whose settings are those of the next run
+SEARCH = "search_shown"  # session key: name of the search that is looked at
 SETTINGS = "train_settings"  # session key: the settings of the next run, as plain data
 FIRST_GRAPH = "cheap-word-first"
 FIRST_DATA = "sample-support_tickets"

@@ -70,7 +70,7 @@ def metric_curve(events: Events, metric: str, *, dark: bool = False, height: int
 
 
 def loss_curve(events: Events, *, dark: bool = False) -> go.Figure:
-    """Training loss over time; each stage has its own line, named at its start."""
+    """Training loss over time; each stage has its own line."""
     points = [(x, e) for x, e in steps_of(events, "step") if is_number(e["loss"])]
     if not points:
         return theme.empty("Training loss", "The first step is still to come.", dark)
@@ -87,17 +87,7 @@ def loss_curve(events: Events, *, dark: bool = False) -> go.Figure:
             hovertext=[f"{_where(e)}<br>loss {plain(e['loss'])}" for _, e in part],
             hoverinfo="text",
         )
-        chart.add_annotation(
-            x=xs[0],
-            y=1,
-            yref="paper",
-            text=words(stage),
-            showarrow=False,
-            xanchor="left",
-            yanchor="bottom",
-            font={"size": 12, "color": theme.SERIES[place % len(theme.SERIES)]},
-        )
-    return _over_time(chart, events)
+    return theme.with_legend(_over_time(chart, events))
 
 
 def router_load(events: Events, router: str, *, dark: bool = False) -> go.Figure:

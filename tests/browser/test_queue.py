@@ -52,14 +52,17 @@ class Place:
     def start(self) -> None:
         self.server = serve(self.root, self.port)
 
+    def close(self) -> None:
+        self.server.kill()
+        self.server.wait()
+        end_supervisor(self.root)
+
 
 @pytest.fixture
 def place(tmp_path: Path, tiny_graph: Callable[[str], Graph]) -> Iterator[Place]:
     found = Place(tmp_path, tiny_graph("routed-experts"))
     yield found
-    found.server.kill()
-    found.server.wait()
-    end_supervisor(tmp_path)
+    found.close()
 
 
 def steps(job: Job) -> list[tuple[str, int]]:
@@ -113,4 +116,6 @@ def test_a_run_outlives_the_browser_the_server_and_the_machine(
     grows(job)
     other.get_by_role("button", name="Stop", exact=True).first.click()
     page.get_by_role("link", name="See routes").wait_for(timeout=120_000)
+    best = [shown.get_by_test_id("stMetric").filter(has_text="best so far").inner_text() for shown in (page, other)]
+    assert best[0] == best[1] and re.search(r"0\.\d", best[0])  # the same numbers on both
     assert place.run.state == "stopped" and (place.run.folder.model / "model.safetensors").is_file()

@@ -1,0 +1,90 @@
+"""Begin a search from the page: what may change, how many trials. Knows nothing of how it is carried out."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from fgdesign.errors import FgdesignError
+from fgdesign.graph import Graph, errors
+from fgdesign.runs.good_space import good_space
+from fgdesign.runs.search import TRIALS, begin, require_optuna
+from fgdesign.runs.space import Space, title, write_space
+from fgdesign.runs.store import open_store
+from fgdesign.runs.supervisor import ensure
+from fgdesign.training.settings import settings_from
+from fgdesign.ui import library, parts, start, state
+from fgdesign.ui.words import label
+
+CHANGES = "search_changes"  # session key: names of what may change
+
+
+def show() -> None:
+    """What is searched on what, what may change, the button that starts it, the same as a command."""
+    graph, file = state.current_graph(), state.current_data()
+    try:
+        require_optuna()
+    except FgdesignError as error:
+        st.text(str(error))
+        return
+    if file is None or errors(graph):
+        st.text("Choose data and repair the graph first: the form above says what is missing.")
+        return
+    st.text(f"Tries other settings of graph {graph.name}, and other graphs like it, on {file.title}. All else is as in "
+            "the form above. Each trial is a run of the queue.")
+    told = st.session_state.get(state.SETTINGS) or {}
+    first, everything = _spaces(graph.identity, str(sorted(told.items())), graph)
+    space = _changes(graph, first, everything)
+    trials, parallel, prune = _counts()
+    if st.button("Start search", key="start_search", type="primary", icon=":material/search:", disabled=not space,
+                 help="Goes on by itself, also when this page is closed"):
+        _start(graph, file, space, trials, parallel, prune)
+    parts.show_command("search", f"{graph.name}.json", file.path, "--trials", trials, "--space", "space.json",
+                       *(word for name, value in start.columns().items()
+                         for word in (f"--{name.replace('_', '-')}", value)))
+
+
+def _changes(graph: Graph, first: Space, everything: Space) -> Space:
+    key = f"{CHANGES}_{graph.identity[:12]}"
+    if key not in st.session_state:
+        st.session_state[key] = list(first)
+    names = st.multiselect("What may change", list(everything), key=key, format_func=lambda name: label(title(name)))
+    space = {name: everything[name] for name in names}
+    with st.expander(f"{len(space)} choices and what they may be", icon=":material/tune:"):
+        frame = pd.DataFrame([{"what": title(name), "may be": str(choice), "name": name}
+                              for name, choice in space.items()])
+        st.dataframe(frame, hide_index=True, key="search_space")
+        st.download_button("Download as JSON", write_space(space), "space.json", "application/json",
+                           key="download_space", icon=":material/download:", type="tertiary", on_click="ignore",
+                           help="To change a range, edit the file and give it to: fgdesign search --space")
+    return space
+
+
+def _counts() -> tuple[int, int, bool]:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        trials = st.number_input("Trials", 1, 1000, TRIALS, key="search_trials", width=140)
+        parallel = st.number_input("At a time", 1, 16, key="search_parallel", width=140,
+                                   help="As far as the queue has slots; one after the other learns more from each")
+        prune = st.toggle("Prune", True, key="search_prune", help="End a trial early that is worse than the middle of "
+                          "those before it at the same validation")
+    return int(trials), int(parallel), prune
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _spaces(identity: str, told: str, _graph: Graph) -> tuple[Space, Space]:
+    """What is good for a graph, and all that can be searched."""
+    settings = settings_from(st.session_state.get(state.SETTINGS) or {})
+    return good_space(_graph, settings), good_space(_graph, settings, everything=True)
+
+
+def _start(graph: Graph, file: library.DataFile, space: Space, trials: int, parallel: int, prune: bool) -> None:
+    settings = settings_from(st.session_state.get(state.SETTINGS) or {})
+    data = {"train": str(file.path.resolve()), **start.columns()}
+    try:
+        search = begin(open_store(), graph, data, settings, space=space, trials=trials, parallel=parallel, prune=prune)
+    except FgdesignError as error:
+        st.text(str(error))
+        return
+    ensure()
+    st.session_state[state.SEARCH] = search.name
+    st.toast(f"{label(search.name)} has begun.", icon=":material/search:")

@@ -1,0 +1,169 @@
+"""Searches as they go: state, best so far, all trials in a table and a picture, and what is found put in place.
+
+Knows nothing of Optuna.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from fgdesign.errors import FgdesignError
+from fgdesign.runs import search as searches
+from fgdesign.runs.search import AT_WORK, Search, list_searches
+from fgdesign.runs.space import title
+from fgdesign.runs.store import open_store
+from fgdesign.runs.supervisor import ensure
+from fgdesign.training.metrics import judged_by
+from fgdesign.ui import parts, settings_form, state
+from fgdesign.ui.words import label
+from fgdesign.views import search_figures
+from fgdesign.views.figures import metric_name
+from fgdesign.views.numbers import plain
+
+PICTURES = ("trials", "what decided", "history")
+COLOURS: dict[str, Any] = {"running": "blue", "stopping": "blue", "done": "green", "failed": "red", "stopped": "orange"}
+MORE = 10  # trials at a click
+
+
+def show() -> None:
+    """The search that is looked at; nothing where there is none."""
+    found = list_searches()
+    if not found:
+        return
+    st.subheader("Search", anchor=False)
+    names = [search.name for search in found]
+    if st.session_state.get(state.SEARCH) not in names:
+        st.session_state[state.SEARCH] = names[0]
+    if len(names) > 1:
+        st.selectbox("Search", names, key=state.SEARCH, label_visibility="collapsed", width=320)
+    search = next(one for one in found if one.name == st.session_state[state.SEARCH])
+    now = search.told()["state"]
+    st.fragment(_draw, run_every=1 if now in AT_WORK else None)(search, now)
+
+
+def _draw(search: Search, shown: str) -> None:
+    told, trials = search.told(), search.trials()
+    if told["state"] != shown:
+        st.rerun()
+    with st.container(key="search_desk"):
+        _head(search, told, trials)
+        if not trials:
+            st.caption("The first trial is being asked for.")
+            return
+        _picture(search, told, trials)
+        _table(search, trials)
+
+
+def _head(search: Search, told: dict[str, Any], trials: list[dict[str, Any]]) -> None:
+    going, ended = told["state"] in AT_WORK, sum(trial["state"] != "running" for trial in trials)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.badge(told["state"], color=COLOURS.get(told["state"], "blue"))
+        best = search.best()
+        words = [search.graph().name, f"{ended} of {told['trials']} trials are through"]
+        if best is not None:
+            words.append(f"best {plain(best['value'])} in trial {best['number']}")
+        st.text(" · ".join(words))
+        st.space("stretch")
+        if best is not None:
+            st.button("Use the best", key="use_best", icon=":material/check:", on_click=_use,
+                      args=(search, best["number"]), help="Its graph and settings into the form above")
+        if going:
+            st.button("Stop search", key="stop_search", icon=":material/stop:", on_click=_ask,
+                      args=("stop", search), disabled=told["state"] == "stopping")
+        else:
+            st.button(f"{MORE} more trials", key="more_trials", icon=":material/add:", on_click=_ask,
+                      args=("resume", search))
+    if told["state"] == "failed" or (told["state"] == "done" and best is None):
+        st.text(told["message"])
+    if going:
+        st.progress(min(1.0, ended / told["trials"]))
+
+
+def _picture(search: Search, told: dict[str, Any], trials: list[dict[str, Any]]) -> None:
+    kind = st.segmented_control("Picture", PICTURES, default=PICTURES[0], key="search_picture",
+                                label_visibility="collapsed")
+    space, dark, higher = search.space(), parts.is_dark(), bool(told["higher"])
+    names = {name: title(name) for name in space}
+    setting = told["settings"].get("metric", "auto")
+    metric = f"Validation {metric_name(judged_by('single')[0] if setting == 'auto' else setting)}"
+    if kind == "what decided":
+        figure = search_figures.importance(_importance(search.name, _through(trials), search), names, dark=dark)
+    elif kind == "history":
+        figure = search_figures.history(trials, metric, higher=higher, dark=dark)
+    else:
+        logs = [name for name, choice in space.items() if choice.log]
+        figure = search_figures.parallel(trials, names, logs, metric, higher=higher, dark=dark)
+    parts.chart(figure, f"search_chart_{kind}")
+
+
+def _through(trials: list[dict[str, Any]]) -> int:
+    return sum(trial["state"] == "done" for trial in trials)
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _importance(name: str, through: int, _search: Search) -> dict[str, float]:
+    try:
+        searches.require_optuna()
+    except FgdesignError:
+        return {}
+    from fgdesign.runs.trials import importance
+
+    return importance(_search)
+
+
+def _table(search: Search, trials: list[dict[str, Any]]) -> None:
+    best = search.best()
+    rows = [{"": "★" if best is not None and trial["number"] == best["number"] else "", "trial": trial["number"],
+             "state": trial["state"], "score": trial["value"],
+             "so far": trial["values"][-1] if trial["values"] and trial["state"] == "running" else None,
+             **{title(name): _cell(value) for name, value in trial["params"].items()},
+             "message": trial["message"]} for trial in reversed(trials)]
+    frame = pd.DataFrame(rows)
+    for column in ("so far", "message"):
+        if not frame[column].any():
+            frame = frame.drop(columns=column)
+    number = st.column_config.NumberColumn(format="%.4f")
+    event: Any = st.dataframe(frame, hide_index=True, key=f"trials_{search.name}", on_select="rerun",
+                              selection_mode="single-row", column_config={"score": number, "so far": number})
+    chosen = [int(frame["trial"].iloc[row]) for row in event["selection"]["rows"] if row < len(frame)]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        for number_ in chosen:
+            st.button(f"Use trial {number_}", key="use_trial", icon=":material/check:", on_click=_use,
+                      args=(search, number_))
+            st.page_link("pages/train.py", label=f"Look at its run {label(search.run_name(number_))}",
+                         query_params={"run": search.run_name(number_)})
+        if not chosen:
+            st.caption("Choose a trial to look at its run or to use what it chose.")
+        st.space("stretch")
+        parts.download(frame, search.name, key="download_trials")
+
+
+def _cell(value: Any) -> Any:
+    return plain(value) if isinstance(value, float) else str(value)
+
+
+def _use(search: Search, number: int) -> None:
+    """Put what a trial chose where the next run is made."""
+    try:
+        graph, settings = search.chosen(number)
+    except FgdesignError as error:
+        st.toast(str(error), icon=":material/error:")
+        return
+    settings_form.take(settings)
+    state.change(graph=graph)
+    st.session_state[state.CLONED] = search.run_name(number)
+    st.toast(f"What trial {number} chose is in the graph and in the form above.", icon=":material/check:")
+
+
+def _ask(wish: str, search: Search) -> None:
+    try:
+        if wish == "stop":
+            searches.stop(open_store(), search)
+        else:
+            searches.resume(open_store(), search, more=MORE)
+    except FgdesignError as error:
+        st.toast(str(error), icon=":material/error:")
+    ensure()

@@ -1,0 +1,125 @@
+"""All runs by the page: two compared, one marked and found again, cloned with one change, deleted and brought back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made_up_rows import write_rows
+from test_queue import Place
+
+from fgdesign.graph import Graph
+from fgdesign.runs.store import Job
+from fgdesign.runs.supervisor import ensure
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+HEADER, ROW = 36, 35  # pixels of a table
+FAST = {"epochs": 1, "warm_epochs": 2, "validations": 4, "device": "cpu"}
+
+
+@pytest.fixture
+def place(tmp_path: Path, tiny_graph: Callable[[str], Graph], monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """An app with two runs that are through, of different rates."""
+    monkeypatch.delenv("FGDESIGN_SUPERVISOR")
+    found = Place(tmp_path, tiny_graph("routed-experts"))
+    data: dict[str, str | None] = {"train": str(write_rows(tmp_path / "rows.csv", 120))}
+    names = [found.store.submit(found.graph, data, {**FAST, "rate": rate}).name for rate in (0.001, 0.01)]
+    ensure(tmp_path)
+    wait_until(lambda: all(found.store.job(name).state == "succeeded" for name in names), 180)
+    yield found
+    found.close()
+
+
+def wait_until(true: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "nothing happened in time"
+        time.sleep(0.05)
+
+
+def settled(page: Any) -> None:
+    page.wait_for_function("!document.querySelector('[data-testid=stStatusWidget], [data-stale=true]')")
+    page.wait_for_timeout(300)
+
+
+def tick(page: Any, row: int) -> None:
+    """Choose or leave a row of the table of runs, by the box at its left."""
+    table = page.locator("[data-testid=stDataFrame]:has(td:text-is('star'), th:text-is('star'))").first
+    table.scroll_into_view_if_needed()
+    table.click(position={"x": 14, "y": HEADER + ROW * row + ROW // 2})
+    settled(page)
+
+
+def oldest_first(place: Place) -> list[Job]:
+    return place.store.jobs()[::-1]
+
+
+def test_two_runs_are_compared_and_one_is_marked_cloned_and_deleted(
+    page: Any, place: Place, shot: Callable[[Any, str], Path]
+) -> None:
+    first, second = oldest_first(place)
+    page.goto(place.address())
+    page.get_by_text("Choose one run to look at it").wait_for()
+    settled(page)
+    tick(page, 0)
+    tick(page, 1)
+    desk = page.locator(".st-key-run_compare")
+    desk.get_by_text("Test macro-F1 of 2 runs: mean").wait_for()
+    for name in (first.name, second.name):
+        desk.locator(".js-plotly-plot .legendtext", has_text=name[:20]).first.wait_for()
+    assert desk.get_by_role("gridcell", name="0.01", exact=True).count() == 1
+    assert "Rate" in desk.get_by_role("gridcell").all_inner_texts()
+    shot(page, "runs-compared")
+    desk.get_by_text("training loss", exact=True).click()
+    desk.locator(".js-plotly-plot", has_text="Training loss").wait_for()
+    settled(page)
+
+    tick(page, 0)  # of two chosen, one is left
+    page.get_by_role("button", name="Star", exact=True).click()
+    settled(page)
+    page.get_by_label("Tags, with commas").fill("keep, slow")
+    page.keyboard.press("Enter")
+    wait_until(lambda: any(job.tags for job in place.store.jobs()))
+    marked = next(job for job in place.store.jobs() if job.tags)
+    assert marked.starred and marked.tags == ("keep", "slow")
+    settled(page)
+    page.get_by_label("Find").fill("slow")
+    page.keyboard.press("Enter")
+    settled(page)
+    grid = page.locator("[data-testid=stDataFrame]").filter(has_text="star").first
+    assert marked.name in grid.inner_text() and len({first.name, second.name} & set(grid.inner_text().split())) == 1
+    page.get_by_label("Find").fill("")
+    page.keyboard.press("Enter")
+    settled(page)
+
+    tick(page, [job.name for job in place.store.jobs()].index(marked.name))
+    page.get_by_role("button", name="Clone", exact=True).click()
+    page.get_by_text("change one thing").first.wait_for()
+    settled(page)
+    epochs = page.get_by_label("Epochs, passes", exact=True).first
+    assert epochs.input_value() == "1"
+    epochs.fill("2")
+    page.keyboard.press("Enter")
+    settled(page)
+    page.locator(".st-key-start_run button").click()
+    wait_until(lambda: len(place.store.jobs()) == 3)
+    settled(page)
+    clone = oldest_first(place)[-1].folder.config()
+    told = marked.folder.config()
+    assert clone["settings"] == told["settings"] | {"epochs": 2} and clone["data"]["train"] == told["data"]["train"]
+    wait_until(lambda: oldest_first(place)[-1].state == "succeeded", 120)
+
+    page.goto(place.address(marked.name))
+    page.get_by_text("Choose one run to look at it").wait_for()
+    settled(page)
+    tick(page, [job.name for job in place.store.jobs()].index(marked.name))
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_text(f"Deleted: {marked.name}.").wait_for()
+    assert marked.name not in [job.name for job in place.store.jobs()]
+    page.get_by_role("button", name="Undo", exact=True).last.click()
+    wait_until(lambda: marked.name in [job.name for job in place.store.jobs()])
+    assert place.store.job(marked.name).starred
+    shot(page, "runs-brought-back")

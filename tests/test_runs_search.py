@@ -243,8 +243,9 @@ def test_a_kill_at_any_step_loses_and_doubles_no_trial(tmp_path: Path, rows: dic
             return call
 
         with monkeypatch.context() as patch:
-            import optuna.storages as storages
-            for kind, names in ((storages.RDBStorage, ("create_new_trial", "set_trial_param", "set_trial_user_attr",
+            from optuna.storages._cached_storage import _CachedStorage
+
+            for kind, names in ((_CachedStorage, ("create_new_trial", "set_trial_param", "set_trial_user_attr",
                                                        "set_trial_state_values", "set_trial_intermediate_value")),
                                 (type(store), ("_add", "say", "change")), (Search, ("_write",))):
                 for name in names:
@@ -273,7 +274,7 @@ def test_a_search_that_cannot_go_on_says_why(store: Store, rows: dict[str, str |
     search = begin(store, GRAPH, rows, DRAWN, space=SPACE, trials=3)
     (search.path / "graph.json").write_text("{")
     advance_all(store)
-    assert search.told()["state"] == "failed" and "graph.json" in search.told()["message"]
+    assert search.told()["state"] == "failed" and "This is not a JSON file" in search.told()["message"]
     (search.path / "search.json").write_text("{")
     assert not advance_all(store)
 

@@ -57,3 +57,12 @@ def test_other_seeds_and_what_they_say(store: Store, tmp_path: Path, capsys: pyt
     assert told["metrics"]["accuracy"] == spread([0.5, 0.7, 0.6])
     assert main(["seeds", run.name]) == 0
     assert "accuracy     0.6000, 95 % interval 0.3516 to 0.8484" in capsys.readouterr().out
+
+
+def test_trials_of_a_search_are_no_seeds_of_each_other(store: Store, tmp_path: Path) -> None:
+    data = {"train": str(write_rows(tmp_path / "rows.csv"))}
+    one, other = (store.submit(GRAPH, data, {}, group="search-1", trial=number).name for number in range(2))
+    assert [job.name for job in seeds_of(store, one)] == [one]
+    [more] = more_seeds(store, one, 1)
+    assert [job.name for job in seeds_of(store, one)] == [one, more]
+    assert store.job(one).group_name == "search-1" and [job.name for job in seeds_of(store, other)] == [other]

@@ -38,7 +38,8 @@ def spread(values: Sequence[float]) -> Spread:
 def seeds_of(store: Store, name: str) -> list[Job]:
     """The runs that differ from this one in the seed alone, and itself; the oldest first."""
     one = store.job(name)
-    return store.jobs(group=one.group_name)[::-1] if one.group_name else [one]
+    found = store.jobs(group=_group(one))[::-1]
+    return found if name in [job.name for job in found] else [one, *found]
 
 
 def more_seeds(store: Store, name: str, count: int) -> list[str]:
@@ -47,11 +48,17 @@ def more_seeds(store: Store, name: str, count: int) -> list[str]:
     used = {int(job.folder.config()["settings"]["seed"]) for job in seeds_of(store, name)}
     first = int(config["settings"]["seed"])
     fresh = [seed for seed in range(first, first + count + len(used)) if seed not in used][:count]
-    group = one.group_name or f"seeds of {name}"
-    store.regroup(name, group)
+    group = _group(one)
+    if one.trial is None:
+        store.regroup(name, group)
     runs = store.submit_seeds(one.folder.graph(), config["data"], config["settings"], fresh, group=group,
                               start=config.get("start"), priority=one.priority, owner=one.owner)
     return [run.name for run in runs]
+
+
+def _group(one: Job) -> str:
+    """What the seeds of a run are called; the trials of a search are no seeds of each other."""
+    return one.group_name if one.group_name and one.trial is None else f"seeds of {one.name}"
 
 
 def summary(jobs: Sequence[Job]) -> dict[str, Any]:

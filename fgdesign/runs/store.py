@@ -235,9 +235,9 @@ class Store:
         """Write down what a person has to say about a run."""
         self._set(name, note=text)
 
-    def regroup(self, name: str, group: str) -> None:
-        """Count a run among a group."""
-        self._set(name, group_name=group)
+    def regroup(self, name: str, group: str, trial: int | None = None) -> None:
+        """Count a run among a group, as this trial of a search where it is one."""
+        self._set(name, group_name=group, trial=trial)
 
     def star(self, name: str, on: bool = True) -> None:
         """Mark a run, or take the mark away."""

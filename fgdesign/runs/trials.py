@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -54,10 +53,13 @@ def _advance(search: Search, store: Store) -> None:
     for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         job = _job(store, search.run_name(frozen.number))
         if job is not None:
+            if job.group_name != search.name:  # who submitted it did not get so far
+                store.regroup(job.name, search.name, frozen.number)
             _follow(study, frozen, job, store, stopping=told["state"] == "stopping")
         elif told["state"] == "stopping":
             _tell(study, frozen.number, "called off")
         else:
+            study.sampler = sampler_of(search, frozen.number)
             _submit(search, study, Trial(study, frozen._trial_id), store)
     if told["state"] == "running":
         _ask(search, study, store, told)
@@ -82,9 +84,8 @@ def _ask(search: Search, study: optuna.Study, store: Store, told: Mapping[str, A
         flying = sum(trial.state == TrialState.RUNNING for trial in trials)
         if flying >= told["parallel"] or _count(trials) >= told["trials"]:
             return
-        number = sum(trial.state != TrialState.WAITING for trial in trials)
-        study.sampler = sampler_of(told["settings"]["seed"], number)
-        _submit(search, study, study.ask({name: distribution(choice) for name, choice in space.items()}), store)
+        study.sampler = sampler_of(search, sum(trial.state != TrialState.WAITING for trial in trials))
+        _submit(search, study, study.ask(), store)
 
 
 def _count(trials: list[FrozenTrial]) -> int:
@@ -94,7 +95,10 @@ def _count(trials: list[FrozenTrial]) -> int:
 
 def _submit(search: Search, study: optuna.Study, trial: Trial, store: Store) -> None:
     """Queue the run of a trial; a trial whose graph cannot be trained ends at once."""
-    params = {name: suggest(trial, name, choice) for name, choice in search.space().items()}
+    params = {}
+    for place, (name, choice) in enumerate(search.space().items()):
+        study.sampler = sampler_of(search, trial.number, place)  # the same, whatever was drawn before a death
+        params[name] = suggest(trial, name, choice)
     try:
         graph, settings = varied(search.graph(), search.settings(), params)
         require_valid(graph)
@@ -183,15 +187,6 @@ def importance(search: Search) -> dict[str, float]:
     return dict(optuna.importance.get_param_importances(study))
 
 
-def distribution(choice: Choice) -> BaseDistribution:
-    """A choice as Optuna has it."""
-    if choice.low is None or choice.high is None:
-        return CategoricalDistribution(choice.values)
-    if choice.whole:
-        return IntDistribution(int(choice.low), int(choice.high), log=choice.log)
-    return FloatDistribution(float(choice.low), float(choice.high), log=choice.log)
-
-
 def suggest(trial: Trial, name: str, choice: Choice) -> Any:
     """The value of a choice in a trial: the one it has, or a new one where who asked did not get so far."""
     if choice.low is None or choice.high is None:
@@ -201,9 +196,10 @@ def suggest(trial: Trial, name: str, choice: Choice) -> Any:
     return trial.suggest_float(name, float(choice.low), float(choice.high), log=choice.log)
 
 
-def sampler_of(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    """Tree-structured Parzen estimators (Bergstra et al. 2011), with a seed of its own for each trial."""
-    return optuna.samplers.TPESampler(seed=(seed * SEED_STEP + number) % 2**32, n_startup_trials=STARTUP)
+def sampler_of(search: Search, number: int, place: int = 0) -> optuna.samplers.BaseSampler:
+    """Tree-structured Parzen estimators (Bergstra et al. 2011), with a seed of their own for each draw."""
+    seed = int(search.told()["settings"]["seed"]) * SEED_STEP + number * SEED_STEP + place
+    return optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=STARTUP)
 
 
 def open_study(search: Search) -> optuna.Study:

@@ -51,7 +51,7 @@ def _changes(graph: Graph, first: Space, everything: Space) -> Space:
     names = st.multiselect("What may change", list(everything), key=key, format_func=lambda name: label(title(name)))
     space = {name: everything[name] for name in names}
     with st.expander(f"{len(space)} choices and what they may be", icon=":material/tune:"):
-        frame = pd.DataFrame([{"what": title(name), "may be": str(choice), "name": name}
+        frame = pd.DataFrame([{"choice": title(name), "may be": str(choice), "name": name}
                               for name, choice in space.items()])
         st.dataframe(frame, hide_index=True, key="search_space")
         st.download_button("Download as JSON", write_space(space), "space.json", "application/json",

@@ -20,6 +20,7 @@ from fgdesign.runs.process import is_disk_full
 from fgdesign.runs.store import open_store
 
 LOADED = ("pyarrow", "sklearn.feature_extraction.text", "sklearn.linear_model")  # what is else loaded where it is used
+NICE = 10  # how far a run steps back behind the pages and all that people wait for
 FULL = 74  # exit code where not even the reason could be written
 
 
@@ -83,6 +84,8 @@ def main() -> int:
 
     for name in LOADED:
         import_module(name)
+    if hasattr(os, "nice"):
+        os.nice(NICE)
     return serve(lambda folder: carry_on(folder, lambda message: print(message, flush=True)))
 
 

@@ -24,5 +24,5 @@ queue.show()
 search_view.show()
 st.subheader("Runs", anchor=False)
 runs_desk.show()
-if run is not None:
+if run is not None and run.status()["state"] != "succeeded":
     parts.show_command("resume", run.path, note="Go on with this run from the command line")

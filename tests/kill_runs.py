@@ -1,6 +1,6 @@
 """Real training that is disturbed and taken up again until it is through: run as a program.
 
-    python tests/kill_runs.py kill FOLDER SEEDS      killed with SIGKILL at random moments
+    python tests/kill_runs.py kill FOLDER SEEDS [FIRST]    killed with SIGKILL at random moments
     python tests/kill_runs.py full FOLDER KB...      on a disk of so many kB that then grows (in a mount namespace)
     python tests/kill_runs.py memory FOLDER MB       with so little memory left to it
 
@@ -132,7 +132,8 @@ def main(what: str, place: Path, numbers: list[int]) -> dict[str, Any]:
     os.waitpid(begin(whole), 0)
     seconds, wanted = time.monotonic() - began, result(whole)
     if what == "kill":
-        return every(place, lambda folder, seed: kill(folder, seed, seconds), range(numbers[0]), wanted)
+        first = numbers[1] if len(numbers) > 1 else 0
+        return every(place, lambda folder, seed: kill(folder, seed, seconds), range(first, first + numbers[0]), wanted)
     (place / "disk").mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place / "disk")], check=True)
     return every(place, fill, numbers, wanted)

@@ -35,7 +35,8 @@ ALARMS = {
 }
 
 
-SOON, LATER = 0.5, 2.0  # seconds between two drawings of a run at work: of its numbers, of all else
+SOON = 0.5  # seconds between two drawings of the numbers of a run at work
+LATER = (3.1, 4.3, 5.7)  # of its curves, its graph, what is folded away: never all at once, numbers come first
 
 
 def show_run(run: RunFolder) -> None:
@@ -43,7 +44,8 @@ def show_run(run: RunFolder) -> None:
     now = run.status()["state"]
     going = now not in FINAL_STATES
     st.fragment(_head, run_every=SOON if going else None)(run, now)
-    st.fragment(_rest, run_every=LATER if going else None)(run, now)
+    for draw, seconds in zip((_curves, _graph, _folded), LATER, strict=True):
+        st.fragment(draw, run_every=seconds if going else None)(run, now)
 
 
 def _head(run: RunFolder, shown: str) -> None:
@@ -62,16 +64,12 @@ def _head(run: RunFolder, shown: str) -> None:
         parts.chart(curves.metric_curve(events, metric, dark=parts.is_dark()), "live_metric")
 
 
-def _rest(run: RunFolder, shown: str) -> None:
+def _folded(run: RunFolder, shown: str) -> None:
     events = run.metrics()
-    if shown in FINAL_STATES and not _measured(events):
-        _messages(run, events)
-        return
-    _curves(events)
-    _gradients(run, events)
-    _examples(run)
-    with st.expander("Machine", icon=":material/memory:"):
-        parts.chart(curves.machine_load(run.machine(), dark=parts.is_dark()), "live_machine")
+    if shown not in FINAL_STATES or _measured(events):
+        _examples(run)
+        with st.expander("Machine", icon=":material/memory:"):
+            parts.chart(curves.machine_load(run.machine(), dark=parts.is_dark()), "live_machine")
     _messages(run, events)
 
 
@@ -138,8 +136,10 @@ def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]
         st.metric("Progress", percent(float(status["progress"])))
 
 
-def _curves(events: list[dict[str, Any]]) -> None:
-    dark, charts = parts.is_dark(), []
+def _curves(run: RunFolder, shown: str) -> None:
+    events, dark, charts = run.metrics(), parts.is_dark(), []
+    if shown in FINAL_STATES and not _measured(events):
+        return
     if any(event["kind"] == "step" for event in events):
         charts.append(("live_loss", curves.loss_curve(events, dark=dark)))
     valid = [event for event in events if event["kind"] == "valid"]
@@ -173,8 +173,11 @@ def _alarms(events: list[dict[str, Any]], going: bool) -> None:
             st.caption(f"No alarm: no router {verb} collapse, no loss diverges, stands still or overfits.")
 
 
-def _gradients(run: RunFolder, events: list[dict[str, Any]]) -> None:
+def _graph(run: RunFolder, shown: str) -> None:
     """The graph with the gradient norms of the last step that was looked at."""
+    events = run.metrics()
+    if shown in FINAL_STATES and not _measured(events):
+        return
     looked = next((event for event in reversed(events) if event["kind"] == "gradients"), None)
     picture = canvas_data(run.graph())
     if looked is None:

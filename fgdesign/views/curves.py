@@ -52,13 +52,14 @@ def metric_curve(events: Events, metric: str, *, dark: bool = False, height: int
         hovertext=hover,
         hoverinfo="text",
     )
-    best = int(np.argmin(ys)) if metric in ("log_loss", "ece", "mae", "rmse") else int(np.argmax(ys))
+    lower = metric in ("log_loss", "ece", "mae", "rmse")
+    best = int(np.argmin(ys)) if lower else int(np.argmax(ys))
     chart.add_scatter(
         x=[xs[best]],
         y=[ys[best]],
         mode="markers+text",
         text=[f"best {plain(ys[best])}  "],
-        textposition="top left" if xs[best] > 0.5 * xs[-1] else "top right",
+        textposition=("bottom " if lower else "top ") + ("left" if xs[best] > 0.5 * xs[-1] else "right"),
         cliponaxis=False,
         hoverinfo="skip",
         marker={"size": 12, "color": theme.VERMILION, "symbol": "diamond"},

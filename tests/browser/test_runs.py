@@ -13,7 +13,6 @@ from test_queue import Place
 
 from fgdesign.graph import Graph
 from fgdesign.runs.store import Job
-from fgdesign.runs.supervisor import ensure
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HEADER, ROW = 36, 35  # pixels of a table
@@ -21,13 +20,11 @@ FAST = {"epochs": 1, "warm_epochs": 2, "validations": 4, "device": "cpu"}
 
 
 @pytest.fixture
-def place(tmp_path: Path, tiny_graph: Callable[[str], Graph], monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(tmp_path: Path, tiny_graph: Callable[[str], Graph]) -> Iterator[Place]:
     """An app with two runs that are through, of different rates."""
-    monkeypatch.delenv("FGDESIGN_SUPERVISOR")
     found = Place(tmp_path, tiny_graph("routed-experts"))
     data: dict[str, str | None] = {"train": str(write_rows(tmp_path / "rows.csv", 120))}
     names = [found.store.submit(found.graph, data, {**FAST, "rate": rate}).name for rate in (0.001, 0.01)]
-    ensure(tmp_path)
     wait_until(lambda: all(found.store.job(name).state == "succeeded" for name in names), 180)
     yield found
     found.close()

@@ -19,6 +19,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from fgdesign.runs.supervisor import VISIT, ensure
+from fgdesign.ui import data_upload
 from fgdesign.ui.gate import Gate
 from fgdesign.ui.shell import show_page
 
@@ -47,7 +48,7 @@ PagesManager.uses_pages_directory = False  # pages come by the navigation alone,
 app = st.App(
     str(Path(__file__).resolve()),
     lifespan=lifespan,
-    routes=[Route("/healthz", healthz)],
+    routes=[Route("/healthz", healthz), data_upload.ROUTE],
     middleware=[Middleware(Gate)],
 )
 

@@ -5,6 +5,7 @@ import streamlit as st
 from fgdesign.errors import FgdesignError
 from fgdesign.ui import (
     data_choose,
+    data_intake,
     data_map,
     data_profile,
     data_rows,
@@ -29,7 +30,7 @@ with shown:
         st.stop()
     data_view.title(file)
     try:
-        told = data_profile.told(file)
+        told = data_profile.told(file) if data_intake.read_first(file) else None
     except FgdesignError as error:
         doctor_view.misfit(file, error)
         st.stop()

@@ -376,6 +376,7 @@ def test_the_page_repairs_undoes_and_saves(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("FGDESIGN_WORKSPACE", str(tmp_path))
     st.cache_resource.clear()
     bad = library.store(io.BytesIO(BAD.encode()), "bad.csv")
+    library.keep(bad)
     page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).switch_page("pages/data.py")
     page.session_state[state.PROJECT] = state.Project(state.load_graph(state.FIRST_GRAPH), data=bad.id)
     page.run()

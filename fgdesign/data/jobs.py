@@ -14,7 +14,7 @@ from fgdesign.data.mend import apply
 from fgdesign.data.profile import profile
 from fgdesign.data.read import read_table
 from fgdesign.data.recipe import recipe_from
-from fgdesign.data.store import add
+from fgdesign.data.store import add, disk_told
 from fgdesign.data.table import Table
 from fgdesign.data.write import write_cells
 
@@ -25,7 +25,8 @@ def keep_copy(path: str, name: str, tell: Progress) -> dict[str, Any]:
     with Path(path).open("rb") as file:
         table = read_table(file, name=name)
     tell(1, 2)
-    keep(table, Path(path))
+    with disk_told(name):
+        keep(table, Path(path))
     return {"rows": len(table), "columns": table.frame.shape[1]}
 
 
@@ -71,7 +72,7 @@ def store_edited(
 
 def _stored(table: Table, folder: Path, name: str, about: dict[str, Any]) -> str:
     """Write a table to the store, and keep its copy."""
-    with tempfile.TemporaryFile(dir=folder) as file:
+    with disk_told(name), tempfile.TemporaryFile(dir=folder) as file:
         write_cells(table, file)
         file.seek(0)
         stored = add(file, name, folder, **about)

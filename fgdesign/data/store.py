@@ -9,13 +9,15 @@ Knows nothing of people's screens and of what tables mean.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -27,6 +29,8 @@ LIMIT = 200 * 1024 * 1024  # bytes of one data set
 CHUNK = 1 << 20
 ENDING = re.compile(r"\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx)", re.IGNORECASE)
 NAME = re.compile(r"[0-9a-f]{16}")
+ASIDE = re.compile(r"\.[0-9a-f]{32}")  # what is being written
+LEFT = 3600.0  # seconds after which nobody writes it any more
 
 
 @dataclass(frozen=True)
@@ -57,46 +61,105 @@ class DataFile:
         return Path(self.name).stem.replace("_", " ").replace("-", " ")
 
 
+class Incoming:
+    """A data set that is on its way in: written aside piece by piece, in the store only once it is whole.
+
+    What a killed process leaves aside is swept away by who comes later. Use it as a context. `known` says, once it is
+    published, whether its content was there before.
+    """
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder, self.known = name, folder, False
+        self._digest, self._size = hashlib.sha256(), 0
+        with disk_told(self.name):
+            folder.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
+            self._aside = folder / f".{uuid.uuid4().hex}"
+            self._file = self._aside.open("xb")
+
+    def __enter__(self) -> Incoming:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError):
+            self._file.close()
+        self._aside.unlink(missing_ok=True)
+
+    def write(self, piece: bytes) -> None:
+        """Take the next bytes. Raises DataError: they are too many, or there is no room for them."""
+        self._size += len(piece)
+        if self._size > LIMIT:
+            raise DataError(
+                f"{self.name} is larger than {LIMIT >> 20} MB, the most that is kept. Upload a part of it."
+            )
+        self._digest.update(piece)
+        with disk_told(self.name):
+            self._file.write(piece)
+
+    def publish(self, *, owner: str = "", parent: str = "", change: Mapping[str, Any] | None = None) -> DataFile:
+        """Put it into the store; content that is there already keeps its parent and takes the name.
+
+        Raises DataError: it is empty, or there is no room for it.
+        """
+        if not self._size:
+            raise DataError(f"{self.name} is empty. Choose a file with a header and rows.")
+        ending = ENDING.fullmatch(Path(self.name).suffix)
+        file_id = self._digest.hexdigest()[:16]
+        there = find(file_id, self.folder)
+        self.known = there is not None
+        about: dict[str, Any] = {
+            "name": self.name, "sha256": self._digest.hexdigest(), "bytes": self._size, "stored": time.time(),
+            "owner": owner, "parent": parent if parent != file_id else "", "change": dict(change or {}),
+        }  # fmt: skip
+        if there is not None:
+            about |= {"parent": there.parent, "change": dict(there.change)}
+        with disk_told(self.name):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            if there is None:
+                os.replace(self._aside, self.folder / f"{file_id}{ending[0].lower() if ending else '.csv'}")
+            _write(self.folder / f"{file_id}.about.json", about)
+        found = find(file_id, self.folder)
+        assert found is not None
+        return found
+
+
+@contextmanager
+def disk_told(name: str) -> Iterator[None]:
+    """Where the disk refuses what is written of a data set, a DataError that says what is in the way and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            why, do = "the disk is full", "Make room"
+        else:
+            where = f" ({error.filename})" if error.filename else ""
+            why, do = f"{error.strerror or error}{where}", "Let the workspace's folder be written to"
+        raise DataError(f"{name} cannot be stored: {why}. {do}, then try again; nothing was changed.") from None
+
+
+def _sweep(folder: Path) -> None:
+    """Take away what processes that were killed left aside."""
+    for path in folder.glob(".*"):
+        with suppress(OSError):
+            if ASIDE.fullmatch(path.name) and time.time() - path.stat().st_mtime > LEFT:
+                path.unlink()
+
+
 def add(
     stream: IO[bytes], name: str, folder: Path, *, owner: str = "", parent: str = "",
     change: Mapping[str, Any] | None = None,
 ) -> DataFile:
-    """Copy a stream into the folder piece by piece; content that is there already keeps its parent and takes the name.
+    """Copy a stream into the folder piece by piece, as `Incoming` does.
 
     Raises:
         DataError: it is empty, larger than 200 MB, or there is no room for it.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    aside, digest, size = folder / f".{uuid.uuid4().hex}", hashlib.sha256(), 0
-    try:
-        with aside.open("xb") as file:
-            while chunk := stream.read(CHUNK):
-                size += len(chunk)
-                if size > LIMIT:
-                    raise DataError(
-                        f"{name} is larger than {LIMIT >> 20} MB, the most that is kept. Upload a part of it."
-                    )
-                digest.update(chunk)
-                file.write(chunk)
-        if not size:
-            raise DataError(f"{name} is empty. Choose a file with a header and rows.")
-        ending = ENDING.fullmatch(Path(name).suffix)
-        file_id = digest.hexdigest()[:16]
-        there = find(file_id, folder)
-        if there is None:
-            os.replace(aside, folder / f"{file_id}{ending[0].lower() if ending else '.csv'}")
-    except OSError as error:
-        raise DataError(f"{name} cannot be stored: {error.strerror or error}. Make room, then try again.") from None
-    finally:
-        aside.unlink(missing_ok=True)
-    about = {"name": name, "sha256": digest.hexdigest(), "bytes": size, "stored": time.time(), "owner": owner,
-             "parent": parent if parent != file_id else "", "change": dict(change or {})}  # fmt: skip
-    if there is not None:
-        about |= {"parent": there.parent, "change": dict(there.change)}
-    _write(folder / f"{file_id}.about.json", about)
-    found = find(file_id, folder)
-    assert found is not None
-    return found
+    with Incoming(name, folder) as incoming:
+        while piece := stream.read(CHUNK):
+            incoming.write(piece)
+        return incoming.publish(owner=owner, parent=parent, change=change)
 
 
 def entries(folder: Path) -> list[DataFile]:
@@ -148,5 +211,8 @@ def family(file: DataFile, folder: Path) -> list[DataFile]:
 
 def _write(path: Path, about: Mapping[str, Any]) -> None:
     aside = path.with_name(f".{uuid.uuid4().hex}")
-    aside.write_text(json.dumps(about, ensure_ascii=False), "utf-8")
-    os.replace(aside, path)
+    try:
+        aside.write_text(json.dumps(about, ensure_ascii=False), "utf-8")
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -12,10 +12,10 @@ import pandas as pd
 import streamlit as st
 
 from fgdesign.data import apart
+from fgdesign.data.apart import Progress
 from fgdesign.data.profile import Told
 from fgdesign.data.recipe import recipe_json
-from fgdesign.ui import data_profile, library, parts, state
-from fgdesign.ui.route_set_work import done
+from fgdesign.ui import data_intake, data_profile, library, parts, state
 from fgdesign.views.map_figure import text_map
 from fgdesign.views.numbers import plain
 
@@ -54,14 +54,13 @@ def _found(file: library.DataFile) -> Told | None:
     }  # fmt: skip
     kept = data_profile.kept_at(file, {"map": 1, **asked})
     if not kept.is_file():
-        found = done(
-            f"map_{kept.stem}", "Reading the texts", by_itself=False, ask="Draw the map",
-            work=lambda progress: apart.run(
-                "fgdesign.insight.text_map:text_map", {"path": str(file.path), **asked}, name=file.name,
-                seconds=SECONDS, memory=None, progress=progress),
-        )  # fmt: skip
-        if found is None:
+        def work(progress: Progress) -> bool:
+            found = apart.run("fgdesign.insight.text_map:text_map", {"path": str(file.path), **asked}, name=file.name,
+                              seconds=SECONDS, memory=None, progress=progress)  # fmt: skip
+            data_profile.write(kept, found)
+            return True
+
+        if not data_intake.result(f"map_{kept.stem}", "Reading the texts", work, ask="Draw the map", by_itself=False):
             return None
-        data_profile.write(kept, found)
     kept_map: Told = data_profile.read(str(kept))
     return kept_map

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,7 @@ from fgdesign.data.apart import Progress
 from fgdesign.data.kept import READER
 from fgdesign.data.profile import PROFILE, Told, profile
 from fgdesign.data.recipe import Recipe, recipe_from, recipe_json
-from fgdesign.ui import library, state
-from fgdesign.ui.route_set_work import done
+from fgdesign.ui import data_intake, library, state
 from fgdesign.views.numbers import plain
 
 SECONDS = 300.0  # that the examination of a large file may take
@@ -57,28 +56,17 @@ def told(file: library.DataFile) -> Told | None:
         return _small(str(file.path), file.path.stat().st_mtime_ns, json.dumps(asked, sort_keys=True), file.name)
     kept = kept_at(file, asked)
     if not kept.is_file():
+        def work(progress: Progress) -> bool:
+            write(kept, apart.run("fgdesign.data.jobs:examine_file", {"path": str(file.path), **asked}, name=file.name,
+                                  seconds=SECONDS, memory=MEMORY, progress=progress))  # fmt: skip
+            return True
+
         table = library.table(file)
-        found = _while_waiting(
-            table, f"examine_{kept.stem}",
-            work=lambda progress: apart.run(
-                "fgdesign.data.jobs:examine_file", {"path": str(file.path), **asked}, name=file.name, seconds=SECONDS,
-                memory=MEMORY, progress=progress),
-        )  # fmt: skip
-        if found is None:
+        title = f"Examining {plain(len(table))} rows"
+        if not data_intake.result(f"examine_{kept.stem}", title, work, ask="Examine this data set"):
+            st.dataframe(rows_at(table, range(min(len(table), FIRST_ROWS))), hide_index=True)
             return None
-        write(kept, found)
     return read(str(kept))
-
-
-def _while_waiting(table: Table, key: str, work: Callable[[Progress], Told]) -> Told | None:
-    """The first rows below the progress, until the work is done."""
-    above, below = st.container(), st.empty()
-    below.dataframe(rows_at(table, range(min(len(table), FIRST_ROWS))), hide_index=True)
-    with above:
-        found = done(key, f"Examining {plain(len(table))} rows", work, ask="Examine this data set")
-    if found is not None:
-        below.empty()
-    return found
 
 
 def rows_at(table: Table, places: Sequence[int] | np.ndarray) -> pd.DataFrame:
@@ -99,8 +87,11 @@ def write(path: Path, found: Told) -> None:
     """Keep a profile; whoever looks meanwhile sees none or all of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{uuid.uuid4().hex}")
-    aside.write_text(json.dumps(found, ensure_ascii=False), "utf-8")
-    os.replace(aside, path)
+    try:
+        aside.write_text(json.dumps(found, ensure_ascii=False), "utf-8")
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)

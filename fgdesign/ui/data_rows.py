@@ -9,12 +9,11 @@ import pandas as pd
 import streamlit as st
 
 from fgdesign.data import Table
+from fgdesign.data.apart import Progress
 from fgdesign.data.edits import Edits
 from fgdesign.data.profile import Told
-from fgdesign.errors import FgdesignError
-from fgdesign.ui import data_profile, library, parts, state
+from fgdesign.ui import data_intake, data_profile, library, parts, state
 from fgdesign.ui.data_profile import ROW
-from fgdesign.ui.words import label
 from fgdesign.views.numbers import plain
 
 MOST_ROWS = 500
@@ -104,19 +103,25 @@ def _pending_line(file: library.DataFile, pending: Edits) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.text(f"Not saved yet: {pending}.")
         st.button("Save as a new version", key="save_edits", type="primary", icon=":material/save:", on_click=_save,
-                  args=(file, pending))  # fmt: skip
+                  args=(file, pending), disabled=data_intake.is_saving(file))  # fmt: skip
         st.button("Discard", key="discard_edits", icon=":material/undo:", on_click=_set_pending, args=(file, Edits()))
 
 
 def _save(file: library.DataFile, pending: Edits) -> None:
-    try:
-        new = library.version(file, "store_edited", {"edits": pending.to_dict()}, edits=pending.to_dict())
-    except FgdesignError as error:
-        st.toast(label(str(error), 200), icon=":material/error:")
-        return
-    state.keep_reading(new.id)
-    _set_pending(file, Edits())
-    st.toast(f"A new version is stored: {pending}.", icon=":material/check:")
+    """Have the version made; what is changed meanwhile stays unsaved."""
+    edits, owner = pending.to_dict(), library.person()
+
+    def stored(new: library.DataFile) -> None:
+        if _pending(file) == pending:
+            _set_pending(file, Edits())
+        if state.project().data == file.id:
+            state.keep_reading(new.id)
+        st.toast(f"A new version is stored: {pending}.", icon=":material/check:")
+
+    def make(tell: Progress) -> library.DataFile:
+        return library.version(file, "store_edited", {"edits": edits}, owner, tell, edits=edits)
+
+    data_intake.save(file, make, stored)
 
 
 def _pending(file: library.DataFile) -> Edits:

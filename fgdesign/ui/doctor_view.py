@@ -11,12 +11,14 @@ from typing import Any, Literal
 import numpy as np
 import streamlit as st
 
+from fgdesign.data.apart import Progress
 from fgdesign.data.doctor import full_recipe
 from fgdesign.data.profile import Told
 from fgdesign.data.recipe import Recipe, Repair, load_recipe, recipe_from, recipe_json, repair_from, save_recipe
+from fgdesign.data.store import disk_told
 from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import workspace
-from fgdesign.ui import data_profile, library, parts, state
+from fgdesign.ui import data_intake, data_profile, library, parts, state
 from fgdesign.ui.words import label
 from fgdesign.views.numbers import plain
 
@@ -102,7 +104,7 @@ def _show_recipe(file: library.DataFile, recipe: Recipe, said: list[str], *, fit
         if fits:
             st.button(
                 "Save as a new version", key="save_repaired", type="primary", icon=":material/save:",
-                on_click=_save, args=(file, recipe),
+                on_click=_save, args=(file, recipe), disabled=data_intake.is_saving(file),
             )  # fmt: skip
         st.download_button(
             "Download the recipe", recipe_json(recipe), f"{Path(file.name).stem}.recipe.json", "application/json",
@@ -157,14 +159,20 @@ def _use(file: library.DataFile, key: str, saved: dict[str, Path]) -> None:
 
 def _save(file: library.DataFile, recipe: Recipe) -> None:
     """Store the repaired table as a version and choose it, its columns read as before; keep the recipe."""
-    try:
-        text = recipe_json(recipe)
-        new = library.version(file, "store_repaired", {"recipe": recipe_from(text).to_dict()}, recipe=text)
-        _folder().mkdir(parents=True, exist_ok=True)
-        save_recipe(recipe, _folder() / f"{Path(file.name).stem}.json")
-    except (FgdesignError, OSError) as error:
-        st.toast(label(str(error), 200), icon=":material/error:")
-        return
-    roles = {name: getattr(state.project(), name) for name in ("text", "text_b", "label")}
-    state.keep_reading(new.id, **recipe.renamed(roles))
-    st.toast(f"{label(new.name)}: a new version is stored; the one before is as it was.", icon=":material/check:")
+    text, owner = recipe_json(recipe), library.person()
+
+    def make(tell: Progress) -> library.DataFile:
+        change = {"recipe": recipe_from(text).to_dict()}
+        new = library.version(file, "store_repaired", change, owner, tell, recipe=text)
+        with disk_told("The recipe"):
+            _folder().mkdir(parents=True, exist_ok=True)
+            save_recipe(recipe, _folder() / f"{Path(file.name).stem}.json")
+        return new
+
+    def stored(new: library.DataFile) -> None:
+        if state.project().data == file.id:
+            roles = {name: getattr(state.project(), name) for name in ("text", "text_b", "label")}
+            state.keep_reading(new.id, **recipe.renamed(roles))
+        st.toast(f"{label(new.name)}: a new version is stored; the one before is as it was.", icon=":material/check:")
+
+    data_intake.save(file, make, stored)

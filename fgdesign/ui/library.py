@@ -23,7 +23,7 @@ from fgdesign.ui.launch import app_root
 
 __all__ = [
     "LARGE", "DataFile", "dataset", "find", "folder", "forget", "is_large", "keep", "person", "samples", "store",
-    "table", "table_at", "take", "uploads", "version",
+    "table", "table_at", "uploads", "version",
 ]  # fmt: skip
 
 SAMPLES = ("support_tickets", "product_reviews", "market_news")
@@ -56,18 +56,6 @@ def store(stream: IO[bytes], name: str) -> DataFile:
     return stored.add(stream, name, folder(), owner=person())
 
 
-def take(stream: IO[bytes], name: str, progress: Progress | None = None) -> DataFile:
-    """Keep an upload that can be read, and its table in columns. Raises DataError; nothing is kept then."""
-    file = store(stream, name)
-    try:
-        keep(file, progress)
-    except BaseException:  # also where somebody stopped waiting
-        if load_kept(file.path) is None:
-            stored.remove(file)
-        raise
-    return file
-
-
 def keep(file: DataFile, progress: Progress | None = None) -> None:
     """Read a file in a process of its own and keep its table, where that is not done. Raises DataError."""
     if file.stored and load_kept(file.path) is None:
@@ -75,19 +63,23 @@ def keep(file: DataFile, progress: Progress | None = None) -> None:
                   progress=progress)
 
 
-def version(file: DataFile, job: str, change: Mapping[str, Any], **what: Any) -> DataFile:
+def version(
+    file: DataFile, job: str, change: Mapping[str, Any], owner: str, progress: Progress | None = None, **what: Any
+) -> DataFile:
     """A new data set made of this one. Raises DataError.
 
     Args:
         job: the function of `fgdesign.data.jobs` that makes it.
         change: "recipe" or "edits", as JSON, kept with it.
+        owner: who makes it.
         what: further arguments of the job.
     """
-    folder().mkdir(parents=True, exist_ok=True)
-    about = {"owner": person(), "parent": file.id, "change": dict(change)}
+    with stored.disk_told(file.name):
+        folder().mkdir(parents=True, exist_ok=True)
+    about = {"owner": owner, "parent": file.id, "change": dict(change)}
     name = f"{Path(file.name).stem}.csv"
     arguments = {"path": str(file.path), "name": name, "about": about, "folder": str(folder()), **what}
-    file_id = apart.run(f"fgdesign.data.jobs:{job}", arguments, name=file.name)
+    file_id = apart.run(f"fgdesign.data.jobs:{job}", arguments, name=file.name, progress=progress)
     found = find(file_id)
     assert found is not None
     return found

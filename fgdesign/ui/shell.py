@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
+from fgdesign.ui import data_intake
 from fgdesign.ui.header import show_header
 
 ICON = Path(__file__).with_name("icon.svg")  # a file of ours: named icons are fetched from the network
@@ -33,6 +34,7 @@ def show_page(folder: Path) -> None:
     ]
     page = st.navigation(pages, position="top")
     try:
+        data_intake.take_over()
         show_header(train=page.url_path == "design")
         page.run()
     except FgdesignError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,61 @@ def test_an_edited_cell_is_a_version(
     page.get_by_role("option", name="day").click()
     page.get_by_text("--split time=day").first.wait_for(state="attached")
     shot(page, "data-split")
+
+
+def stored(workspace: Path, name: str) -> list[Path]:
+    """What the workspace keeps of data sets of this name, with a table that was read."""
+    notes = (workspace / "data").glob("*.about.json")
+    found = [note for note in notes if json.loads(note.read_text())["name"] == name]
+    return [note for note in found if list(note.parent.glob(f"{note.name[:16]}.*.arrow"))]
+
+
+def until(true: Callable[[], object], page: Any, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        page.wait_for_timeout(100)
+
+
+@pytest.mark.parametrize(("rows", "wait"), [(20, 0), (20, 300), (150_000, 0), (150_000, 400), (150_000, 1500)])
+def test_an_upload_is_not_lost_whatever_is_clicked_meanwhile(
+    rows: int, wait: int, page: Any, app_url: str, tmp_path: Path, workspace: Path
+) -> None:
+    name = f"left_{rows}_{wait}"
+    lines = (f"the {SUBJECTS[i % 8]} {i} of {name} is {WORDS[i % 2]},{LABELS[i % 2]}\n" for i in range(rows))
+    (tmp_path / f"{name}.csv").write_text("text,label\n" + "".join(lines))
+    upload(page, app_url, tmp_path / f"{name}.csv")
+    page.wait_for_timeout(wait)
+    page.get_by_role("link", name="Design").first.click()
+    page.wait_for_url("**/design*")
+    until(lambda: stored(workspace, f"{name}.csv"), page)
+    page.get_by_role("link", name="Data", exact=True).first.click()
+    page.get_by_role("heading", name=name.replace("_", " ").capitalize()).wait_for()
+
+
+def test_a_version_is_not_lost_when_something_else_is_clicked_at_once(
+    page: Any, app_url: str, tmp_path: Path, workspace: Path
+) -> None:
+    upload(page, app_url, broken(tmp_path / "hurried.csv"))
+    page.get_by_role("heading", name="Hurried").wait_for()
+    page.get_by_role("button", name="Repair all").click()
+    page.get_by_role("button", name="Save as a new version").click()
+    page.get_by_role("link", name="Home").first.click()
+    until(lambda: len(stored(workspace, "hurried.csv")) == 2, page)
+    page.get_by_role("link", name="Data", exact=True).first.click()
+    page.get_by_text("Findings: nothing to repair").wait_for()
+    view(page, "Versions")
+    page.get_by_text("version 2", exact=True).wait_for()
+
+
+def test_a_refused_upload_says_why_until_it_is_dismissed(page: Any, app_url: str, tmp_path: Path) -> None:
+    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    upload(page, app_url, tmp_path / "picture.csv")
+    said = page.get_by_text("picture.csv is a PNG picture")
+    said.wait_for()
+    page.get_by_role("link", name="Design").first.click()
+    page.wait_for_url("**/design*")
+    page.get_by_role("link", name="Data", exact=True).first.click()
+    said.wait_for()
+    page.get_by_role("button", name="Dismiss").click()
+    said.wait_for(state="detached")

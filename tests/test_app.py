@@ -96,7 +96,7 @@ def test_the_app_is_an_asgi_application_and_a_script() -> None:
     told = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
-    assert told.stdout.strip() == "App ['/healthz']"
+    assert told.stdout.strip() == "App ['/healthz', '/upload/{desk}']"
 
 
 def test_settings_keep_the_app_local_and_silent() -> None:

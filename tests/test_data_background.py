@@ -142,7 +142,14 @@ def test_an_upload_that_cannot_be_read_is_refused_in_words_and_taken_away(client
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_a_full_disk_is_said_and_leaves_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = Path.open
-    monkeypatch.setattr(Path, "open", lambda path, mode="r": (path.touch(), opened(Path("/dev/full"), "wb"))[1])
+
+    def full(path: Path, mode: str = "r", **how: Any) -> Any:
+        if mode != "xb":
+            return opened(path, mode, **how)
+        path.touch()
+        return opened(Path("/dev/full"), "wb")
+
+    monkeypatch.setattr(Path, "open", full)
     for content in (TABLE, TABLE * 1000):  # refused where it is flushed, and where it is written
         with pytest.raises(DataError, match=r"t\.csv cannot be stored: the disk is full\. Make room"):
             store.add(io.BytesIO(content), "t.csv", home)

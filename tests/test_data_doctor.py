@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from streamlit.testing.v1 import AppTest
 
 from fgdesign.cli import main
-from fgdesign.data import Table, read_table
+from fgdesign.data import Table, background, read_table
 from fgdesign.data.doctor import examine, full_recipe
 from fgdesign.data.findings import MOST_ROWS, Finding
 from fgdesign.data.lengths import TokenCounter
@@ -394,6 +395,9 @@ def test_the_page_repairs_undoes_and_saves(tmp_path: Path, monkeypatch: pytest.M
     assert not any("1 row dropped" in item.value for item in page.text)
     press("repair_all")
     press("save_repaired")
+    while any(not job.over for job in background.jobs(page.session_state["desk"])):
+        time.sleep(0.05)
+    page.run()
     project = page.session_state[state.PROJECT]
     new = library.find(project.data)
     assert new is not None and (new.name, new.parent) == ("bad.csv", bad.id)

@@ -75,7 +75,7 @@ def test_work_apart_that_takes_too_long_is_ended(importable: None) -> None:
 
 
 def test_work_apart_that_fills_the_memory_or_breaks_is_a_message(importable: None) -> None:
-    with pytest.raises(DataError, match=r"big\.csv cannot be worked on in 2 GB of memory"):
+    with pytest.raises(DataError, match=r"big\.csv cannot be worked on: it needs more than 2 GB of memory"):
         apart.run(f"{HERE}:fill_memory", {}, name="big.csv", memory=2_000_000_000)
     with pytest.raises(DataError, match=r"odd\.csv cannot be worked on: the process"):
         apart.run(f"{HERE}:end_at_once", {}, name="odd.csv", memory=None)

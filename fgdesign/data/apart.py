@@ -25,7 +25,7 @@ from fgdesign.errors import DataError, FgdesignError
 Progress = Callable[[int, int], None]
 
 SECONDS = 120.0
-MEMORY = 2_500_000_000  # bytes of address space, of which the libraries themselves take half a gigabyte
+MEMORY = 2_300_000_000  # bytes of address space, of which the libraries themselves take half a gigabyte
 CAREFUL = {  # small and single-threaded: two people's uploads share the machine with everybody
     "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "2", "TOKENIZERS_PARALLELISM": "false",
@@ -74,15 +74,16 @@ def run(
         )
     if "result" in answer:
         return answer["result"]
-    raise DataError(answer.get("refused") or _broken(name, memory))
+    raise DataError(answer.get("refused") or _broken(name, memory, told="refused" in answer))
 
 
-def _broken(name: str, memory: int | None) -> str:
-    room = "" if memory is None else f" in {memory / 1e9:g} GB of memory"
-    return (
-        f"{name} cannot be worked on{room}: the process that did ended without an answer. Take a part of it, or save "
-        "it as plain CSV (UTF-8)."
-    )
+def _broken(name: str, memory: int | None, *, told: bool) -> str:
+    if told and memory is not None:
+        why = f"it needs more than {memory / 1e9:g} GB of memory, the most that is given to a file"
+    else:
+        room = "" if memory is None else f" in {memory / 1e9:g} GB of memory"
+        why = f"the process that did ended without an answer{room}"
+    return f"{name} cannot be worked on: {why}. Take a part of it, or save it as plain CSV (UTF-8)."
 
 
 def _answer(child: subprocess.Popen[bytes], end: float, progress: Progress | None) -> dict[str, Any] | None:

@@ -159,11 +159,11 @@ def read_records(lines: Iterator[str], dialect: Dialect, repairs: Repairs) -> It
         except StopIteration:
             break
         except csv.Error:
-            _check_size(source.read, row)
+            check_size(source.read, row)
             cells = _repair(source, row, dialect, repairs)
         else:
             if len(source.read[0]) > CELL_LIMIT:
-                _check_size(cells, row)
+                check_size(cells, row)
             if len(source.read) > 1 or (len(cells) != dialect.width and '"' in source.read[0]):
                 cells = _check(cells, source, row, dialect, repairs)
         yield row, cells
@@ -186,7 +186,8 @@ def _check(cells: list[str], source: _Lines, row: int, dialect: Dialect, repairs
     return cells
 
 
-def _check_size(cells: list[str], row: int) -> None:
+def check_size(cells: list[str], row: int) -> None:
+    """Raise DataError where a cell is longer than any that is read."""
     if max(map(len, cells)) > CELL_LIMIT:
         raise DataError(
             f"Row {row} has a cell of more than {count(CELL_LIMIT, 'character')}, the most that is read. "

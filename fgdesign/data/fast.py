@@ -24,6 +24,7 @@ from fgdesign.data.rows import (
     MOST_WHOLE,
     ROW_LIMIT,
     Rows,
+    check_cells,
     column_names,
     drop_title,
     even_out,
@@ -63,6 +64,7 @@ def read_fast(data: memoryview, dialect: Dialect, name: str, notes: list[str]) -
     if head is None:
         return None
     header, start = head
+    check_cells(int(np.count_nonzero(text == ord("\n"))), len(header), name)
     found = _parsed(data, delimiter, dialect, len(header), start)
     if found is None:
         return None

@@ -13,11 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fgdesign.data.columns import LABEL_NAMES, TEXT_NAMES
+from fgdesign.data.delimited import CELL_LIMIT, check_size
 from fgdesign.data.table import count, short
 from fgdesign.errors import DataError
 
 ROW_LIMIT = 2_000_000
 COLUMN_LIMIT = 512
+CELLS = 40_000_000  # of a table
 LOOK_AT = 1000  # records that decide the width and the header
 CLEARLY = 0.5  # share of rows of one width from which on a narrower header lacks names
 MOST_WHOLE = 20_000  # rows of the right width that tell which values a column has
@@ -97,6 +99,15 @@ def check_width(width: int, name: str) -> None:
         )
 
 
+def check_cells(rows: int, width: int, name: str) -> None:
+    """Raise DataError when there are more cells than a table may have."""
+    if rows * width > CELLS:
+        raise DataError(
+            f"{name} has {count(width, 'column')} in about {count(rows, 'row')}: more than {count(CELLS, 'cell')}, the "
+            "most that are read. Keep the columns of text and label, or take a part of the rows."
+        )
+
+
 def column_names(header: Sequence[str], notes: list[str]) -> list[str]:
     """Distinct names that are not empty; changes are noted."""
     plain = [" ".join(cell.strip(UNSEEN).split()) for cell in header]
@@ -141,10 +152,15 @@ def filled(records: Iterable[tuple[int, list[str]]], name: str) -> Rows:
     """The records that are not blank."""
     rows: Rows = []
     for row, cells in records:
-        if any(cells) and "".join(cells).strip(BLANK):
+        whole = "".join(cells)
+        if whole.strip(BLANK):
+            if len(whole) > CELL_LIMIT:
+                check_size(cells, row)
             rows.append((row, cells))
             if len(rows) > ROW_LIMIT + 1:
                 raise too_many(name)
+            if not len(rows) % LOOK_AT:
+                check_cells(len(rows), len(cells), name)
     if not rows:
         raise DataError(f"{name} is empty: no cell has anything in it. Give a file with a header and rows.")
     return rows

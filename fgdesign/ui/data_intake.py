@@ -94,6 +94,7 @@ def take_over() -> None:
 
 def waiting() -> None:
     """What this session has in work, each with its progress and a way to stop it, and what was refused."""
+    take_over()
     going = [job for job in background.jobs(desk()) if job.then is not None]
     if any(not job.over for job in going):
         _progress([job.key for job in going if not job.over])

@@ -15,7 +15,7 @@ import pytest
 from fgdesign.data import apart, jobs, kept, read_table, store
 from fgdesign.data.edits import Edits, apply_edits, edits_from
 from fgdesign.data.lengths import token_counter, tokenizer_folder, tokens_read
-from fgdesign.data.profile import profile
+from fgdesign.data.profile import histogram, profile
 from fgdesign.data.recipe import Recipe, Repair, recipe_json
 from fgdesign.errors import DataError
 from fgdesign.graph import load_graph
@@ -222,3 +222,14 @@ def test_a_profile_of_numbers_and_of_several_labels() -> None:
     several = "text,tags\n" + "".join(f"t {i},{'a|b' if i % 2 else 'a'}\n" for i in range(20))
     told = profile(read_table(io.BytesIO(several.encode())), columns={}, task="multi")
     assert told["sizes"] == [["a", 20], ["b", 10]] and told["samples"]["b"][0][1] == "t 1"
+
+
+@pytest.mark.parametrize("values", [[1, 2, 2, 3], [5], list(range(1, 200)), [0, 0, 7], [3] * 99 + [400]])
+def test_lengths_are_counted_in_bins_of_whole_numbers(values: list[int]) -> None:
+    told = histogram(values)
+    edges = np.array(told["edges"])
+    assert sum(told["counts"]) == len(values) and (edges % 1 == 0.5).all() and len(set(np.diff(edges))) == 1
+
+
+def test_numbers_with_fractions_keep_even_bins() -> None:
+    assert sum(histogram([0.1, 0.25, 0.7])["counts"]) == 3

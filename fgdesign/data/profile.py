@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fgdesign.data import alike
 from fgdesign.data.apart import Progress
@@ -25,7 +25,7 @@ from fgdesign.errors import DataError
 
 Told = dict[str, Any]
 
-PROFILE = 1  # goes up whenever a profile says something else of the same table
+PROFILE = 2  # goes up whenever a profile says something else of the same table
 
 STEPS = 4
 BINS = 30
@@ -143,10 +143,18 @@ def near_groups(data: Dataset) -> list[list[list[Any]]]:
 
 
 def histogram(values: ArrayLike | None) -> Told:
-    """Bins of equal width, the longest hundredth gathered in the last: "edges", "counts", "median", "highest"."""
+    """Bins of equal width, the longest hundredth gathered in the last: "edges", "counts", "median", "highest".
+
+    Bins of whole numbers hold whole numbers each, from edge to edge: 3 to 5 is 2.5 to 5.5.
+    """
     data = np.asarray(values, float)
     top = float(np.quantile(data, 0.99)) or 1.0
-    bins = min(BINS, max(5, len(np.unique(data[:10_000]))))
+    bins: int | NDArray[np.float64] = min(BINS, max(5, len(np.unique(data[:10_000]))))
+    if not (data % 1).any():
+        top, low = np.ceil(top), data.min()
+        step = max(1, int(np.ceil((top - low + 1) / BINS)))
+        bins = np.arange(low, top + step, step) - 0.5
+        bins = np.append(bins, bins[-1] + step) if bins[-1] < top else bins
     counts, edges = np.histogram(np.minimum(data, top), bins=bins)
     middle, highest = float(np.median(data)), float(data.max())
     return {"edges": edges.tolist(), "counts": counts.tolist(), "median": middle, "highest": highest}

@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -274,7 +275,8 @@ def binned(
         y=counts,
         width=np.diff(edges) * 0.94,
         marker_color=theme.BLUE,
-        hovertemplate=f"about %{{x:.3g}} {escape(unit)}: %{{y}} rows<extra></extra>",
+        customdata=[_span(low, high) for low, high in pairwise(edges)],
+        hovertemplate=f"%{{customdata}} {escape(unit)}: %{{y}} rows<extra></extra>",
     )
     middle = found["median"]
     if limit is not None and limit <= edges[-1]:
@@ -287,6 +289,14 @@ def binned(
     )
     chart.update_xaxes(title=escape(unit))
     return chart
+
+
+def _span(low: float, high: float) -> str:
+    """A bin as people say it: 7, 3 to 5, 0.12 to 0.2."""
+    if low % 1 == high % 1 == 0.5:
+        first, last = round(low + 0.5), round(high - 0.5)
+        return f"{first}" if first == last else f"{first} to {last}"
+    return f"{low:.3g} to {high:.3g}"
 
 
 def exit_name(item: Mapping[str, Any]) -> str:

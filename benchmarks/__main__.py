@@ -2,7 +2,8 @@
 
     python -m benchmarks [QUESTION ...] [--quick] [--out docs]
 
-Each question is one file here with a function `measure(quick)`. Knows nothing of what they time.
+Each question is one file here with a function `measure(quick)`; one in several cases is asked as FILE:CASE, and FILE
+stands for all of its cases. Knows nothing of what they time.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from pathlib import Path
 
 from benchmarks.measure import Question, machine, show, write
 
-QUESTIONS = ("training", "static_cache", "executor", "dispatch", "throughput", "early_exit", "routing", "latency",
-             "weight", "growth", "insight", "jobs")
+CASES = {"training": ("sst2", "trec6", "banking77", "clinc150", "banking77-few"),
+         "routing": ("sst2", "trec6", "banking77", "clinc150", "union")}
+QUESTIONS = (*(f"training:{case}" for case in CASES["training"]), "static_cache", "executor", "dispatch", "throughput",
+             "early_exit", *(f"routing:{case}" for case in CASES["routing"]), "latency", "weight", "growth", "insight",
+             "jobs")
 
 
 def main() -> None:
@@ -27,14 +31,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rows, rounds and data sets: does it run?")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[1] / "docs")
     options = parser.parse_args()
-    unknown = sorted(set(options.questions) - set(QUESTIONS))
+    unknown = sorted(set(options.questions) - set(QUESTIONS) - set(CASES))
     if unknown:
         parser.error(f"There is no benchmark {unknown[0]!r}. Choose from: {', '.join(QUESTIONS)}.")
+    wanted = [name for name in QUESTIONS if {name, name.partition(":")[0]} & set(options.questions)]
     about, failed = machine(), []
-    for name in options.questions:
+    for name in wanted:
         start = time.perf_counter()
         try:
-            found: Question = importlib.import_module(f"benchmarks.{name}").measure(options.quick)
+            found = ask(name, options.quick)
         except Exception:
             failed.append(name)
             traceback.print_exc()
@@ -46,6 +51,13 @@ def main() -> None:
         write([found], about, options.out)
     if failed:
         sys.exit(f"These questions broke off, the others are written: {', '.join(failed)}.")
+
+
+def ask(name: str, quick: bool) -> Question:
+    """Measure one question."""
+    file, _, case = name.partition(":")
+    found: Question = importlib.import_module(f"benchmarks.{file}").measure(quick, *([case] if case else []))
+    return found
 
 
 if __name__ == "__main__":

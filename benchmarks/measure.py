@@ -133,6 +133,8 @@ def write(questions: Sequence[Question], about: Mapping[str, Any], folder: Path)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "benchmarks.json"
     kept = json.loads(file.read_text("utf-8")) if file.exists() else {}
+    for name in {question.name.partition(":")[0] for question in questions if ":" in question.name}:
+        kept.pop(name, None)  # from before it was asked case by case
     for question in questions:
         for name, picture in question.pictures.items():
             (folder / f"{name}.svg").write_text(picture, "utf-8")

@@ -1,4 +1,4 @@
-"""The static cache: time to the first step on known data, bytes, speed from disk beside memory, a change above it."""
+"""The static cache: time to the first step on known data, bytes, speed from disk beside memory, memory."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 
 from benchmarks.measure import Question, Row, interleaved, ratio
@@ -79,6 +80,7 @@ def measure(quick: bool) -> Question:
         question.rows.append(Row("bytes a token", bytes_per_token, "B", bytes_per_token / (384 * 2), "width x 2", 1.05,
                                  higher=False))
         _speed(question, network, inputs, ports, quick)
+        _memory(question, network, inputs, ports)
         changed = network_of(tuned(3, hidden=64))
         again = make_inputs(changed, tokenizer, rows)
         computed = cache.fill(changed, again, ports, "tokenizer", CPU)
@@ -116,6 +118,32 @@ def _speed(question: Question, network: FunctionGraph, inputs: Inputs, ports: tu
                              "the same tensors in memory", 0.95))
     question.rows.append(Row("training step from the mapped cache", each, "ms", ratio(times, "anew", "mapped"),
                              "computing them anew"))
+
+
+def _memory(question: Question, network: FunctionGraph, inputs: Inputs, ports: tuple[str, ...]) -> None:
+    """Memory of the process's own, mapped files not counted, after a tenth of the rows and after all of them.
+
+    Every batch is read; every tenth is learned from.
+    """
+    batches = [np.sort(rows) for rows in np.array_split(np.argsort(inputs.lengths), max(1, len(inputs) // BATCH))]
+    order = np.random.default_rng(0).permutation(len(batches))
+    held = []
+    for place, batch in enumerate(order):
+        inputs.batch(batches[batch], CPU, given=ports, tokens=False)
+        if place % 10 == 0:
+            _step(network, inputs, ports, batches[batch])
+            held.append(_own_bytes())
+    tenth = max(held[: max(1, len(held) // 10)])
+    question.rows.append(Row("own memory after all rows", max(held) / 2**20, "MB", max(held) / tenth,
+                             "after a tenth of them", 1.1, higher=False, note="mapped files left out"))
+
+
+def _own_bytes() -> int:
+    """Anonymous memory of this process; all of its memory where the system does not tell them apart."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    kilobytes = next((int(line.split()[1]) for line in lines if line.startswith("RssAnon")), 0)
+    return kilobytes * 1024 or int(psutil.Process().memory_info().rss)
 
 
 def _step(network: FunctionGraph, inputs: Inputs, known: tuple[str, ...], rows: np.ndarray) -> None:

@@ -1,18 +1,20 @@
 """Training to quality: one command of ours against what a user would pick instead, from files to test accuracy.
 
-Peers: full fine-tuning and LoRA with the transformers Trainer, as run by default and at their best (length-grouped,
-mean pool, bfloat16 where the processor has it), and logistic regression on sentence-transformers vectors. All see the
-same rows, and the same validation rows choose their best weights.
+Peers: full fine-tuning, LoRA and bottleneck adapters with the transformers Trainer, as run by default and at their
+best, SetFit where it is installed, and logistic regression on sentence-transformers vectors. All see the same rows, and
+the same validation rows choose their best weights. FGDESIGN_SEEDS says how many seeds (3), FGDESIGN_PEERS which peers
+(names of CASES, joined by semicolons).
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 import numpy as np
 import pandas as pd
@@ -21,21 +23,22 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
 from benchmarks.measure import Question, Row, installed
+from benchmarks.peers import FOLDER, Peer, peers_named, recorded, seconds_to_best
 from benchmarks.public import Split, data_set
+from benchmarks.records import Record, Unfinished
 from fgdesign.api import train
-from fgdesign.graph.backbones import backbone_files, describe_backbone
-from fgdesign.graph.spec import DEFAULT_BACKBONE
 from fgdesign.model.device import fast_dtype
 
-# data set, rows a class (0: all), and how many times faster than each peer
-CASES = (("sst2", 0, {"full": 8.0, "full, best": 3.0, "lora": 8.0, "lora, best": 3.0}),
-         ("trec6", 0, {"full": 8.0, "lora": 8.0}),
-         ("banking77", 0, {"full": 20.0, "lora": 20.0}),
-         ("clinc150", 0, {"full": 20.0, "lora": 20.0}),
-         ("banking77", 10, {"full": 20.0, "lora": 20.0}))
-LONGEST = 64
-EPOCHS = {"sst2": 2, "trec6": 3, "banking77": 4, "clinc150": 4}
-FOLDER = backbone_files(describe_backbone(DEFAULT_BACKBONE))
+SENTIMENT = {"full": 8.0, "lora": 8.0, "adapter": 8.0, "full, best": 3.0, "lora, best": 3.0, "adapter, best": 3.0}
+INTENTS = dict.fromkeys(("full", "lora", "adapter"), 20.0) | dict.fromkeys(
+    ("full, best", "lora, best", "adapter, best"), None)
+CASES: dict[str, tuple[str, int, int, dict[str, float | None]]] = {  # data set, rows a class, epochs of peers, targets
+    "sst2": ("sst2", 0, 2, dict(SENTIMENT)),
+    "trec6": ("trec6", 0, 3, dict(SENTIMENT)),
+    "banking77": ("banking77", 0, 4, INTENTS),
+    "clinc150": ("clinc150", 0, 4, INTENTS),
+    "banking77-few": ("banking77", 10, 20, INTENTS),
+}
 
 
 @dataclass
@@ -57,40 +60,65 @@ class Result:
 
 @dataclass(frozen=True)
 class Parts:
+    """One data set. digest: of all its rows."""
+
+    name: str
     train: pd.DataFrame
     valid: pd.DataFrame
     test: pd.DataFrame
     labels: list[str]
 
+    @property
+    def digest(self) -> str:
+        tables = pd.concat([self.train, self.valid, self.test])[["text", "label"]]
+        return hashlib.sha256(tables.to_csv().encode()).hexdigest()
+
     def targets(self, part: str) -> list[int]:
         return [self.labels.index(label) for label in getattr(self, part)["label"]]
 
 
-def measure(quick: bool) -> Question:
-    """Seconds to the peer's own best validation accuracy, and test accuracies with a paired bootstrap."""
-    question = Question("training", "Training to quality: from files to a tested model")
-    probes = installed(question, "sentence_transformers")
-    trains = installed(question, "accelerate", "peft")
-    for name, per_class, targets in CASES[-1:] if quick else CASES:
-        files = data_set(name, question)
-        if files is None:
-            continue
-        parts = _parts(files, per_class)
-        title = f"{name}{f', {per_class} rows a class' if per_class else ''}"
-        mine = _ours(parts)
-        question.rows.append(Row(f"{title}: fgdesign train auto", mine.seconds, "s", note=_accuracy(mine)))
-        if probes:
-            question.rows.append(_beside(f"{title}: probe on sentence-transformers", mine, _probe(parts), None))
-        for peer, target in targets.items() if trains else ():
-            other = _peer(parts, EPOCHS[name] * (5 if per_class else 1), lora=peer.startswith("lora"),
-                          best="best" in peer)
-            question.rows.append(_beside(f"{title}: {peer}", mine, other, target))
-    question.notes.append(f"All compute in {fast_dtype(torch.device('cpu'))} or, the default runs, float32. The ratio "
-                          "is the peer's seconds to its best validation accuracy over our seconds to the same.")
+def measure(quick: bool, case: str = "banking77-few") -> Question:
+    """Seconds to each peer's own best validation accuracy, and test accuracies with a paired bootstrap."""
+    name, per_class, epochs, targets = CASES[case]
+    question = Question(f"training:{case}", f"Training to quality, {case}: from files to a tested model")
+    files = data_set(name, question)
+    if files is None:
+        return question
+    parts = parts_of(files, per_class)
+    seeds = 1 if quick else int(os.environ.get("FGDESIGN_SEEDS", "3"))
+    probes, trains = installed(question, "sentence_transformers"), installed(question, "accelerate", "peft")
+    known = _records(question, parts, targets, epochs, seeds, train=not quick) if trains else {}
+    mine, theirs = [], dict[tuple[str, int], float]()
+    for seed in range(seeds):
+        mine.append(_ours(parts, seed))
+        for (peer, of), (one, record) in known.items():
+            if of == seed:
+                theirs[peer, of] = seconds_to_best(one, parts, record)()
+    question.rows.append(Row("fgdesign train auto", median(run.seconds for run in mine), "s", note=_accuracies(mine)))
+    if probes:
+        _against_probe(question, mine, _probe(parts))
+    if per_class and not quick and installed(question, "setfit"):
+        fitted = _setfit(parts)
+        gap, low, high = paired_interval(np.mean([run.right for run in mine], 0), fitted.right)
+        question.rows.append(Row("SetFit", fitted.seconds, "s", note=f"test accuracy {fitted.right.mean():.4f}, "
+                                 f"validation {fitted.best:.4f}; ours {gap:+.4f} ({low:+.4f} to {high:+.4f})"))
+    for peer, target in targets.items():
+        pairs = [(theirs[peer, seed], known[peer, seed][1], mine[seed]) for seed in range(seeds)
+                 if (peer, seed) in theirs]
+        if pairs:
+            question.rows.append(_beside(peer, pairs, target))
+    question.notes += [
+        f"{len(parts.train):,} rows to learn from, {len(parts.valid):,} validate, {len(parts.test):,} test; "
+        f"{seeds} seed{'s' * (seeds > 1)}. Ours is timed as a whole, on an empty cache. A peer's accuracies come from "
+        "whole trainings, its seconds from its steps until its best validation and the pace of steps, spread over an "
+        "epoch, timed in turn with ours.",
+        f"Ours and peers at their best compute in {str(fast_dtype(torch.device('cpu'))).removeprefix('torch.')}, the "
+        "others in float32. A peer at its best tries three learning rates, and only the best one's time counts."]
     return question
 
 
-def _parts(files: Split, per_class: int) -> Parts:
+def parts_of(files: Split, per_class: int) -> Parts:
+    """The rows of a data set; a tenth of those to learn from validates where no file is given."""
     learn, test = (pd.read_csv(file, dtype=str) for file in (files.train, files.test))
     if files.valid is None:
         learn, valid = train_test_split(learn, test_size=0.1, stratify=learn["label"], random_state=0)
@@ -98,10 +126,28 @@ def _parts(files: Split, per_class: int) -> Parts:
         valid = pd.read_csv(files.valid, dtype=str)
     if per_class:
         learn = learn.groupby("label").head(per_class)
-    return Parts(learn.reset_index(drop=True), valid, test, sorted(learn["label"].unique()))
+    name = f"{files.name}{f', {per_class} rows a class' if per_class else ''}"
+    return Parts(name, learn.reset_index(drop=True), valid, test, sorted(learn["label"].unique()))
 
 
-def _ours(parts: Parts) -> Result:
+def _records(question: Question, parts: Parts, names: dict[str, float | None], epochs: int,
+             seeds: int, *, train: bool) -> dict[tuple[str, int], tuple[Peer, Record]]:
+    """The records of all peers, by name and seed; the question says which are not made to the end."""
+    wanted = os.environ.get("FGDESIGN_PEERS", ";".join(names)).split(";")
+    found: dict[tuple[str, int], tuple[Peer, Record]] = {}
+    for seed in range(seeds):
+        for name in (name for name in names if name in wanted):
+            try:
+                ones = [replace(peer, seed=seed) for peer in peers_named(name, epochs)]
+                tried = [(one, recorded(one, parts, train=train)) for one in ones]
+            except Unfinished as missing:
+                question.notes.append(f"Left out so far: {missing}. Run this again to go on.")
+                continue
+            found[name, seed] = max(tried, key=lambda pair: pair[1].best)
+    return found
+
+
+def _ours(parts: Parts, seed: int) -> Result:
     """The command of ours with no setting chosen by hand, on a cold cache."""
     with tempfile.TemporaryDirectory() as folder:
         paths = {part: Path(folder) / f"{part}.csv" for part in ("train", "valid", "test")}
@@ -109,7 +155,7 @@ def _ours(parts: Parts) -> Result:
             getattr(parts, part).to_csv(path, index=False)
         os.environ["FGDESIGN_CACHE"] = f"{folder}/cache"
         began = time.time()
-        run = train("auto", paths["train"], valid=paths["valid"], out=Path(folder) / "run")
+        run = train("auto", paths["train"], valid=paths["valid"], out=Path(folder) / "run", seed=seed)
         seconds = time.time() - began
         curve = [(entry["time"] - began, entry["metrics"]["accuracy"]) for entry in run.folder.metrics()
                  if entry["kind"] == "valid"]
@@ -133,124 +179,55 @@ def _probe(parts: Parts) -> Result:
     return Result(seconds, right == parts.test["label"].to_numpy(), [(seconds, accuracy)])
 
 
-def _peer(parts: Parts, epochs: int, *, lora: bool, best: bool) -> Result:
-    """Fine-tuning by the Trainer; at its best it may try three learning rates, and the best one's time counts."""
-    rates = ((5e-4, 1e-3, 2e-3) if lora else (5e-5, 1e-4, 2e-4)) if best else ((1e-3,) if lora else (1e-4,))
-    found = [_fine_tuned(parts, epochs, rate, lora=lora, best=best) for rate in rates]
-    return max(found, key=lambda result: result.best)
+def _setfit(parts: Parts) -> Result:
+    """Contrastive fine-tuning of pairs, then logistic regression, as its documentation shows for few rows."""
+    from datasets import Dataset
+    from setfit import SetFitModel, Trainer, TrainingArguments
 
-
-def _fine_tuned(parts: Parts, epochs: int, rate: float, *, lora: bool, best: bool) -> Result:
-    from transformers import (
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-        DataCollatorWithPadding,
-        Trainer,
-        TrainerCallback,
-        TrainingArguments,
-    )
-
-    curve: list[tuple[float, float]] = []
-
-    class Clock(TrainerCallback):
-        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **rest: Any) -> None:
-            curve.append((time.time() - began, metrics["eval_accuracy"]))
-
-    torch.manual_seed(0)
     began = time.time()
-    tokenizer = AutoTokenizer.from_pretrained(FOLDER)
-    model = AutoModelForSequenceClassification.from_pretrained(FOLDER, num_labels=len(parts.labels))
-    if best:
-        model.classifier = _MeanHead(model)
-    if lora:
-        from peft import LoraConfig, get_peft_model
-
-        model = get_peft_model(model, LoraConfig(task_type="SEQ_CLS", r=8, target_modules=["query", "value"]))
-    sets = {part: _tokenised(tokenizer, getattr(parts, part)["text"].tolist(), parts.targets(part))
-            for part in ("train", "valid", "test")}
-    with tempfile.TemporaryDirectory() as folder:
-        per_epoch = -(-len(sets["train"]) // 32)
-        arguments = TrainingArguments(
-            folder, num_train_epochs=epochs, per_device_train_batch_size=32, per_device_eval_batch_size=64,
-            learning_rate=rate, warmup_steps=per_epoch * epochs // 10, weight_decay=0.01, eval_strategy="steps",
-            eval_steps=max(1, per_epoch // 2), save_strategy="no", logging_strategy="no", report_to=[], use_cpu=True,
-            disable_tqdm=True, seed=0, bf16=best and fast_dtype(torch.device("cpu")) == torch.bfloat16,
-            train_sampling_strategy="group_by_length" if best else "random")
-        keeper = _best_weights()
-        trainer = Trainer(model=model, args=arguments, train_dataset=sets["train"], eval_dataset=sets["valid"],
-                          data_collator=DataCollatorWithPadding(tokenizer), callbacks=[Clock(), keeper],
-                          compute_metrics=lambda told: {
-                              "accuracy": float((told.predictions.argmax(1) == told.label_ids).mean())})
-        trainer.train()
-        seconds = time.time() - began
-        model.load_state_dict(keeper.weights, strict=False)
-        guesses = trainer.predict(sets["test"]).predictions.argmax(1)
-    return Result(seconds, guesses == np.array(parts.targets("test")), curve)
-
-
-def _tokenised(tokenizer: Any, texts: list[str], targets: list[int]) -> list[dict[str, Any]]:
-    told = tokenizer(texts, truncation=True, max_length=LONGEST)
-    return [{"input_ids": ids, "attention_mask": mask, "labels": target}
-            for ids, mask, target in zip(told["input_ids"], told["attention_mask"], targets, strict=True)]
-
-
-class _MeanHead(torch.nn.Module):
-    """The stock head reads the pooler's output; this one reads the mean of the hidden states, caught on their way."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.out = torch.nn.Linear(model.config.hidden_size, model.config.num_labels)
-        self.hidden: list[torch.Tensor] = []
-        self.mask: list[torch.Tensor] = []
-        model.bert.encoder.register_forward_hook(lambda _, __, told: self._keep(self.hidden, told[0]))
-        model.bert.register_forward_pre_hook(
-            lambda _, args, kwargs: self._keep(self.mask, kwargs["attention_mask"]), with_kwargs=True)
-
-    @staticmethod
-    def _keep(place: list[torch.Tensor], value: torch.Tensor) -> None:
-        place[:] = [value]
-
-    def forward(self, pooled: torch.Tensor) -> torch.Tensor:
-        weight = self.mask[0].to(pooled.dtype).unsqueeze(-1)
-        out: torch.Tensor = self.out((self.hidden[0] * weight).sum(1) / weight.sum(1))
-        return out
-
-
-def _best_weights() -> Any:
-    from transformers import TrainerCallback
-
-    class Keeper(TrainerCallback):
-        """Keeps the weights of the best validation in memory."""
-
-        def __init__(self) -> None:
-            self.best, self.weights = -1.0, {}
-
-        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **rest: Any) -> None:
-            if metrics["eval_accuracy"] > self.best:
-                self.best = metrics["eval_accuracy"]
-                self.weights = {name: value.detach().clone() for name, value in rest["model"].state_dict().items()}
-
-    return Keeper()
+    model = SetFitModel.from_pretrained(str(FOLDER))
+    rows = Dataset.from_dict({"text": parts.train["text"].tolist(), "label": parts.targets("train")})
+    Trainer(model=model, args=TrainingArguments(batch_size=16, num_epochs=1), train_dataset=rows).train()
+    seconds = time.time() - began
+    told = {part: np.asarray(model.predict(getattr(parts, part)["text"].tolist())) for part in ("valid", "test")}
+    accuracy = float((told["valid"] == np.array(parts.targets("valid"))).mean())
+    return Result(seconds, told["test"] == np.array(parts.targets("test")), [(seconds, accuracy)])
 
 
 def paired_interval(a: np.ndarray, b: np.ndarray, rounds: int = 2000) -> tuple[float, float, float]:
     """Mean of a - b over rows and its 95 % interval, by a paired bootstrap."""
-    gaps = a.astype(float) - b.astype(float)
+    gaps = np.asarray(a, float) - np.asarray(b, float)
     draws = np.random.default_rng(0).choice(gaps, (rounds, len(gaps))).mean(1)
     low, high = np.percentile(draws, [2.5, 97.5])
     return float(gaps.mean()), float(low), float(high)
 
 
-def _beside(what: str, mine: Result, other: Result, target: float | None) -> Row:
-    theirs, ours = other.reaches(other.best), mine.reaches(other.best)
-    gap, low, high = paired_interval(mine.right, other.right)
-    note = f"{_accuracy(other)}; ours {gap:+.4f} ({low:+.4f} to {high:+.4f})"
-    if ours is None or theirs is None:
-        return Row(what, other.seconds, "s", note=f"{note}; ours never stood at its best validation accuracy "
-                                                 f"({mine.best:.4f} against {other.best:.4f})",
-                   target=target, ratio=0.0 if target else None, against="time to the same validation accuracy")
-    return Row(what, theirs, "s", theirs / ours, "time to the same validation accuracy", target, note=note)
+def _against_probe(question: Question, mine: list[Result], probe: Result) -> None:
+    """Time, the test rows, and whether ours is ever below it on validation."""
+    worst = min(run.best for run in mine)
+    gap, low, high = paired_interval(np.mean([run.right for run in mine], 0), probe.right)
+    question.rows += [
+        Row("probe on sentence-transformers", probe.seconds, "s", note=f"test accuracy {probe.right.mean():.4f}, "
+            f"validation {probe.best:.4f}; ours {gap:+.4f} ({low:+.4f} to {high:+.4f})"),
+        Row("validation accuracy over the probe's, the worst seed", worst - probe.best, "", target=0.0)]
 
 
-def _accuracy(result: Result) -> str:
-    return f"test accuracy {result.right.mean():.4f}, validation {result.best:.4f}"
+def _beside(what: str, pairs: list[tuple[float, Record, Result]], target: float | None) -> Row:
+    """One peer: its seconds to its best, and how many times as long as ours to the same; a seed that never gets there
+    counts as 0."""
+    ratios = [seconds / ours if (ours := run.reaches(record.best)) else 0.0 for seconds, record, run in pairs]
+    gap, low, high = paired_interval(np.mean([run.right for _, _, run in pairs], 0),
+                                     np.mean([record.hits for _, record, _ in pairs], 0))
+    records = [record for _, record, _ in pairs]
+    note = (f"test accuracy {np.mean([r.hits.mean() for r in records]):.4f}, validation "
+            f"{', '.join(f'{r.best:.4f}' for r in records)} ({records[0].name}); ours {gap:+.4f} "
+            f"({low:+.4f} to {high:+.4f})")
+    if 0.0 in ratios:
+        note += f"; ours stays below its validation accuracy with {ratios.count(0.0)} of {len(ratios)} seeds"
+    return Row(what, median(seconds for seconds, _, _ in pairs), "s", median(ratios),
+               "time to the same validation accuracy", target, note=note)
+
+
+def _accuracies(runs: list[Result]) -> str:
+    return (f"test accuracy {np.mean([run.right.mean() for run in runs]):.4f}, validation "
+            f"{', '.join(f'{run.best:.4f}' for run in runs)}")

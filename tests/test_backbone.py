@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 from fgdesign.errors import BackboneError
 from fgdesign.graph.backbones import BackboneInfo, describe_backbone
 from fgdesign.graph.spec import DEFAULT_BACKBONE
+from fgdesign.model import backbone as backbone_module
 from fgdesign.model.backbone import (
     Backbone,
     attention_mask_of,
@@ -136,6 +137,22 @@ def test_the_default_backbone_is_that_of_transformers(texts: list[str]) -> None:
     assert info.folder is not None
     encoded = load_tokenizer(info)(texts, padding=True, return_tensors="pt")
     assert_same_states(info.folder, encoded["input_ids"], encoded["attention_mask"].bool())
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_attention_written_out_for_learning_is_torchs_own(monkeypatch: pytest.MonkeyPatch, padded: bool) -> None:
+    layer = backbone_module.EncoderLayer(width=24, heads=3, ffn_width=48, dropout=0.0, attention_dropout=0.0).train()
+    mask = torch.ones(2, 1, 1, 7, dtype=torch.bool)
+    mask[1, :, :, 4:] = not padded
+    found = []
+    for longest in (0, 128):
+        monkeypatch.setattr(backbone_module, "SHORT", longest)
+        hidden = torch.randn(2, 7, 24, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        out = layer(hidden, mask if padded else None)
+        torch.autograd.backward(out.square().sum() + out.sum())
+        found.append((out.detach(), hidden.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_the_default_facts_are_those_of_its_config() -> None:

@@ -18,15 +18,15 @@ sys.path.insert(0, str(ROOT))  # benchmarks are no part of the installed package
 
 from made_up_rows import write_rows  # noqa: E402
 
-from benchmarks import growth, measure, public  # noqa: E402
-from benchmarks.__main__ import QUESTIONS  # noqa: E402
+from benchmarks import growth, measure, public, records, training  # noqa: E402
+from benchmarks.__main__ import QUESTIONS, ask  # noqa: E402
 from benchmarks.measure import Question, Row  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Peers are left out, and public data sets are a few made-up rows."""
-    for name in ("sst2", "trec6", "banking77"):
+    for name in ("sst2", "trec6", "banking77", "clinc150"):
         (tmp_path / name).mkdir()
         write_rows(tmp_path / name / "train.csv", 48)
         write_rows(tmp_path / name / "test.csv", 24)
@@ -38,10 +38,10 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_a_question_is_answered_without_peers(name: str, tmp_path: Path) -> None:
-    found: Question = importlib.import_module(f"benchmarks.{name}").measure(True)
+    found: Question = ask(name, True)
     assert found.rows and all(np.isfinite(row.value) for row in found.rows)
     assert found.name == name
-    if name in ("training", "throughput"):
+    if name.startswith(("training", "throughput")):
         assert any("is not installed" in note for note in found.notes)
     measure.write([found], measure.machine(), tmp_path / "out")
     told = json.loads((tmp_path / "out" / "benchmarks.json").read_text("utf-8"))[name]
@@ -115,3 +115,21 @@ def test_a_question_that_breaks_off_does_not_stop_the_others(monkeypatch: pytest
         command.main()
     assert "weight" in json.loads((tmp_path / "benchmarks.json").read_text("utf-8"))
     assert "KeyError" in capsys.readouterr().err
+
+
+def test_a_record_is_kept_and_knows_its_first_best(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FGDESIGN_RECORDS", str(tmp_path))
+    place = records.place_of("sst2", "full, best", 0.1)
+    assert place != records.place_of("sst2", "full, best", 0.2) and records.read(place, "full").best == -1.0
+    made = records.Record("full", [(50, 9.0, 0.7), (100, 18.0, 0.8), (150, 27.0, 0.8)], [1, 0, 1], 30.0)
+    records.write(place, made)
+    again = records.read(place, "full")
+    assert (again.best, again.best_place, again.hits.tolist()) == (0.8, 1, [True, False, True])
+
+
+def test_a_peer_whose_best_is_never_reached_counts_as_no_ratio() -> None:
+    peer = records.Record("full", [(50, 9.0, 0.8)], [1, 0, 1, 1])
+    ours = [training.Result(20.0, np.ones(4, bool), [(5.0, 0.7), (10.0, best)]) for best in (0.8, 0.9, 0.75)]
+    row = training._beside("full", [(100.0, peer, run) for run in ours], 8.0)
+    assert row.ratio == 10.0 and row.held and "with 1 of 3 seeds" in row.note and "ours +0.2500" in row.note
+    assert training._beside("full", [(100.0, peer, ours[2])], 8.0).held is False

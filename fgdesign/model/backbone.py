@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json")
 DEFAULT_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+SHORT = 128  # tokens up to which attention that learns is written out on a CPU
 _GELU_TANH = partial(F.gelu, approximate="tanh")
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "none": nn.Identity(),
@@ -163,9 +164,21 @@ class EncoderLayer(nn.Module):
         packed: Tensor = self.qkv(hidden).unflatten(-1, (3, self.heads, -1))
         query, key, value = packed.permute(2, 0, 3, 1, 4)  # each (B, heads, T, width / heads)
         dropout = self.attention_dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(query, key, value, attention_mask, dropout)
+        if hidden.device.type == "cpu" and torch.is_grad_enabled() and hidden.shape[1] <= SHORT and not dropout:
+            mixed = _attend_short(query, key, value, attention_mask)
+        else:
+            mixed = F.scaled_dot_product_attention(query, key, value, attention_mask, dropout)
         out: Tensor = self.attention_out(mixed.transpose(1, 2).flatten(2))
         return out
+
+
+def _attend_short(query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention written out: (B, heads, T, D) each. torch's own is slow to go back on a CPU."""
+    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    if attention_mask is not None:
+        scores = scores.masked_fill(~attention_mask, -torch.inf)
+    mixed: Tensor = scores.softmax(-1).to(value.dtype) @ value
+    return mixed
 
 
 class Backbone(nn.Module):

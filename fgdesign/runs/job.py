@@ -176,7 +176,7 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
     share = _static_share(ready, stages)
     try:
         with clock.phase("static"):
-            _fill(folder, ready, stages, snapshot, device, note, share)
+            _fill(folder, ready, stages, device, note, share)
     except Stopped:
         return _ending(folder)
     run = Run(ready.network, ready.goal, ready.parts["train"], ready.parts["valid"], data.labels, settings, device,
@@ -198,7 +198,7 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
         return state
     folder.write_status(stage="report", message="Measuring.")
     with clock.phase("calibration"):
-        known = stages[-1].known if stages else ()
+        known = _known(run, stages)
         opinions = validation_opinions(run, known)
         threshold = pick_thresholds(ready.network, opinions, ready.parts["valid"].targets)
     save_model(ready, folder)
@@ -215,15 +215,21 @@ def _ending(folder: RunFolder) -> str:
     return "paused" if folder.asked_to_pause else "stopped"
 
 
-def _fill(folder: RunFolder, ready: Prepared, stages: list[Stage], snapshot: checkpoint.Snapshot | None,
-          device: torch.device, note: Say, share: float) -> None:
-    """Compute and keep the static values that the stages read; stages behind a checkpoint need none.
+def _known(run: Run, stages: list[Stage]) -> tuple[str, ...]:
+    """The static values of the stage that won: deeper ones where the pretrained layers stayed as they came."""
+    if not stages:
+        return ()
+    return next((stage.known for stage in stages if stage.name == run.best_at["stage"]), stages[0].known)
+
+
+def _fill(folder: RunFolder, ready: Prepared, stages: list[Stage], device: torch.device, note: Say,
+          share: float) -> None:
+    """Compute and keep the static values that the stages, and what is measured after them, read.
 
     share: of all the work of the run. Raises Stopped when asked to.
     """
-    first = snapshot.state["position"]["stage"] if snapshot else 0
     cache, network = StaticCache(default_folder()), ready.network
-    ports = {port: None for stage in stages[first:] for port in stage.known}
+    ports = {port: None for stage in stages for port in stage.known}
     if not ports:
         return
     rows_before, all_rows = 0, len(ready.parts["train"]) + len(ready.parts["valid"])

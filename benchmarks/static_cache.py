@@ -19,6 +19,7 @@ from fgdesign.graph.spec import Graph
 from fgdesign.graph.starters import Sketch
 from fgdesign.model.backbone import load_backbone, load_tokenizer
 from fgdesign.model.build import plan
+from fgdesign.model.device import fast_dtype, precision
 from fgdesign.model.flows import Flow
 from fgdesign.model.inputs import Inputs, make_inputs
 from fgdesign.model.network import FunctionGraph
@@ -150,7 +151,9 @@ def _step(network: FunctionGraph, inputs: Inputs, known: tuple[str, ...], rows: 
     needed = network.needed((), known, True)
     batch = inputs.batch(rows, CPU, given=needed.given, tokens=needed.reads_tokens)
     network.train()
-    torch.autograd.backward(network.logits(network(batch, open_exits=True), len(rows)).sum())
+    with precision(CPU, fast_dtype(CPU)):
+        outcome = network(batch, open_exits=True)
+    torch.autograd.backward(network.logits(outcome, len(rows)).sum())
     network.zero_grad(set_to_none=True)
 
 

@@ -6,7 +6,7 @@ from fgdesign.ui import parts, state
 
 ONE, TWO, ALL = "One text", "Two texts", "Data set"
 TEXT = ("text", "second", "packed", "cell", "row", "step")
-OTHERS = {ONE: ("look", "by", "other"), TWO: ("look", "by", "step"), ALL: ("other", *TEXT)}
+OTHERS = {ONE: ("look", "by", "pick", "other"), TWO: ("look", "by", "pick", "step"), ALL: ("other", *TEXT)}
 
 st.title("Routes", anchor=False)
 run = state.current_run()

@@ -79,3 +79,33 @@ def test_two_texts_are_told_apart_and_stand_in_the_address(with_rows: RunFolder)
     assert unpacked(page.query_params["other"]) == "amber boat"
     page.text_area[1].set_value(" ").run()
     assert "Give two texts" in words(page)
+
+
+def test_a_link_shows_what_was_picked_in_a_chart(with_rows: RunFolder) -> None:
+    page = show("routes", look="flow", part="test")
+    assert "Click a band or a block" in words(page) and "pick" not in page.query_params
+    page = show("routes", look="flow", part="test", pick='"stop:0"')
+    assert not page.exception and "Click a band or a block" not in words(page)
+    assert page.query_params["pick"] == '"stop:0"'
+    page.selectbox[0].run()
+    assert page.query_params["pick"] == '"stop:0"'
+    page.segmented_control(key="routes_look").set_value("classes").run()
+    assert not page.exception and "pick" not in page.query_params and "Click a cell" in words(page)
+
+
+@pytest.mark.parametrize("pick", ["{", "[1, 2]", '"stop:99999"', "null", '{"a": 1}', '"band:-1"'])
+def test_a_link_that_names_nothing_picks_nothing(with_rows: RunFolder, pick: str) -> None:
+    for look in ("flow", "classes", "errors", "alike", "exits"):
+        page = show("routes", look=look, part="test", pick=pick)
+        assert not page.exception, page.exception
+
+
+def test_a_link_shows_the_rows_that_were_found(with_rows: RunFolder) -> None:
+    page = show("routes", look="rows", part="test")
+    page.text_input(key="find").set_value("amber").run()
+    count = len(page.dataframe[-1].value)
+    assert 0 < count < 60
+    again = show("routes", look="rows", part="test", find="amber")
+    assert not again.exception and len(again.dataframe[-1].value) == count
+    again.segmented_control(key="routes_look").set_value("flow").run()
+    assert not again.exception

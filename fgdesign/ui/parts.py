@@ -5,6 +5,7 @@ Knows nothing of where their content comes from.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from fgdesign.data.write import safe_csv
 from fgdesign.ui.words import command
 from fgdesign.views.theme import Figure
 
+PICK = "pick"  # in the address: what is chosen in a chart
+PICKED = "picked"  # session key: the chart looked at last, what is chosen in it, whether by a click
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"], "responsive": True}
 
 
@@ -41,6 +44,31 @@ def clicked(key: str) -> Any:
     points = (event.get("selection") or {}).get("points") or []
     found = points[0].get("customdata") if points else None
     return found[0] if isinstance(found, list) and len(found) == 1 else found
+
+
+def picked(key: str) -> Any:
+    """What is chosen in a chart: clicked last, or else named by the address, which names it again."""
+    now, (chart_key, before, held) = clicked(key), st.session_state.get(PICKED, ("", None, False))
+    if now is not None:
+        found = now
+    elif chart_key != key:
+        found = _read(st.query_params.get(PICK, ""))
+    else:
+        found = None if held else before  # what was clicked and is not any more was let go of
+    st.session_state[PICKED] = (key, found, now is not None)
+    if found is None:
+        st.query_params.pop(PICK, None)
+    else:
+        st.query_params[PICK] = json.dumps(found)
+    return found
+
+
+def _read(words: str) -> Any:
+    try:
+        found = json.loads(words)
+    except ValueError:
+        return None
+    return found if isinstance(found, str | int | list) else None
 
 
 def show_command(*words: object, note: str = "The same from the command line") -> None:

@@ -14,6 +14,7 @@ from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import (
     models,
+    parts,
     route_set_alike,
     route_set_flow,
     route_set_store,
@@ -56,6 +57,9 @@ def show(run: RunFolder) -> None:
                                     format_func=lambda name: LOOKS[name][0])
     if part is None or look is None:
         return
+    if (st.query_params.get("look", look), st.query_params.get("part", part)) != (look, part):
+        st.query_params.pop(parts.PICK, None)
+        st.session_state.pop(parts.PICKED, None)
     st.query_params["look"], st.query_params["part"] = look, part
     answered = answers(run, part, sizes[part])
     if answered is None:

@@ -5,7 +5,7 @@ Knows nothing of how any of it is counted.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
@@ -14,7 +14,7 @@ from fgdesign.insight.alike import route_clusters, usage
 from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import canvas, parts, route_set_rows
-from fgdesign.ui.words import label
+from fgdesign.ui.words import one_line
 from fgdesign.views import route_figures
 from fgdesign.views.canvas import canvas_data
 from fgdesign.views.canvas_overlay import with_usage
@@ -22,6 +22,7 @@ from fgdesign.views.numbers import percent, plain
 
 CLUSTERS = "routes_clusters"
 ANY = "any"
+ADDRESS: Literal["query-params"] = "query-params"  # a filter stands in the address, so that a link shows the same rows
 
 
 def used(run: RunFolder, part: str, answered: AnsweredSet) -> None:
@@ -61,7 +62,7 @@ def alike(run: RunFolder, part: str, answered: AnsweredSet) -> None:
     noun = "cluster" if len(table) == 1 else "clusters"
     st.markdown(f"**{plain(int(table['routes'].sum()))} different routes fall into {plain(len(table))} {noun}.**")
     parts.chart(route_figures.cluster_bars(table, dark=parts.is_dark()), CLUSTERS, tools=False, clicks=True)
-    picked = parts.clicked(CLUSTERS)
+    picked = parts.picked(CLUSTERS)
     if isinstance(picked, int) and 0 < picked <= len(table):
         route_set_rows.show(run, part, answered, np.flatnonzero(group == picked), f"Cluster {picked}",
                             "routes_cluster_rows")
@@ -74,7 +75,7 @@ def alike(run: RunFolder, part: str, answered: AnsweredSet) -> None:
 
 def search(run: RunFolder, part: str, answered: AnsweredSet) -> None:
     """Rows by words, class, answer, error, route, certainty and length; a selected one opens with its route."""
-    words = st.text_input("Words in the text", key="routes_find", placeholder="any words")
+    words = st.text_input("Words in the text", key="find", placeholder="any words", bind=ADDRESS)
     choices = {"label": "Class", "prediction": "Answer", "right": "Right or wrong", "route": "Route"}
     frame = answered.frame()
     equals: dict[str, Any] = {}
@@ -83,8 +84,8 @@ def search(run: RunFolder, part: str, answered: AnsweredSet) -> None:
         if frame[name].dtype.kind == "f" or len(values) > 200:
             continue
         told = [ANY, *(_said(name, value) for value in values)]
-        chosen = place.selectbox(title, range(len(told)), key=f"routes_find_{part}_{name}",
-                                 format_func=told.__getitem__)
+        chosen = place.selectbox(title, range(len(told)), key=f"find_{part}_{name}",
+                                 format_func=told.__getitem__, bind=ADDRESS)
         if chosen:
             equals[name] = values[chosen - 1]
     within = {}
@@ -94,7 +95,7 @@ def search(run: RunFolder, part: str, answered: AnsweredSet) -> None:
             low, high = float(frame[name].min()), float(frame[name].max())
             low, high = (np.floor(low * 100) / 100, np.ceil(high * 100) / 100) if name == "confidence" else (low, high)
             step = 0.01 if name == "confidence" else 1.0
-            picked = place.slider(title, low, high, (low, high), step, key=f"routes_find_{part}_{name}",
+            picked = place.slider(title, low, high, (low, high), step, key=f"find_{part}_{name}", bind=ADDRESS,
                                   format="%.2f" if name == "confidence" else "%d")
             if picked != (low, high):
                 within[name] = picked
@@ -108,4 +109,4 @@ def search(run: RunFolder, part: str, answered: AnsweredSet) -> None:
 def _said(name: str, value: Any) -> str:
     if name == "right":
         return "right" if value else "wrong"
-    return label(route_figures.route_words(str(value)) if name == "route" else str(value))
+    return one_line(route_figures.route_words(str(value)) if name == "route" else str(value))

@@ -33,7 +33,7 @@ def flow(run: RunFolder, part: str, answered: AnsweredSet) -> None:
     found = flows(answered, by)
     if len(found.stages) <= 2:
         st.text("This graph has no router and no exit: every row takes the same way.")
-    picked = parts.clicked(FLOW) or ""
+    picked = str(parts.picked(FLOW) or "")
     figure = flow_bands.flow_figure(found, picked=picked, dark=parts.is_dark())
     parts.chart(figure, FLOW, tools=False, clicks=True)
     _flow_sentence(found, answered)
@@ -48,7 +48,7 @@ def classes(run: RunFolder, part: str, answered: AnsweredSet) -> None:
     """Routes against the values of a column, clear differences marked."""
     by = _by(answered, "routes_matrix_by", "Routes by")
     table = route_by(answered, by)
-    clicked = parts.clicked(MATRIX)
+    clicked = parts.picked(MATRIX)
     parts.chart(route_figures.route_matrix(table, what=by, dark=parts.is_dark()), MATRIX, tools=False, clicks=True)
     st.caption("▲ more often than on the other routes, ▼ less often: Fisher's exact test, q < 0.05 after Benjamini "
                "and Hochberg over all cells. Click a cell to see its rows.")
@@ -76,7 +76,7 @@ def wrong(run: RunFolder, part: str, answered: AnsweredSet) -> None:
     if over.empty:
         st.text("No route has clearly more than its share of the errors.")
     parts.chart(route_figures.route_error_bars(table, dark=parts.is_dark()), BARS, tools=False, clicks=True)
-    clicked = parts.clicked(BARS)
+    clicked = parts.picked(BARS)
     names, route = routed(answered)
     if clicked in names:
         places = np.flatnonzero((route == names.index(clicked)) & bad)

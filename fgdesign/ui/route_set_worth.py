@@ -38,8 +38,8 @@ def exits(run: RunFolder, part: str, answered: AnsweredSet) -> None:
     st.markdown(f"**{percent(early)} of the rows leave early; a row runs {plain(float(answered.layers.mean()))} "
                 "encoder layers on average.**")
     parts.chart(route_figures.exit_curve(table, dark=parts.is_dark()), EXITS, tools=False, clicks=True)
-    picked = parts.clicked(EXITS)
-    if picked in set(table["exit"]):
+    picked = parts.picked(EXITS)
+    if picked in table["exit"].tolist():
         route_set_rows.show(run, part, answered, np.flatnonzero(answered.exit == picked), f"Answered at {picked}",
                             "routes_exit_rows")
     else:

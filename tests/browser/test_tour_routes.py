@@ -133,3 +133,36 @@ def test_a_function_of_the_usage_picture_opens_its_rows(page: Any, app_url: str,
         " d = c.net.canvasToDOM({ x: n.x, y: n.y }); return [b.left + d.x, b.top + d.y]; }")
     page.mouse.click(*spot)
     page.get_by_text("Rows that call layer_1").wait_for()
+
+
+def test_a_link_holds_what_was_picked_and_what_was_searched_for(page: Any, app_url: str, run: Path) -> None:
+    page.set_default_timeout(120_000)
+    page.goto(f"{app_url}/routes?run={run.name}&look=alike&part=test")
+    bar = page.locator(".js-plotly-plot .point").first
+    bar.wait_for()
+    settled(page)
+    box = bar.bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.get_by_text("Cluster ").first.wait_for()
+    page.wait_for_function("location.search.includes('pick=')")
+    chosen = page.evaluate("new URLSearchParams(location.search).get('pick')")
+    page.reload()
+    page.get_by_text(f"Cluster {chosen}", exact=True).wait_for()
+    page.get_by_text("Find rows", exact=True).click()
+    title = page.get_by_text("Rows found")
+    title.wait_for()
+    every = title.locator("xpath=ancestor-or-self::p").inner_text()
+    page.get_by_label("Words in the text").fill("the")
+    page.get_by_label("Words in the text").press("Enter")
+    page.wait_for_function("location.search.includes('find=the') && !location.search.includes('pick=')")
+    page.wait_for_function("every => !document.body.innerText.includes(every)", arg=every)
+    found = title.locator("xpath=ancestor-or-self::p").inner_text()
+    page.reload()
+    title.wait_for()
+    assert page.get_by_label("Words in the text").input_value() == "the"
+    assert title.locator("xpath=ancestor-or-self::p").inner_text() == found
+    settled(page)
+    table = page.locator("[data-testid=stDataFrame]").first.bounding_box()
+    page.mouse.click(table["x"] + 18, table["y"] + HEAD + LINE / 2)
+    page.wait_for_function("location.search.includes('row=') && !location.search.includes('look=')")
+    page.get_by_label("Next call").wait_for()

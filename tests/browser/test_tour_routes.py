@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drawing import wait_until
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).parents[2]
@@ -160,7 +161,7 @@ def test_a_link_holds_what_was_picked_and_what_was_searched_for(page: Any, app_u
     page.reload()
     page.wait_for_function("found => document.body.innerText.includes(found)", arg=found)
     settled(page)
-    page.wait_for_function("document.querySelector('input[aria-label=\"Words in the text\"]').value === 'the'")
+    wait_until(lambda: page.get_by_label("Words in the text").input_value() == "the")
     table = page.locator("[data-testid=stDataFrame]").first.bounding_box()
     page.mouse.click(table["x"] + 18, table["y"] + HEAD + LINE / 2)
     page.wait_for_function("location.search.includes('row=') && !location.search.includes('look=')")

@@ -3,8 +3,9 @@
 import streamlit as st
 
 from fgdesign.ui import parts, state
+from fgdesign.ui.route_set_rows import ONE, VIEW
 
-ONE, TWO, ALL = "One text", "Two texts", "Data set"
+TWO, ALL = "Two texts", "Data set"
 TEXT = ("text", "second", "packed", "cell", "row", "step")
 OTHERS = {ONE: ("look", "by", "pick", "other"), TWO: ("look", "by", "pick", "step"), ALL: ("other", *TEXT)}
 
@@ -22,7 +23,7 @@ if st.query_params.get("run") != run.name:
     st.query_params["run"] = run.name
 
 named = TWO if "other" in st.query_params else ALL if "look" in st.query_params else ONE
-view = st.segmented_control("View", [ONE, TWO, ALL], default=named, required=True, key="routes_view",
+view = st.segmented_control("View", [ONE, TWO, ALL], default=named, required=True, key=VIEW,
                             label_visibility="collapsed")
 for name in OTHERS[view or ONE]:  # a link shows one view
     st.query_params.pop(name, None)

@@ -18,6 +18,7 @@ from fgdesign.views.numbers import plain
 MOST_SHOWN = 500
 ROW, PART = "row", "part"  # query parameters: the place of a row in a part of the run's data
 HIDDEN = ("loss",)
+VIEW, ONE = "routes_view", "One text"  # session key of what the page shows, and its value for one text
 
 
 def show(run: RunFolder, part: str, answered: AnsweredSet, rows: NDArray[np.int64], title: str, key: str) -> None:
@@ -47,3 +48,4 @@ def show(run: RunFolder, part: str, answered: AnsweredSet, rows: NDArray[np.int6
 def open_text(run: RunFolder, part: str, place: int) -> None:
     """Point the address at one row of a part, so that the page shows its route."""
     st.query_params.from_dict({"run": run.name, PART: part, ROW: str(place)})
+    st.session_state[VIEW] = ONE

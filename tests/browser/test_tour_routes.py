@@ -152,6 +152,7 @@ def test_a_link_holds_what_was_picked_and_what_was_searched_for(page: Any, app_u
     page.get_by_text("Find rows", exact=True).click()
     title = page.get_by_text("Rows found")
     title.wait_for()
+    settled(page)
     every = title.locator("xpath=ancestor-or-self::p").inner_text()
     page.get_by_label("Words in the text").fill("the")
     page.get_by_label("Words in the text").press("Enter")

@@ -5,15 +5,19 @@ Knows nothing of why these rows were picked.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from fgdesign.insight.answered_set import AnsweredSet
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import parts
 from fgdesign.ui.words import label
 from fgdesign.views.numbers import plain
+
+if TYPE_CHECKING:  # it brings torch, and the page is opened without a model too
+    from fgdesign.insight.answered_set import AnsweredSet
 
 MOST_SHOWN = 500
 ROW, PART = "row", "part"  # query parameters: the place of a row in a part of the run's data

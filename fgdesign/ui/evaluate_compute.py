@@ -96,7 +96,7 @@ def _told(answered: AnsweredSet, chosen: AnsweredSet) -> None:
             row |= {f"rows {said}": int(mine.sum()), f"share {said}": percent(float(mine.mean())),
                     f"right {said}": right}
         rows.append(row)
-    st.dataframe(pd.DataFrame(rows), hide_index=True)
+    parts.table(pd.DataFrame(rows), "exits_now")
     st.text(f"{plain(float(answered.layers.mean()))} encoder layers a text now, "
             f"{plain(float(chosen.layers.mean()))} at the chosen setting.")
 

@@ -14,6 +14,8 @@ from fgdesign.ui import data_intake
 from fgdesign.ui.header import show_header
 
 ICON = Path(__file__).with_name("icon.svg")  # a file of ours: named icons are fetched from the network
+# What a table's own bar downloads is unsafe in a spreadsheet; a button below the table hands out a safe file.
+NO_PLAIN_CSV = "<style>button[aria-label='Download as CSV'] { display: none; }</style>"
 PAGES = (
     ("home", "Home", ":material/home:"),
     ("design", "Design", ":material/account_tree:"),
@@ -27,6 +29,7 @@ PAGES = (
 def show_page(folder: Path) -> None:
     """Run the page that the address names; an error a person can mend is shown as text, without a traceback."""
     st.set_page_config(page_title="Function Graph Designer", page_icon=str(ICON), layout="wide")
+    st.html(NO_PLAIN_CSV)
     pages = [
         st.Page(folder / f"{name}.py", title=title, icon=icon, default=name == "home")
         for name, title, icon in PAGES

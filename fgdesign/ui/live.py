@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pandas as pd
@@ -36,37 +37,45 @@ ALARMS = {
 
 
 SOON = 0.5  # seconds between two drawings of the numbers of a run at work
-LATER = (3.1, 4.3, 5.7)  # of its curves, its graph, what is folded away: never all at once, numbers come first
+LATER = {"state": 1.0, "metric": 2.1, "curves": 3.1, "graph": 4.3, "folded": 5.7}  # seldom together: numbers come first
 
 
 def show_run(run: RunFolder) -> None:
-    """Draw a run; while it is at work the drawing renews itself, the numbers first."""
+    """Draw a run; while it is at work each part of the drawing renews itself in its own time."""
     now = run.status()["state"]
     going = now not in FINAL_STATES
-    st.fragment(_head, run_every=SOON if going else None)(run, now)
-    for draw, seconds in zip((_curves, _graph, _folded), LATER, strict=True):
-        st.fragment(draw, run_every=seconds if going else None)(run, now)
+
+    def part(draw: Callable[[RunFolder], None], seconds: float) -> None:
+        st.fragment(draw, run_every=seconds if going else None)(run)
+
+    st.fragment(_state, run_every=LATER["state"] if going else None)(run, now)
+    if going or _measured(run.metrics()):
+        left, right = st.columns([1, 3], gap="medium")
+        with left:
+            part(_numbers, SOON)
+        with right:
+            part(_metric, LATER["metric"])
+        part(_curves, LATER["curves"])
+        part(_graph, LATER["graph"])
+    part(_folded, LATER["folded"])
 
 
-def _head(run: RunFolder, shown: str) -> None:
+def _state(run: RunFolder, shown: str) -> None:
     status, events = run.status(), run.metrics()
     if status["state"] != shown:
         st.rerun()  # the whole page: the header and the runs table name the state too
-    metric, higher = judged(run)
     _progress(run, status)
-    if shown in FINAL_STATES and not _measured(events):
-        return
-    _alarms(events, status["state"] not in FINAL_STATES)
-    left, right = st.columns([1, 3], gap="medium")
-    with left:
-        _numbers(run, status, events, metric, higher)
-    with right:
-        parts.chart(curves.metric_curve(events, metric, dark=parts.is_dark()), "live_metric")
-
-
-def _folded(run: RunFolder, shown: str) -> None:
-    events = run.metrics()
     if shown not in FINAL_STATES or _measured(events):
+        _alarms(events, shown not in FINAL_STATES)
+
+
+def _metric(run: RunFolder) -> None:
+    parts.chart(curves.metric_curve(run.metrics(), judged(run)[0], dark=parts.is_dark()), "live_metric")
+
+
+def _folded(run: RunFolder) -> None:
+    events = run.metrics()
+    if run.status()["state"] not in FINAL_STATES or _measured(events):
         _examples(run)
         with st.expander("Machine", icon=":material/memory:"):
             parts.chart(curves.machine_load(run.machine(), dark=parts.is_dark()), "live_machine")
@@ -114,8 +123,9 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
             st.text(status["message"] or "It ended without a message; the log below has its last words.")
 
 
-def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]], metric: str,
-             higher: bool) -> None:
+def _numbers(run: RunFolder) -> None:
+    status, events = run.status(), run.metrics()
+    metric, higher = judged(run)
     measured = [
         event["metrics"] for event in events if event["kind"] == "valid" and event["metrics"].get(metric) is not None
     ]
@@ -136,10 +146,8 @@ def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]
         st.metric("Progress", percent(float(status["progress"])))
 
 
-def _curves(run: RunFolder, shown: str) -> None:
+def _curves(run: RunFolder) -> None:
     events, dark, charts = run.metrics(), parts.is_dark(), []
-    if shown in FINAL_STATES and not _measured(events):
-        return
     if any(event["kind"] == "step" for event in events):
         charts.append(("live_loss", curves.loss_curve(events, dark=dark)))
     valid = [event for event in events if event["kind"] == "valid"]
@@ -173,11 +181,9 @@ def _alarms(events: list[dict[str, Any]], going: bool) -> None:
             st.caption(f"No alarm: no router {verb} collapse, no loss diverges, stands still or overfits.")
 
 
-def _graph(run: RunFolder, shown: str) -> None:
+def _graph(run: RunFolder) -> None:
     """The graph with the gradient norms of the last step that was looked at."""
     events = run.metrics()
-    if shown in FINAL_STATES and not _measured(events):
-        return
     looked = next((event for event in reversed(events) if event["kind"] == "gradients"), None)
     picture = canvas_data(run.graph())
     if looked is None:

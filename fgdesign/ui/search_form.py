@@ -48,7 +48,7 @@ def _changes(graph: Graph, first: Space, everything: Space) -> Space:
     key = f"{CHANGES}_{graph.identity[:12]}"
     if key not in st.session_state:
         st.session_state[key] = list(first)
-    names = st.multiselect("What may change", list(everything), key=key, format_func=lambda name: label(title(name)))
+    names = st.multiselect("What may change", list(everything), key=key, format_func=title)
     space = {name: everything[name] for name in names}
     with st.expander(f"{len(space)} choices and what they may be", icon=":material/tune:"):
         frame = pd.DataFrame([{"choice": title(name), "may be": str(choice), "name": name}

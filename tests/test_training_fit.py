@@ -13,6 +13,14 @@ from fgdesign.training import fit
 from fgdesign.training.fit import fit_linear, fit_temperature, fit_weights, pick_decision, pick_threshold
 
 
+def test_a_sum_of_opinions_is_never_below_one_of_them() -> None:
+    targets = torch.tensor([0, 0, 1, 1])
+    good = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    bad = -3 * good
+    assert fit.never_below_one(torch.ones(2), [good, bad], targets).tolist() == [1.0, 0.0]
+    assert fit.never_below_one(torch.ones(2), [good, good], targets).tolist() == [1.0, 1.0]
+
+
 def cross(logits: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits, targets, reduction="none")
 

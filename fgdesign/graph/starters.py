@@ -66,9 +66,8 @@ def _linear_probe() -> Graph:
 
 def _auto() -> Graph:
     s = Sketch()
-    middle = s.layers(s.layers(s.text(), 1, 2), 3, 4, "full")
-    taps = [s.add("pool_4", "pool", middle), s.add("pool", "pool", s.layers(middle, 5, LAYERS, "full"))]
-    head = s.add("head", "classifier", s.add("both", "concat", *taps), dropout=0.0)
+    hidden = s.layers(s.layers(s.text(), 1, 2), 3, LAYERS, "full")
+    head = s.add("head", "classifier", s.add("pool", "pool", hidden), dropout=0.0)
     s.add("opinion", "merge", head, s.add("words", "lexical", "text.out"), rows="shared")
     return s.graph("auto")
 
@@ -228,7 +227,7 @@ _BUILDERS: tuple[tuple[str, str, Callable[[], Graph]], ...] = (
     ("Grow", "A new task beside an old one, without forgetting. Train it once on the first task; then train it again "
      "from that run on data with both: the old head stays frozen, a new head learns, and a router learns from the "
      "column 'domain' (or from the answers) who is asked. Expect the old task untouched, in seconds.", _grow),
-    ("Auto", "One head over layers 4 and 6, joined with a word function, and a short trial that decides whether tuning "
+    ("Auto", "One head over the encoder, joined with a word function, and a short trial that decides whether tuning "
      "layers 3 to 6 pays beyond that. Use it where nothing shall be chosen by hand. Expect fine-tuned accuracy on "
      "sentiment, and a probe's seconds on intents; never less than the probe on validation.", _auto),
     ("Linear probe", "Frozen encoder, mean of the last layer, one linear map. Use it first on intents: little beats it "

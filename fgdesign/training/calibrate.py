@@ -19,7 +19,14 @@ from fgdesign.model.blocks.merges import LogitMerge
 from fgdesign.model.choosing import Exit, certainty
 from fgdesign.model.lexical import Lexical
 from fgdesign.model.network import FunctionGraph
-from fgdesign.training.fit import RowLoss, fit_temperature, fit_weights, pick_decision, pick_threshold
+from fgdesign.training.fit import (
+    RowLoss,
+    fit_temperature,
+    fit_weights,
+    never_below_one,
+    pick_decision,
+    pick_threshold,
+)
 
 FEWEST_ROWS = 30
 
@@ -154,7 +161,9 @@ def _mix(network: FunctionGraph, module: LogitMerge, node_id: str, values: dict[
     filled = [opinion.nan_to_num(0.0) for opinion in opinions]
     if loss is not None and int(here.sum()) >= FEWEST_ROWS:
         start = module.weights.detach().cpu()
-        module.weights.copy_(fit_weights([o[here] for o in filled], targets[here], loss, start))
+        here_only = [o[here] for o in filled]
+        fitted = fit_weights(here_only, targets[here], loss, start)
+        module.weights.copy_(never_below_one(fitted, here_only, targets[here]))
     mixed = torch.einsum("i,inc->nc", module.weights.cpu(), torch.stack(filled))
     if module.kind == "regression":
         mixed = mixed / (module.weights.cpu()[:, None] * ~absent).sum(0).clamp(min=1e-6)[:, None]

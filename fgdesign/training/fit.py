@@ -84,6 +84,22 @@ def fit_weights(opinions: Sequence[Tensor], targets: Tensor, loss: RowLoss, star
     return fitted if after < before else start
 
 
+def never_below_one(weights: Tensor, opinions: Sequence[Tensor], targets: Tensor) -> Tensor:
+    """The weights, or those of a single opinion where it alone is more often right than the sum.
+
+    Args: opinions: (n, C) each; targets: (n,) int64.
+    """
+    def right(logits: Tensor) -> int:
+        return int((logits.argmax(1) == targets).sum())
+
+    alone = [right(opinion) for opinion in opinions]
+    if max(alone) <= right(torch.einsum("i,inc->nc", weights, torch.stack(list(opinions)))):
+        return weights
+    only = torch.zeros_like(weights)
+    only[alone.index(max(alone))] = 1.0
+    return only
+
+
 def pick_threshold(sure: Tensor, right: Tensor, last_right: Tensor, tolerance: float) -> float:
     """The smallest common threshold under which exits rarely spoil a right answer.
 

@@ -114,7 +114,7 @@ def _case(network: FunctionGraph, port: str, kind: str, experts: int, size: int,
 
     for way in hand.ways().values():
         torch.testing.assert_close(way(x), graph(), rtol=1e-4, atol=1e-5)
-    times = 1 if quick else max(1, 2048 // (size * (1 if kind == "vectors" else LENGTH)))
+    times = 1 if quick else max(2, 512 // (size * (1 if kind == "vectors" else LENGTH)))
     work = {"graph": graph, **{name: lambda way=way: way(x) for name, way in hand.ways().items()}}
     found = interleaved({name: repeated(one, times) for name, one in work.items()}, rounds=5 if quick else 15, warm=2)
     middle = {name: median(taken) / times * 1000 for name, taken in found.items()}

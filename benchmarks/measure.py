@@ -10,6 +10,7 @@ import importlib.util
 import json
 import os
 import platform
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -71,9 +72,9 @@ def interleaved(contenders: Mapping[str, Work], *, rounds: int, warm: int = 1) -
     gc.collect()
     gc.disable()
     try:
-        for turn in range(rounds):
-            shift = turn % len(names)
-            for name in names[shift:] + names[:shift]:
+        order = random.Random(0)  # any may follow any: what one leaves in the caches meets all the others
+        for _ in range(rounds):
+            for name in order.sample(names, len(names)):
                 start = time.perf_counter()
                 contenders[name]()
                 found[name].append(time.perf_counter() - start)

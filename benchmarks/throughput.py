@@ -40,7 +40,7 @@ def pooled() -> tuple[FunctionGraph, Any]:
 def measure(quick: bool) -> Question:
     """Texts a second of each engine, and how near the vectors are to ours."""
     question = Question("throughput", "Throughput: texts of mixed length to vectors, tokenising included")
-    rows = texts(128 if quick else 1024)
+    rows = texts(128 if quick else 768)
     network, tokenizer = pooled()
     def ours() -> np.ndarray:
         return collect(network, make_inputs(network, tokenizer, rows), CPU, ("pool.out",))["pool.out"].numpy()
@@ -51,7 +51,7 @@ def measure(quick: bool) -> Question:
             contenders["sentence-transformers"] = _sentence_transformers(rows)
         if installed(question, "onnxruntime", "onnxscript"):
             contenders["ONNX Runtime float32"] = _onnx(Path(folder), rows)
-        times = interleaved(contenders, rounds=3 if quick else 7)
+        times = interleaved(contenders, rounds=3 if quick else 5)
         near = {name: _cosine(ours(), np.asarray(work())) for name, work in contenders.items()}
     for name, taken in times.items():
         target = {"sentence-transformers": 3.3, "ONNX Runtime float32": 1.0}.get(name)

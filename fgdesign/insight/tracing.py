@@ -29,7 +29,8 @@ IDLE_GATE = 0.05
 
 def trace(network: FunctionGraph, inputs: Inputs, row: int, device: torch.device) -> tuple[dict[str, Any], Tensor]:
     """Run one row and tell what happened. Returns plain data (`trace --json`, answers aside) and logits (1, C)."""
-    network.eval()
+    if network.training:
+        network.eval()
     batch = inputs.batch(np.array([row]), device)
     with torch.inference_mode(), precision(device, fast_dtype(device)):
         outcome = network(batch, wanted=wanted_ports(network), timed=True, count_layers=True)

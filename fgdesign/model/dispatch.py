@@ -90,11 +90,15 @@ class Bank(Step):
 
     def _fastest(self, ready: Ready, x: Tensor) -> str:
         """The way for so many rows, tried once on them with the experts called in turn."""
-        rows, tokens = len(x), x[0].numel() // x.shape[-1]
-        size = (f"{len(self.experts)} experts {x.shape[-1]} x {self._first.inner.out_features} "
-                f"{packed.run_dtype(x)} {1 << rows.bit_length()} rows {1 << tokens.bit_length()} tokens")
-        expert = torch.arange(rows, device=x.device) % len(self.experts)
-        return fastest(size, {name: partial(way, x, expert) for name, way in self._ways(ready).items()})
+        shape = (x.shape, packed.run_dtype(x), torch.get_num_threads())
+        if shape not in self._found:
+            rows, tokens = len(x), x[0].numel() // x.shape[-1]
+            size = (f"{len(self.experts)} experts {x.shape[-1]} x {self._first.inner.out_features} "
+                    f"{packed.run_dtype(x)} {1 << rows.bit_length()} rows {1 << tokens.bit_length()} tokens")
+            expert = torch.arange(rows, device=x.device) % len(self.experts)
+            ways = {name: partial(way, x, expert) for name, way in self._ways(ready).items()}
+            self._found[shape] = fastest(size, ways)
+        return self._found[shape]
 
     def sorted(self, x: Tensor, choice: Choice) -> Tensor:
         """Rows ordered by expert; a row may have several."""
@@ -137,6 +141,10 @@ class Bank(Step):
     @property
     def _first(self) -> Expert:
         return next(module for module in self.experts if module is not None)
+
+    @cached_property
+    def _found(self) -> dict[tuple[object, ...], str]:
+        return {}
 
     @cached_property
     def _parameters(self) -> list[nn.Parameter]:

@@ -84,11 +84,10 @@ class FunctionGraph(nn.Module):
 
         A value is known for all rows, so with exits closed it is of no use behind an exit.
         """
-        if not open_exits:
-            known = [port for port in known if self.plan.found.rows[port] == ALL]
-        key = (tuple(wanted) or (self.answer,), tuple(sorted(known)), open_exits)
+        key = (tuple(wanted) or (self.answer,), tuple(known), open_exits)
         if key not in self._needed:
-            self._needed[key] = self.program.needed(*key)
+            useful = [port for port in known if open_exits or self.plan.found.rows[port] == ALL]
+            self._needed[key] = self.program.needed(key[0], tuple(sorted(useful)), open_exits)
         return self._needed[key]
 
     def forward(self, batch: Batch, *, wanted: Sequence[str] = (), open_exits: bool = False, timed: bool = False,

@@ -18,7 +18,7 @@ from fgdesign.data.task import SEPARATOR
 from fgdesign.errors import DataError, MissingExtraError
 
 UNPACKED_LIMIT = 500_000_000  # bytes that a compressed file may have when it is unpacked
-SHEET_CELLS = 4_000_000  # of an Excel file, which takes long to read
+SHEET_CELLS = 3_000_000  # of an Excel file, which takes long to read
 ROWS_AT_ONCE = 512  # of a Parquet file
 MOST_NESTED = 50_000_000  # bytes that lists may take in so many rows
 JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)  # numbers as they are written
@@ -160,6 +160,7 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         _check_unpacked(sum(member.file_size for member in archive.infolist()), name)
     try:
+        _check_cells(data, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and extensions, which do not matter here
             workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
@@ -182,17 +183,27 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
     return [(row, cells + [""] * (width - len(cells))) for row, cells in enumerate(rows, 1)]
 
 
+def _check_cells(data: bytes, name: str) -> None:
+    """Raise DataError where sheets have more cells than are read, counted without reading them."""
+    cells = 0
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for member in archive.namelist():
+            if not member.startswith("xl/worksheets/"):
+                continue
+            with archive.open(member) as sheet:
+                while piece := sheet.read(1 << 20):
+                    cells += piece.count(b"<c ") + piece.count(b"<c/") + piece.count(b"<c>")
+    if cells > SHEET_CELLS:
+        raise DataError(
+            f"{name} has about {count(cells, 'cell')}, empty ones with a format among them; at most "
+            f"{count(SHEET_CELLS, 'cell')} are read of an Excel file. Save it as CSV (UTF-8)."
+        )
+
+
 def _sheet_rows(sheet: Any, name: str) -> list[list[str]]:
-    """The rows of a sheet without the empty cells at their ends. Raises DataError: there are too many cells."""
+    """The rows of a sheet without the empty cells at their ends. Raises DataError: there are too many columns."""
     rows: list[list[str]] = []
-    seen = 0
     for cells in sheet.iter_rows(values_only=True):
-        seen += len(cells)
-        if seen > SHEET_CELLS:
-            raise DataError(
-                f"{name} has more than {count(SHEET_CELLS, 'cell')}, empty ones with a format among them; no more are "
-                "read of an Excel file. Save it as CSV (UTF-8)."
-            )
         row = [*map(as_cell, cells)]
         while row and not row[-1]:
             row.pop()

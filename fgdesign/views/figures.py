@@ -278,6 +278,7 @@ def binned(
         customdata=[_span(low, high) for low, high in pairwise(edges)],
         hovertemplate=f"%{{customdata}} {escape(unit)}: %{{y}} rows<extra></extra>",
     )
+    chart.update_yaxes(range=[0, 1.18 * max(counts)])  # room for what is written above the bars
     middle = found["median"]
     if limit is not None and limit <= edges[-1]:
         chart.add_vrect(x0=limit, x1=edges[-1], fillcolor=theme.VERMILION, opacity=0.12, line_width=0)

@@ -19,6 +19,7 @@ from fgdesign.data.task import Task
 from fgdesign.errors import DataError
 from fgdesign.insight import answered_set as module
 from fgdesign.insight.answered_set import AnsweredSet, answered, load_answered
+from fgdesign.insight.router_health import stability
 from fgdesign.insight.tracing import trace
 from fgdesign.model.network import FunctionGraph
 
@@ -160,3 +161,12 @@ def test_what_is_kept_comes_back_for_the_same_rows_only(folder: Path, tmp_path: 
     file.write_bytes(file.read_bytes()[:200])
     assert load_answered(file, data) is None
     assert load_answered(tmp_path / "none.npz", data) is None
+
+
+def test_runs_are_alike_where_their_rows_leave_at_the_same_exits(folder: Path) -> None:
+    found = answered(toy(folder, exits_in_a_row), rows())
+    assert len(set(found.exit.tolist())) > 1
+    table = stability([found, found]).set_index("router")
+    assert table.loc["exits", "agreement"] == pytest.approx(1.0)
+    turned = replace(found, answers=replace(found.answers, exits=np.roll(found.answers.exits, 1)))
+    assert stability([found, turned]).set_index("router").loc["exits", "agreement"] < 0.9

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fgdesign.data import Dataset
 from fgdesign.insight.ablation import MOST_ROWS, Bench, Score, compared
@@ -73,13 +75,20 @@ def _health(answered: AnsweredSet, router: str) -> Health:
 def stability(runs: Sequence[AnsweredSet]) -> pd.DataFrame:
     """How alike runs of one graph (other seeds) route the same rows, branch names aside.
 
-    Columns: router, first, second (places in `runs`), agreement (adjusted Rand index, 1 the same, 0 as by chance).
+    Columns: router ("exits": where rows were answered), first, second (places in `runs`), agreement (adjusted Rand
+    index, 1 the same, 0 as by chance).
     """
+    ways = [_ways(one) for one in runs]
     found = [{"router": router, "first": i, "second": j,
-              "agreement": adjusted_rand(runs[i].branch[router].astype(str), runs[j].branch[router].astype(str))}
+              "agreement": adjusted_rand(ways[i][router].astype(str), ways[j][router].astype(str))}
              for i, j in combinations(range(len(runs)), 2)
-             for router in runs[i].branch if router in runs[j].branch and len(runs[i]) == len(runs[j])]
+             for router in ways[i] if router in ways[j] and len(runs[i]) == len(runs[j])]
     return pd.DataFrame(found, columns=["router", "first", "second", "agreement"])
+
+
+def _ways(one: AnsweredSet) -> dict[str, NDArray[Any]]:
+    """The branch that each row took at each router, and under "exits" where it was answered."""
+    return {**one.branch, **({"exits": one.exit} if one.answers.exit_names else {})}
 
 
 @dataclass(frozen=True)

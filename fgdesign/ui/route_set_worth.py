@@ -106,7 +106,7 @@ def routers(run: RunFolder, part: str, answered: AnsweredSet) -> None:
         _health(router)
     if told:
         _table_of(told)
-        _seeds(run, part, answered)
+    _seeds(run, part, answered)
 
 
 def _keeps(run: RunFolder, part: str, answered: AnsweredSet) -> list[Keep] | None:

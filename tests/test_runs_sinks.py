@@ -57,6 +57,7 @@ def test_what_is_a_number() -> None:
 
 def test_sinks_are_named_in_the_settings_of_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FGDESIGN_SINKS", "mlflow")
+    monkeypatch.setitem(sinks.PACKAGES, "tensorboard", "json")  # a package that is there
     assert sinks_wanted(settings_from({"sinks": "tensorboard, "}).sink_names) == ["tensorboard"]
     with pytest.raises(InputError, match=r"sinks names 'wand'. Did you mean wandb"):
         settings_from({"sinks": "tensorboard,wand"})

@@ -76,8 +76,10 @@ def test_a_target_is_held_by_the_ratio_where_there_is_one(row: Row, held: bool |
 
 def test_contenders_take_turns_and_a_ratio_is_taken_inside_a_round() -> None:
     calls: list[str] = []
-    measure.interleaved({name: lambda name=name: calls.append(name) for name in "ab"}, rounds=2, warm=1)
-    assert "".join(calls) == "ab" + "ab" + "ba"
+    measure.interleaved({name: lambda name=name: calls.append(name) for name in "abc"}, rounds=20, warm=1)
+    rounds = ["".join(calls[place : place + 3]) for place in range(0, len(calls), 3)]
+    assert len(rounds) == 21 and {"".join(sorted(one)) for one in rounds} == {"abc"}
+    assert len(set(rounds)) > 3, "the order is drawn"
     assert measure.ratio({"slow": [2.0, 9.0, 8.0], "fast": [1.0, 3.0, 4.0]}, "slow", "fast") == 2.0
 
 

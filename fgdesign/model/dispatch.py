@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import torch
 from torch import Tensor, nn
@@ -167,7 +167,15 @@ def _call(module: Expert, dtype: torch.dtype) -> Call1:
     """The expert in evaluation; on a CPU with its weights laid out once."""
     if module.inner.weight.device.type == "cpu" and packed.works(dtype):
         return packed.two_products(module.inner, module.outer, module.activation, module.residual, dtype)
-    return lambda x: module([x], None)
+    known = ref(module)  # what is kept by an expert must not keep it
+
+    def run(x: Tensor) -> Tensor:
+        found = known()
+        assert found is not None
+        value: Tensor = found([x], None)
+        return value
+
+    return run
 
 
 def fused(steps: Sequence[Step], kept: Collection[int]) -> tuple[Step, ...]:

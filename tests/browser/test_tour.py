@@ -64,7 +64,7 @@ def test_a_broken_file_is_refused_in_words(page: Any, app_url: str, tmp_path: Pa
     broken.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
     page.goto(f"{app_url}/data")
     page.locator("input[type=file]").set_input_files(broken)
-    page.get_by_text("This file was not taken").wait_for()
+    page.get_by_text("This was not stored").wait_for()
     assert page.get_by_text("Traceback").count() == 0
 
 

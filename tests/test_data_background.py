@@ -19,12 +19,14 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from streamlit.testing.v1 import AppTest
 
 from fgdesign.data import background, jobs, kept, store
 from fgdesign.data.background import Job, Progress
 from fgdesign.errors import DataError
 from fgdesign.ui import data_intake, data_upload, library
 
+ROOT = Path(__file__).parents[1]
 TABLE = b"text,label\n" + b"".join(b"parcel %d is late,%d\n" % (i, i % 2) for i in range(60))
 
 
@@ -217,3 +219,20 @@ def test_a_kill_before_any_step_of_storing_leaves_nothing_half_written(home: Pat
         [file.path.name, f"{file.id}.about.json", kept.kept_path(file.path).name]
     )
     assert json.loads((home / f"{file.id}.about.json").read_text())["name"] == "t.csv"
+
+
+@pytest.mark.parametrize(("pasted", "kept_rows"), [
+    ("text\tlabel\n" + "late parcel\tmail\n" * 8, True), ("\n \n", False)])
+def test_pasted_rows_are_read_behind_the_page_and_kept_only_where_they_can_be(
+    pasted: str, kept_rows: bool, home: Path
+) -> None:
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).switch_page("pages/data.py").run()
+    page.text_area(key="pasted").set_value(pasted)
+    page.button(key="use_pasted").click().run()
+    assert not page.exception
+    until(lambda: all(job.over for job in background._jobs.values()))
+    page.run()
+    assert not page.exception
+    assert [file.name for file in library.uploads()] == (["pasted.csv"] if kept_rows else [])
+    refused = [text.value for text in page.text if "pasted.csv" in text.value]
+    assert bool(refused) is not kept_rows

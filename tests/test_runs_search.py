@@ -6,8 +6,10 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import optuna
 import pytest
 from made_up_rows import write_rows
 
@@ -15,6 +17,7 @@ from fgdesign.cli import main
 from fgdesign.errors import InputError, MissingExtraError, RunError
 from fgdesign.graph import STARTERS, Graph, errors, load_graph, vary
 from fgdesign.runs import search as searches
+from fgdesign.runs import trials
 from fgdesign.runs.good_space import good_space
 from fgdesign.runs.job import carry_on
 from fgdesign.runs.search import Search, advance_all, begin, find_search, list_searches
@@ -316,3 +319,14 @@ def test_a_small_real_search(store: Store, rows: dict[str, str | None], tiny_gra
     assert main(["searches", "show", search.name, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["best"] == best["number"] and len(told["trials"]) == 3 and told["state"] == "done"
+
+
+def test_searches_with_other_seeds_draw_other_trials() -> None:
+    def drawn(seed: int, number: int) -> float:
+        asking = SimpleNamespace(told=lambda: {"settings": {"seed": seed}})
+        study = optuna.create_study(sampler=trials.sampler_of(asking, number))  # type: ignore[arg-type]
+        return study.ask().suggest_float("x", 0.0, 1.0)
+
+    values = {(seed, number): drawn(seed, number) for seed in range(3) for number in range(4)}
+    assert len(set(values.values())) == len(values)
+    assert drawn(1, 2) == values[1, 2]

@@ -27,7 +27,7 @@ from fgdesign.errors import DataError
 
 LIMIT = 200 * 1024 * 1024  # bytes of one data set
 CHUNK = 1 << 20
-ENDING = re.compile(r"\.(csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx)", re.IGNORECASE)
+ENDINGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx")
 NAME = re.compile(r"[0-9a-f]{16}")
 ASIDE = re.compile(r"\.[0-9a-f]{32}")  # what is being written
 LEFT = 3600.0  # seconds after which nobody writes it any more
@@ -103,7 +103,7 @@ class Incoming:
         """
         if not self._size:
             raise DataError(f"{self.name} is empty. Choose a file with a header and rows.")
-        ending = ENDING.fullmatch(Path(self.name).suffix)
+        ending = Path(self.name).suffix.lower()
         file_id = self._digest.hexdigest()[:16]
         there = find(file_id, self.folder)
         self.known = there is not None
@@ -118,7 +118,7 @@ class Incoming:
             os.fsync(self._file.fileno())
             self._file.close()
             if there is None:
-                os.replace(self._aside, self.folder / f"{file_id}{ending[0].lower() if ending else '.csv'}")
+                os.replace(self._aside, self.folder / f"{file_id}{ending if ending in ENDINGS else '.csv'}")
             _write(self.folder / f"{file_id}.about.json", about)
         found = find(file_id, self.folder)
         assert found is not None
@@ -172,7 +172,7 @@ def find(file_id: str, folder: Path) -> DataFile | None:
     """The data set with this id, or None."""
     if not NAME.fullmatch(file_id):
         return None
-    paths = (path for path in folder.glob(f"{file_id}.*") if ENDING.fullmatch(path.name[len(file_id) :]))
+    paths = (path for path in folder.glob(f"{file_id}.*") if path.name[len(file_id) :].lower() in ENDINGS)
     path = next((path for path in paths if not path.name.endswith(".about.json")), None)
     try:
         about = json.loads((folder / f"{file_id}.about.json").read_text("utf-8"))

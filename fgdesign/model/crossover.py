@@ -17,18 +17,12 @@ from pathlib import Path
 
 import torch
 
+from fgdesign.model.device import default_folder
+
 ROUNDS = 5
 HOPELESS = 2.0  # times the best: not tried again
 REPEATED_BELOW = 1e-3  # seconds; shorter work is run several times for one reading
 Ways = Mapping[str, Callable[[], object]]
-
-
-def default_folder() -> Path:
-    """Where this machine keeps what it computed once: FGDESIGN_CACHE, or the user's cache folder."""
-    base = os.environ.get("FGDESIGN_CACHE")
-    if base:
-        return Path(base)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fgdesign" / "static"
 
 
 def fastest(size: str, ways: Ways) -> str:

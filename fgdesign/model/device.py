@@ -1,9 +1,10 @@
-"""Which device computes, and in which precision. Knows nothing of graphs."""
+"""Which device computes, in which precision, and where it keeps what it computed once. Knows nothing of graphs."""
 
 from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 
@@ -75,3 +76,11 @@ def out_of_memory_advice(batch_size: int, device: torch.device) -> str:
     fitting = max(1, batch_size // 2)
     return (f"The {device.type} ran out of memory at batch size {batch_size}. Try --batch-size {fitting}, a smaller "
             "max_length on the text node, or more frozen layers.")
+
+
+def default_folder() -> Path:
+    """Where this machine keeps what it computed once: FGDESIGN_CACHE, or the user's cache folder."""
+    base = os.environ.get("FGDESIGN_CACHE")
+    if base:
+        return Path(base)
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "fgdesign" / "static"

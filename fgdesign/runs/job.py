@@ -21,8 +21,7 @@ from fgdesign.errors import DeviceError, FgdesignError, RunError
 from fgdesign.graph.infer import summarise
 from fgdesign.graph.spec import Graph
 from fgdesign.graph.starters import load_graph
-from fgdesign.model.crossover import default_folder
-from fgdesign.model.device import out_of_memory_advice, pick_device
+from fgdesign.model.device import default_folder, out_of_memory_advice, pick_device
 from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.static import StaticCache
 from fgdesign.runs.folder import RunFolder, new_run_path

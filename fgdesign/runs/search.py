@@ -140,8 +140,7 @@ def begin(store: Store, graph: Graph, data: Mapping[str, str | None], settings: 
                 for key, value in data.items()}
     found.write(format="fgdesign.search/1", state="running", message="", data=absolute, settings=settings.as_dict(),
                 space=json.loads(write_space(space)), trials=trials, parallel=parallel, prune=prune,
-              higher=settings.metric not in LOWER,
-                created=time.time())
+                higher=settings.metric not in LOWER, created=time.time())
     store.wake()
     return found
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -33,7 +34,6 @@ UNTOUCHED = 2  # validations in which none is pruned
 NAMES = {TrialState.RUNNING: "running", TrialState.WAITING: "waiting", TrialState.COMPLETE: "done",
          TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 BUSY_SECONDS = 75
-SEED_STEP = 100_003
 
 
 def advance(search: Search, store: Store) -> None:
@@ -198,8 +198,8 @@ def suggest(trial: Trial, name: str, choice: Choice) -> Any:
 
 def sampler_of(search: Search, number: int, place: int = 0) -> optuna.samplers.BaseSampler:
     """Tree-structured Parzen estimators (Bergstra et al. 2011), with a seed of their own for each draw."""
-    seed = int(search.told()["settings"]["seed"]) * SEED_STEP + number * SEED_STEP + place
-    return optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=STARTUP)
+    seed = np.random.SeedSequence([int(search.told()["settings"]["seed"]), number, place]).generate_state(1)[0]
+    return optuna.samplers.TPESampler(seed=int(seed), n_startup_trials=STARTUP)
 
 
 def open_study(search: Search) -> optuna.Study:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
-
 import streamlit as st
 
+from fgdesign.data.store import Incoming
 from fgdesign.errors import FgdesignError
 from fgdesign.ui import data_intake, data_upload, library, state
 from fgdesign.ui.words import label
@@ -43,8 +42,10 @@ def _paste() -> None:
     """Keep what was pasted and have it read."""
     text = st.session_state["pasted"].encode("utf-8", "replace")
     try:
-        file = library.store(io.BytesIO(text), "pasted.csv")
+        with Incoming("pasted.csv", library.folder()) as incoming:
+            incoming.write(text)
+            file = incoming.publish(owner=library.person())
     except FgdesignError as error:
         st.toast(label(str(error), 200), icon=":material/error:")
     else:
-        data_intake.read(file, data_intake.desk(), new=False)
+        data_intake.read(file, data_intake.desk(), new=not incoming.known)

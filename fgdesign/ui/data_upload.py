@@ -14,11 +14,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from fgdesign.data.store import CHUNK, LIMIT, Incoming
+from fgdesign.data.store import CHUNK, ENDINGS, LIMIT, Incoming
 from fgdesign.errors import FgdesignError
 from fgdesign.ui import data_intake, library
-
-ENDINGS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx")
 
 _zone = st.components.v2.component(
     "fg_upload",

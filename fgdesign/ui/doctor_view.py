@@ -64,7 +64,7 @@ def _show_finding(file: library.DataFile, finding: Found) -> None:
     color: Literal["red", "orange", "blue"] = "blue"
     if severity != "note":
         color = "red" if severity == "error" else "orange"
-    badge, text, rows, repair = st.columns([2, 8, 2, 4], vertical_alignment="center")
+    badge, text, rows, repair = st.columns([2.7, 7.2, 1.7, 4.4], vertical_alignment="center")
     badge.badge(severity, icon=ICONS[severity], color=color)
     text.text(finding["message"])
     key = f"{finding['code']}_{finding['column']}_{hash(finding['message'])}"

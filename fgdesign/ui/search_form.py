@@ -7,6 +7,7 @@ import streamlit as st
 
 from fgdesign.errors import FgdesignError
 from fgdesign.graph import Graph, errors
+from fgdesign.runs.command_line import flags
 from fgdesign.runs.good_space import good_space
 from fgdesign.runs.search import TRIALS, begin, require_optuna
 from fgdesign.runs.space import Space, title, write_space
@@ -40,8 +41,7 @@ def show() -> None:
                  help="Goes on by itself, also when this page is closed"):
         _start(graph, file, space, trials, parallel, prune)
     parts.show_command("search", f"{graph.name}.json", file.path, "--trials", trials, "--space", "space.json",
-                       *(word for name, value in start.columns().items()
-                         for word in (f"--{name.replace('_', '-')}", value)))
+                       *flags(**start.columns(), **settings_from(told).changed))
 
 
 def _changes(graph: Graph, first: Space, everything: Space) -> Space:

@@ -150,7 +150,7 @@ def _use(search: Search, number: int) -> None:
     try:
         graph, settings = search.chosen(number)
     except FgdesignError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(label(str(error), 200), icon=":material/error:")
         return
     settings_form.take(settings)
     state.change(graph=graph)
@@ -165,5 +165,5 @@ def _ask(wish: str, search: Search) -> None:
         else:
             searches.resume(open_store(), search, more=MORE)
     except FgdesignError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(label(str(error), 200), icon=":material/error:")
     ensure()

@@ -2,7 +2,7 @@
 
     python benchmarks/canvas.py [--edits 12] [--sizes 15 100 300 500] [--json FILE]
 
-Starts the Design page on a free port with a workspace of its own and edits by real mouse events: cards are
+Starts the app on a free port with a workspace of its own and edits by real mouse events: cards are
 dragged and wires are drawn, in turn; then one card is dragged while frames are timed. Prints a Markdown table
 and JSON. Knows nothing of how an edit is made.
 """
@@ -95,8 +95,8 @@ def graph_of(size: int) -> Graph:
 
 
 @contextmanager
-def served(workspace: Path, script: str = "pages/design.py") -> Iterator[str]:
-    """A page, Design if not said otherwise, on a free port."""
+def served(workspace: Path, script: str = "app.py") -> Iterator[str]:
+    """The app, or one page, on a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -232,10 +232,10 @@ def main() -> None:
         with served(Path(folder)) as url:
             browser = play.chromium.launch(executable_path=program, args=ARGUMENTS)
             warm = browser.new_page()
-            opened(warm, f"{url}/?graph=bench-{options.sizes[0]}", options.sizes[0])
+            opened(warm, f"{url}/design?graph=bench-{options.sizes[0]}", options.sizes[0])
             warm.close()
             for size in options.sizes:
-                found.append(measured(browser, f"{url}/?graph=bench-{size}", size, options.edits))
+                found.append(measured(browser, f"{url}/design?graph=bench-{size}", size, options.edits))
             browser.close()
     report(found, options.json)
 

@@ -55,6 +55,7 @@ def _case(question: Question, run: TrainedRun, name: str, graph: str, test: pd.D
     question.rows.append(Row(f"{name}, {graph}: accuracy with exits", float(right["exits"].mean()), "",
                              note=f"{right['full'].mean():.4f} without; {paired(right['exits'], right['full'])}; "
                                   f"{layers['exits']:.2f} of {layers['full']:.0f} layers"))
+    _set(run, exits, shut=False)
     speed(question, run, name, texts, targets, {1: AGAINST_TRANSFORMERS}, quick)
 
 

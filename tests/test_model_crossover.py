@@ -23,13 +23,13 @@ def test_it_is_measured_once_and_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("FGDESIGN_CACHE", str(tmp_path))
     assert fastest("8 rows", WAYS) == "quick"
     [file] = tmp_path.glob("fastest-*.json")
-    assert json.loads(file.read_text()) == {"8 rows": "quick"}
+    assert json.loads(file.read_text()) == {"8 rows: slow, quick, hopeless": "quick"}
     crossover._known.cache_clear()  # as a new process
     monkeypatch.setattr(crossover, "measured", lambda ways: pytest.fail("measured again"))
     assert fastest("8 rows", WAYS) == "quick"
 
 
-@pytest.mark.parametrize("kept", ["no JSON", "[]", '{"8 rows": "a way of old"}'])
+@pytest.mark.parametrize("kept", ["no JSON", "[]", '{"8 rows: slow, quick, hopeless": "a way of old"}'])
 def test_a_damaged_or_older_file_is_measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str) -> None:
     monkeypatch.setenv("FGDESIGN_PRECISION", "auto")
     monkeypatch.setenv("FGDESIGN_CACHE", str(tmp_path))

@@ -138,7 +138,7 @@ def test_modules_run_once_for_each_called_node_and_not_at_all_otherwise(
 ) -> None:
     monkeypatch.setattr(dispatch, "fastest", lambda *shape: "sorted")  # the other ways call no expert by itself,
     monkeypatch.setattr(dispatch, "_kept", WeakKeyDictionary())
-    monkeypatch.setattr(dispatch, "_call", lambda module, dtype: lambda x: module([x], None))  # nor does packed work
+    monkeypatch.setattr(dispatch, "_plain", lambda module, dtype: lambda x: module([x], None))
     network, inputs = made(build, "single", folder)
     with torch.inference_mode():
         references = [RowReference(network, inputs, row) for row in rows]

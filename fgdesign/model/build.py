@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import networkx as nx
@@ -140,18 +140,31 @@ class Program:
                 slots.update(step.inputs[:1] if passes else step.inputs)
         steps = tuple(reversed(chosen))
         given = tuple(port for slot, port in held.items() if slot in slots)
-        return Needed(steps, given, fused(steps, {self.slots[port] for port in wanted} | set(held)))
+        kept = {self.slots[port] for port in wanted} | set(held)
+        joined = fused(steps, kept)
+        return Needed(steps, given, joined, _last_read(joined, kept))
+
+
+def _last_read(steps: Sequence[s.Step], kept: Collection[int]) -> tuple[tuple[int, ...], ...]:
+    """The slots that nothing reads after each step, so that values are let go as early as in code by hand."""
+    found: list[tuple[int, ...]] = []
+    seen = set(kept)
+    for step in reversed(steps):
+        found.append(tuple({*step.inputs, *step.outputs} - seen - {-1}))
+        seen.update(step.inputs, step.outputs)
+    return tuple(reversed(found))
 
 
 @dataclass(frozen=True)
 class Needed:
     """steps: in order. given: known ports that they, or the caller, read. fused: the same in fewer steps, for runs
-    that are neither timed nor steered.
+    that are neither timed nor steered. dropped: slots that are empty again after each of these.
     """
 
     steps: tuple[s.Step, ...]
     given: tuple[str, ...]
     fused: tuple[s.Step, ...]
+    dropped: tuple[tuple[int, ...], ...]
 
     @property
     def reads_tokens(self) -> bool:

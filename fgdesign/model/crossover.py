@@ -19,7 +19,7 @@ import torch
 
 from fgdesign.model.device import default_folder
 
-ROUNDS = 5
+ROUNDS = 9
 HOPELESS = 2.0  # times the best: not tried again
 REPEATED_BELOW = 1e-3  # seconds; shorter work is run several times for one reading
 Ways = Mapping[str, Callable[[], object]]
@@ -29,6 +29,7 @@ def fastest(size: str, ways: Ways) -> str:
     """The fastest of the ways at a size; the first where nothing is to be measured."""
     if os.environ.get("FGDESIGN_PRECISION", "auto") != "auto":
         return next(iter(ways))
+    size = f"{size}: {', '.join(ways)}"
     file, known = _known(os.environ.get("FGDESIGN_CACHE"), torch.get_num_threads())
     if known.get(size) not in ways:
         known[size] = measured(ways)

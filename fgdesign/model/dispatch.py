@@ -1,20 +1,23 @@
 """Equal experts behind one router as one step: the rows of each expert in the way that is fastest at their number.
 
-sorted: rows ordered by expert, a call for each. dense: every expert on every row, one batched product. gathered: each
-row with its own expert's weights. direct: one row, one call. Which way is measured once for each size on each machine
-(`crossover`); where something learns it is always `sorted`. Knows nothing of how graphs are written.
+sorted: rows ordered by expert, a call for each. packed: the same with weights laid out once. dense: every expert on
+every row, one batched product. gathered: each row with its own expert's weights. Which way is measured once for each
+size on each machine (`crossover`); where something learns it is always `sorted`. Knows nothing of how graphs are
+written.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from weakref import WeakKeyDictionary, ref
+from operator import attrgetter
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fgdesign.model import packed
 from fgdesign.model.blocks.functions import Expert
@@ -26,25 +29,43 @@ from fgdesign.model.flows import Flow
 from fgdesign.model.steps import Call, State, Step, Unite
 
 Call1 = Callable[[Tensor], Tensor]
+Way = Callable[[Tensor, Tensor], Tensor]  # (n, ..., D) rows and (n,) the expert of each -> (n, ..., D)
+VERSION = attrgetter("_version")
 
 
 @dataclass(frozen=True)
 class Stack:
-    """Weights of all experts: (N, D, H), (N, 1, H), (N, H, D), (N, 1, D)."""
+    """All experts in one. inner: (N, D, H), inner_bias: (N, 1, H), outer: (N, H, D), outer_bias: (N, 1, D)."""
 
     inner: Tensor
     inner_bias: Tensor
     outer: Tensor
     outer_bias: Tensor
+    activation: Call1
+    residual: bool
+
+    def dense(self, x: Tensor, expert: Tensor) -> Tensor:
+        """Every expert on every row, then each row's own."""
+        flat = x.flatten(0, -2).to(self.inner.dtype)
+        hidden = self.activation(torch.baddbmm(self.inner_bias, flat.expand(len(self.inner), -1, -1), self.inner))
+        every = torch.baddbmm(self.outer_bias, hidden, self.outer).view(-1, *x.shape)
+        own = every[expert, torch.arange(len(x), device=x.device)]
+        return x + own if self.residual else own
+
+    def gathered(self, x: Tensor, expert: Tensor) -> Tensor:
+        """Each row with its own expert's weights."""
+        rows = x.view(len(x), -1, x.shape[-1]).to(self.inner.dtype)
+        hidden = self.activation(torch.baddbmm(self.inner_bias[expert], rows, self.inner[expert]))
+        own = torch.baddbmm(self.outer_bias[expert], hidden, self.outer[expert]).view_as(x)
+        return x + own if self.residual else own
 
 
 @dataclass(frozen=True)
 class Ready:
-    """Experts as evaluation calls them, and what they were made from."""
+    """The ways to call experts in evaluation, and what they were made from."""
 
     state: tuple[object, ...]
-    each: Sequence[Call1]
-    all: Stack
+    ways: Mapping[str, Way]
 
 
 _kept: WeakKeyDictionary[Expert, Ready] = WeakKeyDictionary()  # by the first expert; several programs may share them
@@ -75,30 +96,23 @@ class Bank(Step):
             _kept.pop(self._first, None)  # fused optimisers change weights without counting versions
         if torch.is_grad_enabled() or router.training or router.k > 1 or None in self.experts:
             return self.sorted(x, choice)
-        gate, expert = choice.gates.max(1)
-        ready = self._made_ready(packed.run_dtype(x))
-        if len(x) == 1:
-            out = ready.each[int(expert)](x)
-        else:
-            out = self._ways(ready)[self._fastest(ready, x)](x, expert)
+        expert, gate = (choice.best, choice.gate) if choice.given is None else choice.gates.max(1)[::-1]
+        assert expert is not None and gate is not None
+        dtype = packed.run_dtype(x)
+        ready = self._made_ready(dtype)
+        shape = (x.shape, dtype, torch.get_num_threads())
+        way = self._found.get(shape)
+        if way is None:
+            way = self._found[shape] = self._fastest(ready, x, expert, dtype)
+        out = ready.ways[way](x, expert)
         return out * gate.to(out.dtype).view(-1, *[1] * (x.dim() - 1))
 
-    def _ways(self, ready: Ready) -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-        return {"sorted": lambda x, expert: self.sliced(ready.each, x, expert),
-                "dense": lambda x, expert: self.dense(ready.all, x, expert),
-                "gathered": lambda x, expert: self.gathered(ready.all, x, expert)}
-
-    def _fastest(self, ready: Ready, x: Tensor) -> str:
-        """The way for so many rows, tried once on them with the experts called in turn."""
-        shape = (x.shape, packed.run_dtype(x), torch.get_num_threads())
-        if shape not in self._found:
-            rows, tokens = len(x), x[0].numel() // x.shape[-1]
-            size = (f"{len(self.experts)} experts {x.shape[-1]} x {self._first.inner.out_features} "
-                    f"{packed.run_dtype(x)} {1 << rows.bit_length()} rows {1 << tokens.bit_length()} tokens")
-            expert = torch.arange(rows, device=x.device) % len(self.experts)
-            ways = {name: partial(way, x, expert) for name, way in self._ways(ready).items()}
-            self._found[shape] = fastest(size, ways)
-        return self._found[shape]
+    def _fastest(self, ready: Ready, x: Tensor, expert: Tensor, dtype: torch.dtype) -> str:
+        """The way for so many rows, tried once on the first of that number."""
+        rows, tokens = len(x), x[0].numel() // x.shape[-1]
+        size = (f"{len(self.experts)} experts {x.shape[-1]} x {self._first.inner.out_features} "
+                f"{dtype} {1 << rows.bit_length()} rows {1 << tokens.bit_length()} tokens")
+        return fastest(size, {name: partial(way, x, expert) for name, way in ready.ways.items()})
 
     def sorted(self, x: Tensor, choice: Choice) -> Tensor:
         """Rows ordered by expert; a row may have several."""
@@ -110,37 +124,9 @@ class Bank(Step):
         every = torch.cat(done) if len({part.dtype for part in done}) == 1 else torch.cat([p.to(x.dtype) for p in done])
         return torch.zeros_like(x, dtype=every.dtype).index_add(0, rows, every * gate.to(every.dtype))
 
-    def sliced(self, each: Sequence[Call1], x: Tensor, expert: Tensor) -> Tensor:
-        """A call for each expert that has rows; expert: (n,) of each row."""
-        counts = torch.bincount(expert, minlength=len(each)).tolist()
-        out = torch.empty_like(x)
-        for run, places in zip(each, torch.split(expert.argsort(), counts), strict=True):
-            if len(places):
-                value = run(x.index_select(0, places))
-                out = out if out.dtype == value.dtype else out.to(value.dtype)
-                out.index_copy_(0, places, value)
-        return out
-
-    def dense(self, w: Stack, x: Tensor, expert: Tensor) -> Tensor:
-        """Every expert on every row, then each row's own."""
-        first = self._first
-        flat = x.flatten(0, -2).to(w.inner.dtype)
-        hidden = first.activation(torch.baddbmm(w.inner_bias, flat.expand(len(self.experts), -1, -1), w.inner))
-        every = torch.baddbmm(w.outer_bias, hidden, w.outer).view(len(self.experts), *x.shape)
-        own = every[expert, torch.arange(len(x), device=x.device)]
-        return x + own if first.residual else own
-
-    def gathered(self, w: Stack, x: Tensor, expert: Tensor) -> Tensor:
-        """Each row with its own expert's weights."""
-        first = self._first
-        rows = x.view(len(x), -1, x.shape[-1]).to(w.inner.dtype)
-        hidden = first.activation(torch.baddbmm(w.inner_bias[expert], rows, w.inner[expert]))
-        own = torch.baddbmm(w.outer_bias[expert], hidden, w.outer[expert]).view_as(x)
-        return x + own if first.residual else own
-
     @property
     def _first(self) -> Expert:
-        return next(module for module in self.experts if module is not None)
+        return self._modules[0]
 
     @cached_property
     def _found(self) -> dict[tuple[object, ...], str]:
@@ -148,32 +134,64 @@ class Bank(Step):
 
     @cached_property
     def _parameters(self) -> list[nn.Parameter]:
-        return [parameter for module in self.experts if module is not None for parameter in module.parameters()]
+        return [parameter for module in self._modules for parameter in module.parameters()]
+
+    @cached_property
+    def _modules(self) -> list[Expert]:
+        return [module for module in self.experts if module is not None]
+
+    @cached_property
+    def _who(self) -> int:
+        return hash(tuple(map(id, self._modules)))  # not the modules: what an expert keeps must not keep it
 
     def _made_ready(self, dtype: torch.dtype) -> Ready:
-        state = (dtype, self._parameters[0].data_ptr(), sum(p._version for p in self._parameters))
+        state = (dtype, self._who, self._parameters[0].data_ptr(), sum(map(VERSION, self._parameters)))
         found = _kept.get(self._first)
         if found is None or found.state != state:
-            modules = [module for module in self.experts if module is not None]
-            stack = Stack(*(torch.stack([layer.weight.detach().T if weight else layer.bias.detach().unsqueeze(0)
-                                         for layer in layers]).to(dtype)
-                            for layers in ([m.inner for m in modules], [m.outer for m in modules])
-                            for weight in (True, False)))
-            found = _kept[self._first] = Ready(state, [_call(module, dtype) for module in modules], stack)
+            found = _kept[self._first] = Ready(state, _ways(self._modules, dtype))
         return found
 
 
-def _call(module: Expert, dtype: torch.dtype) -> Call1:
-    """The expert in evaluation; on a CPU with its weights laid out once."""
-    if module.inner.weight.device.type == "cpu" and packed.works(dtype):
-        return packed.two_products(module.inner, module.outer, module.activation, module.residual, dtype)
-    known = ref(module)  # what is kept by an expert must not keep it
+def _ways(modules: Sequence[Expert], dtype: torch.dtype) -> dict[str, Way]:
+    """All ways to call these experts in a precision; weights are copied where a way wants them otherwise laid out."""
+    first = modules[0]
+    inner, outer = [m.inner for m in modules], [m.outer for m in modules]
+    stack = Stack(_stacked(inner, "weight", dtype), _stacked(inner, "bias", dtype), _stacked(outer, "weight", dtype),
+                  _stacked(outer, "bias", dtype), first.activation, first.residual)
+    ways: dict[str, Way] = {"sorted": partial(sliced, [_plain(m, dtype) for m in modules])}
+    if first.inner.weight.device.type == "cpu" and packed.works(dtype):
+        ways["packed"] = partial(sliced, [packed.two_products(m.inner, m.outer, m.activation, m.residual, dtype)
+                                          for m in modules])
+    return {**ways, "dense": stack.dense, "gathered": stack.gathered}
+
+
+def _stacked(layers: Sequence[nn.Linear], part: str, dtype: torch.dtype) -> Tensor:
+    """(N, in, out) weights or (N, 1, out) biases."""
+    found = torch.stack([getattr(layer, part).detach() for layer in layers]).to(dtype)
+    return found.mT.contiguous() if part == "weight" else found.unsqueeze(1)
+
+
+def sliced(each: Sequence[Call1], x: Tensor, expert: Tensor) -> Tensor:
+    """A call for each expert that has rows; expert: (n,) of each row."""
+    if len(x) == 1:
+        return each[int(expert)](x)
+    counts = torch.bincount(expert, minlength=len(each)).tolist()
+    order = expert.argsort()
+    parts = torch.split(x.index_select(0, order), counts)
+    done = torch.cat([run(part) for run, part in zip(each, parts, strict=True) if len(part)])
+    return torch.empty_like(done).index_copy_(0, order, done)
+
+
+def _plain(module: Expert, dtype: torch.dtype) -> Call1:
+    """`Expert.forward` in evaluation, in a precision; what is kept by an expert must not keep it."""
+    weights = [p.detach().to(dtype) for layer in (module.inner, module.outer) for p in (layer.weight, layer.bias)]
+    inner, inner_bias, outer, outer_bias = weights
+    activation, residual = module.activation, module.residual
 
     def run(x: Tensor) -> Tensor:
-        found = known()
-        assert found is not None
-        value: Tensor = found([x], None)
-        return value
+        x = x.to(dtype)
+        out = F.linear(activation(F.linear(x, inner, inner_bias)), outer, outer_bias)
+        return x + out if residual else out
 
     return run
 

@@ -18,7 +18,7 @@ from fgdesign.model.backbone import Backbone
 from fgdesign.model.build import Needed, Plan, build_modules, compile_program
 from fgdesign.model.flows import Batch, Flow
 from fgdesign.model.lexical import Lexical
-from fgdesign.model.steps import Record, State, run_steps
+from fgdesign.model.steps import Record, State, run_steps, run_through
 
 PRETRAINED = ("embeddings/1", "encoder_layer/1")
 
@@ -109,8 +109,11 @@ class FunctionGraph(nn.Module):
         if count_layers:
             spared = self.needed(ports, (), open_exits).layers - needed.layers
             record.layers = torch.full((batch.size,), spared, dtype=torch.int64, device=batch.device)
-        steps = needed.steps if timed or batch.steer is not None else needed.fused
-        run_steps(steps, State(slots, batch, record, open_exits, self.training))
+        state = State(slots, batch, record, open_exits, self.training)
+        if timed or batch.steer is not None:
+            run_steps(needed.steps, state)
+        else:
+            run_through(needed.fused, needed.dropped, state)
         found = {port: slots[self.program.slots[port]] for port in ports}
         return Outcome({port: flow for port, flow in found.items() if flow is not None}, record)
 

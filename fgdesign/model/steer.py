@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -47,11 +47,11 @@ class Steer:
             best = choice.scores.topk(min(self.k[router], choice.scores.shape[1]), dim=-1).indices
             called = torch.zeros_like(choice.called).scatter_(1, best, True)
             gates = choice.probabilities * called
-            choice = replace(choice, called=called, gates=gates if self.k[router] == 1 else _shared(gates))
+            choice = choice.instead(called, gates if self.k[router] == 1 else _shared(gates))
         how = self.routing.get(router)
         if how == UNIFORM:
             even = torch.full_like(choice.gates, 1 / choice.gates.shape[1])
-            return replace(choice, called=torch.ones_like(choice.called), gates=even)
+            return choice.instead(torch.ones_like(choice.called), even)
         if how == RANDOM:
             return self._forced(choice, self.draw(router, choice.called.shape[1], texts, rows, choice.called.device))
         if router in self.branches:
@@ -74,7 +74,7 @@ class Steer:
             weight = choice.gates.sum(1, keepdim=True).expand_as(choice.gates)
         else:
             weight = torch.ones_like(choice.gates)
-        return replace(choice, called=called, gates=weight * called)
+        return choice.instead(called, weight * called)
 
 
 def _shared(gates: Tensor) -> Tensor:

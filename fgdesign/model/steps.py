@@ -225,6 +225,15 @@ def row_texts(batch: Batch, rows: Tensor | None, column: str) -> list[str]:
     return list(texts) if rows is None else [texts[i] for i in rows.tolist()]
 
 
+def run_through(steps: Sequence[Step], dropped: Sequence[Sequence[int]], state: State) -> None:
+    """Run the steps in order, neither timed nor steered, and empty the slots that no later one reads."""
+    slots = state.slots
+    for step, done in zip(steps, dropped, strict=True):
+        step.run(state)
+        for slot in done:
+            slots[slot] = None
+
+
 def run_steps(steps: Sequence[Step], state: State) -> None:
     """Run the steps in order; when the record is timed, note rows and seconds of each that ran."""
     if not state.record.timed:

@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from fgdesign.model.blocks.functions import masked_mean
 
+ONE = torch.ones(())
 
-@dataclass(frozen=True)
+
+@dataclass
 class Choice:
     """What a router chose for n rows among N branches.
 
-    probabilities: (n, N). scores: (n, N) before the softmax. called: (n, N) bool. gates: (n, N), the weight of
-    each called branch. agreement: share of rows where the noisy choice of training is the choice without noise.
+    probabilities: (n, N). scores: (n, N) before the softmax. given: `called` and `gates` as they were chosen; None
+    where each row calls its most probable branch, `best` (n,) int64, at its weight `gate` (n,). agreement: share of
+    rows where the noisy choice of training is the choice without noise.
     """
 
     probabilities: Tensor
     scores: Tensor
-    called: Tensor
-    gates: Tensor
-    agreement: Tensor
+    given: tuple[Tensor, Tensor] | None = None
+    best: Tensor | None = None
+    gate: Tensor | None = None
+    agreement: Tensor = ONE
+
+    @cached_property
+    def called(self) -> Tensor:
+        """(n, N) bool: which branches each row calls."""
+        if self.given is not None:
+            return self.given[0]
+        assert self.best is not None
+        return torch.zeros_like(self.scores, dtype=torch.bool).scatter_(-1, self.best.unsqueeze(-1), True)
+
+    @cached_property
+    def gates(self) -> Tensor:
+        """(n, N): the weight of each called branch, 0 for the others."""
+        if self.given is not None:
+            return self.given[1]
+        assert self.gate is not None
+        return self.called * self.gate.unsqueeze(-1)
+
+    def instead(self, called: Tensor, gates: Tensor) -> Choice:
+        """Other branches for the same scores."""
+        return Choice(self.probabilities, self.scores, (called, gates), agreement=self.agreement)
 
 
 class Router(nn.Module):
@@ -47,17 +72,21 @@ class Router(nn.Module):
 
     def forward(self, value: Tensor, mask: Tensor | None) -> Choice:
         """value: (n, D) or (n, T, H) float, then pooled by its mean; mask: (n, T) bool or None."""
-        scores = self.scorer(self.norm(masked_mean(value, mask) if value.dim() == 3 else value)) / self.temperature
-        scores = scores.float()
+        scores = self.scorer(self.norm(masked_mean(value, mask) if value.dim() == 3 else value))
+        scores = (scores if self.temperature == 1.0 else scores / self.temperature).float()
         probabilities = scores.softmax(-1)
+        if not self.training and self.k == 1 and self.method != "soft":
+            gate, best = probabilities.max(-1)
+            gate = torch.ones_like(gate) if self.method == "straight_through" else gate
+            return Choice(probabilities, scores, best=best, gate=gate)
         plain = self._best(scores)
         if not self.training:
-            return Choice(probabilities, scores, plain, self._gates(probabilities, plain), torch.ones(()))
+            return Choice(probabilities, scores, (plain, self._gates(probabilities, plain)))
         if self.method == "soft":
-            return Choice(probabilities, scores, torch.ones_like(plain), probabilities, torch.ones(()))
+            return Choice(probabilities, scores, (torch.ones_like(plain), probabilities))
         called = self._best(scores + self._draw(scores))
         agreement = (called == plain).all(-1).float().mean()
-        return Choice(probabilities, scores, called, self._gates(probabilities, called), agreement)
+        return Choice(probabilities, scores, (called, self._gates(probabilities, called)), agreement=agreement)
 
     def _draw(self, scores: Tensor) -> Tensor:
         if self.method == "straight_through":

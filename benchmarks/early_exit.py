@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,7 +24,10 @@ from fgdesign.runs.trained import TrainedRun
 from fgdesign.training.evaluate import answer_rows
 
 CPU = torch.device("cpu")
-CASES = (("banking77", "early-exit", {1: 3.0, 32: 2.0, 256: 2.0}), ("sst2", "cheap-word-first", {1: 2.0, 32: 1.5}))
+CASES: tuple[tuple[str, str, dict[int, float | None]], ...] = (
+    ("banking77", "cheap-word-first", {1: 3.0, 32: 2.0, 256: 2.0}),
+    ("banking77", "early-exit", {1: None, 32: None, 256: None}),
+    ("sst2", "cheap-word-first", {1: 2.0, 32: 1.5}))
 AGAINST_TRANSFORMERS = 7.0
 NEVER = 2.0  # no certainty reaches it
 
@@ -42,8 +45,8 @@ def measure(quick: bool) -> Question:
     return question
 
 
-def _case(question: Question, run: TrainedRun, name: str, graph: str, test: pd.DataFrame, targets: dict[int, float],
-          quick: bool) -> None:
+def _case(question: Question, run: TrainedRun, name: str, graph: str, test: pd.DataFrame,
+          targets: Mapping[int, float | None], quick: bool) -> None:
     exits = {node: float(_exit(run, node).threshold) for node in run.network.nodes_of_role("exit")}
     texts, truth = test["text"].astype(str).tolist(), test["label"].astype(str).to_numpy()
     right, layers = {}, {}
@@ -56,7 +59,7 @@ def _case(question: Question, run: TrainedRun, name: str, graph: str, test: pd.D
                              note=f"{right['full'].mean():.4f} without; {paired(right['exits'], right['full'])}; "
                                   f"{layers['exits']:.2f} of {layers['full']:.0f} layers"))
     _set(run, exits, shut=False)
-    speed(question, run, name, texts, targets, {1: AGAINST_TRANSFORMERS}, quick)
+    speed(question, run, f"{name}, {graph}", texts, targets, {1: AGAINST_TRANSFORMERS if targets[1] else None}, quick)
 
 
 def paired(a: np.ndarray, b: np.ndarray) -> str:
@@ -66,8 +69,8 @@ def paired(a: np.ndarray, b: np.ndarray) -> str:
     return f"better on {better}, worse on {worse} rows, p {p:.2f}"
 
 
-def speed(question: Question, run: TrainedRun, name: str, texts: list[str], targets: dict[int, float],
-          against_transformers: dict[int, float], quick: bool) -> None:
+def speed(question: Question, run: TrainedRun, name: str, texts: list[str],
+          targets: Mapping[int, float | None], against_transformers: Mapping[int, float | None], quick: bool) -> None:
     """Rows of milliseconds a text with exits, against the exits held shut and against transformers, per batch size."""
     exits = {node: float(_exit(run, node).threshold) for node in run.network.nodes_of_role("exit")}
     peer = _transformers()

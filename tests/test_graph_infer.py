@@ -109,8 +109,8 @@ def test_two_routers_feed_one_node() -> None:
 
 def test_exit_rows_and_the_collected_answer() -> None:
     found = found_in("early-exit")
-    assert found.node_rows["layer_3"] == rows_of("exit_2.next")
-    assert found.rows["exit_4.answer"] == rows_of("exit_2.next exit_4.answer")
+    assert found.node_rows["layer_2"] == rows_of("exit_1.next")
+    assert found.rows["exit_3.answer"] == rows_of("exit_1.next exit_3.answer")
     assert found.node_rows["answer"] == r.ALL and found.answer == "answer.out"
 
 
@@ -134,7 +134,7 @@ def test_how_many_branches_a_row_takes(k: int, method: str, after: int, training
 FRONTIERS = [
     ("linear-probe", {"pool.out"}),
     ("routed-experts", {"layer_3.out"}),
-    ("early-exit", {"pool_2.out", "pool_4.out", "pool_6.out"}),
+    ("early-exit", {"pool_1.out", "pool_3.out", "pool_6.out"}),
     ("layer-taps", {"layer_2.out", "layer_4.out", "layer_6.out"}),
     ("textbook-sentiment", {"x.out"}),
     ("cheap-word-first", {"exit_2.next", "pool_1.out", "pool_2.out"}),

@@ -60,7 +60,7 @@ def test_a_space_is_made_from_what_the_graph_has() -> None:
     assert experts["experts.router"].values == (2, 4, 8) and experts["tuned.depth"] == Choice(low=0, high=6)
     assert experts["node.router.k"].whole and "node.expert_*.dropout" in experts
     exits = good_space(load_graph("early-exit"), DRAWN)
-    assert (exits["exit.exit_2"].values, exits["exit.exit_4"].values) == ((0, 1, 2, 3), (0, 4, 5))
+    assert (exits["exit.exit_1"].values, exits["exit.exit_3"].values) == ((0, 1, 2), (0, 3, 4, 5))
     assert "tuned.depth" not in good_space(load_graph("words-only"), DRAWN)
     assert "node.pool.method" in good_space(load_graph("linear-probe"), DRAWN, everything=True)
 
@@ -72,8 +72,8 @@ def test_what_is_chosen_is_what_the_graph_becomes() -> None:
     assert len(vary.experts(graph, "router")) == 2 and graph.node("router").params["k"] == 3  # two, and straight on
     assert (vary.tuned_depth(graph), vary.tuned_kind(graph), settings.rate) == (1, "lora", 0.01)
     assert all(node.params["dropout"] == 0.2 for node in graph.nodes if node.id.startswith("expert_"))
-    moved, _ = varied(load_graph("early-exit"), DRAWN, {"exit.exit_2": 3, "exit.exit_4": 0})
-    assert vary.exit_layer(moved, "exit_2") == 3 and "exit_4" not in moved.ids and "head_4" not in moved.ids
+    moved, _ = varied(load_graph("early-exit"), DRAWN, {"exit.exit_1": 2, "exit.exit_3": 0})
+    assert vary.exit_layer(moved, "exit_1") == 2 and "exit_3" not in moved.ids and "head_3" not in moved.ids
     assert not errors(moved)
 
 

@@ -114,7 +114,7 @@ def test_every_validation_tells_of_routers_and_exits(bench: Callable[..., Bench]
     made = bench("early-exit")
     fit(made.run(), made.stages)
     exits = next(entry["exits"] for entry in made.log if entry["kind"] == "valid")
-    assert [(entry["node"], entry["depth"]) for entry in exits] == [("exit_2", 2), ("exit_4", 4), ("answer", 6)]
+    assert [(entry["node"], entry["depth"]) for entry in exits] == [("exit_1", 1), ("exit_3", 3), ("answer", 6)]
     assert sum(entry["share"] for entry in exits) == pytest.approx(1)
 
 

@@ -28,7 +28,7 @@ COSTS = torch.tensor([1.0, 0.25, 0.0])
 def choice_of(scores: Tensor) -> Choice:
     p = scores.softmax(-1)
     called = torch.nn.functional.one_hot(scores.argmax(-1), scores.shape[1]).bool()
-    return Choice(p, scores, called, p * called, torch.ones(()))
+    return Choice(p, scores, given=(called, p * called))
 
 
 def by_hand(name: str) -> float:
@@ -136,10 +136,10 @@ def test_heads_are_weighed_by_depth(tiny_graph: Callable[[str], Graph]) -> None:
 
 
 def test_a_weight_can_be_set_by_hand(tiny_graph: Callable[[str], Graph]) -> None:
-    graph = set_params(tiny_graph("early-exit"), "exit_2", loss_weight=0.9, distil=0.0)
+    graph = set_params(tiny_graph("early-exit"), "exit_1", loss_weight=0.9, distil=0.0)
     heads = {head.node: head for head in head_losses(plan_of(graph))}
-    assert (heads["head_2"].weight, heads["head_2"].distil) == (0.9, 0.0)
-    assert heads["head_4"].weight == pytest.approx(4 / 6) and heads["head_6"].weight == 1.0
+    assert (heads["head_1"].weight, heads["head_1"].distil) == (0.9, 0.0)
+    assert heads["head_3"].weight == pytest.approx(3 / 6) and heads["head_6"].weight == 1.0
 
 
 def test_branches_cost_what_they_alone_call(tiny_graph: Callable[[str], Graph]) -> None:

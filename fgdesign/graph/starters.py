@@ -110,7 +110,7 @@ def _early_exit() -> Graph:
     hidden, answers = s.text(), []
     for index in range(1, LAYERS + 1):
         hidden = s.layers(hidden, index, index)
-        if index in (2, 4):
+        if index in (1, 3):
             head = s.add(f"head_{index}", "classifier", s.add(f"pool_{index}", "pool", hidden))
             s.add(f"exit_{index}", "exit", hidden, logits=head)
             hidden = f"exit_{index}.next"
@@ -241,7 +241,7 @@ _BUILDERS: tuple[tuple[str, str, Callable[[], Graph]], ...] = (
      "comes from the trained layers, the router shows how rows differ.", _routed_experts),
     ("GCN experts", "Frozen encoder, two of six experts for each row, merged by a learned graph convolution. Use it to "
      "study routing: a run takes seconds. Expect the accuracy of one expert of the same size.", _gcn_experts),
-    ("Early exit", "Frozen encoder with heads after layers 2, 4 and 6; a row leaves as soon as a head is sure. Use it "
+    ("Early exit", "Frozen encoder with heads after layers 1, 3 and 6; a row leaves as soon as a head is sure. Use it "
      "on intents and questions. Expect two to three times less compute at the same accuracy.", _early_exit),
     ("Adapter stack", "Bottleneck adapters in layers 4 to 6, all else frozen. Use it where many small models must "
      "share one backbone. Expect most of fine-tuning with under 2 % of its parameters.", _adapter_stack),

@@ -119,6 +119,12 @@ class Leave(Step):
         steer = state.batch.steer
         threshold = self.block.threshold if steer is None else steer.thresholds.get(self.node, self.block.threshold)
         leaving = sure >= threshold
+        count = int(leaving.sum())
+        if count in (0, len(leaving)):
+            slot, whole = (self.outputs[0], logits) if count else (self.outputs[1], flow)
+            if slot >= 0:
+                state.slots[slot] = whole
+            return
         for slot, held, chosen in ((self.outputs[0], logits, leaving), (self.outputs[1], flow, ~leaving)):
             part = _branch(held, chosen) if slot >= 0 else None
             if part is not None:

@@ -48,8 +48,8 @@ class Stack:
         """Every expert on every row, then each row's own."""
         flat = x.flatten(0, -2).to(self.inner.dtype)
         hidden = self.activation(torch.baddbmm(self.inner_bias, flat.expand(len(self.inner), -1, -1), self.inner))
-        every = torch.baddbmm(self.outer_bias, hidden, self.outer).view(-1, *x.shape)
-        own = every[expert, torch.arange(len(x), device=x.device)]
+        every = torch.baddbmm(self.outer_bias, hidden, self.outer).view(-1, *x.shape[1:])
+        own = every.index_select(0, torch.arange(len(x), device=x.device).add_(expert, alpha=len(x)))
         return x + own if self.residual else own
 
     def gathered(self, x: Tensor, expert: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from fgdesign.model.backbone import EncoderLayer
 
 FUSED = {F.gelu: ("gelu", "none"), F.relu: ("relu", ""), torch.tanh: ("tanh", ""), torch.sigmoid: ("sigmoid", "")}
+VERSION = attrgetter("_version")
 NEAR = 0.05  # numbers near one may differ so much in the coarsest precision
 _kept: WeakKeyDictionary[EncoderLayer, Packed] = WeakKeyDictionary()
 
@@ -107,13 +109,10 @@ def _linears(layer: EncoderLayer) -> tuple[nn.Module, ...]:
     return layer.qkv, layer.attention_out, layer.ffn_in, layer.ffn_out
 
 
-def _parts(layer: EncoderLayer) -> tuple[Any, ...]:
-    return (*_linears(layer), layer.attention_norm, layer.ffn_norm)
-
-
 def _packed(layer: EncoderLayer, dtype: torch.dtype) -> Packed:
-    state = tuple(number for part in _parts(layer) for p in (part.weight, part.bias)
-                  for number in (p.data_ptr(), p._version))
+    held = [p for part in layer._modules.values() if part is not None for p in part._parameters.values()
+            if p is not None]
+    state = (*map(torch.Tensor.data_ptr, held), sum(map(VERSION, held)))
     found = _kept.get(layer)
     if found is None or found.dtype != dtype or found.state != state:
         found = _kept[layer] = Packed(

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 class Head(nn.Module):
     """logits = W norm(x) + b, with an optional hidden layer; (n, D) -> (n, C) float32.
 
-    temperature: divides the logits outside training; fitted on validation (Guo et al. 2017).
+    temperature: divides the logits outside training; fitted on validation (Guo et al. 2017). There the precision is
+    that of the weights, whatever autocast says: so small a product gains nothing from fewer digits.
     """
 
     temperature: Tensor
@@ -26,8 +27,13 @@ class Head(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, values: list[Tensor], mask: Tensor | None) -> Tensor:
-        logits: Tensor = self.out(self.features(F.dropout(values[0], self.dropout, self.training))).float()
-        return logits if self.training else logits / self.temperature
+        value = values[0]
+        if self.training:
+            logits: Tensor = self.out(self.features(F.dropout(value, self.dropout))).float()
+            return logits
+        with torch.autocast(value.device.type, enabled=False):
+            logits = self.out(self.features(value.to(self.out.weight.dtype))).float()
+        return logits / self.temperature
 
     def features(self, value: Tensor) -> Tensor:
         """(n, D) -> (n, D or hidden): what the last linear map sees."""

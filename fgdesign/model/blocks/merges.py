@@ -91,6 +91,10 @@ class LogitMerge(nn.Module):
         self.register_buffer("weights", torch.full((count,), 1.0 / count if shared else 1.0))
 
     def forward(self, values: Tensors, positions: Optional, gates: Optional, count: int) -> Tensor:
+        if all(places is None for places in positions):  # every opinion on every row
+            every = self.opinion(torch.stack([value.float() for value in values]))
+            mixed = (self.weights.view(-1, 1, 1) * every).sum(0)
+            return mixed / self.weights.sum().clamp(min=1e-6) if self.kind == "regression" else mixed
         total = values[0].new_zeros((count, values[0].shape[1]), dtype=torch.float32)
         weight = total.new_zeros((count, 1))
         for i, (value, places) in enumerate(zip(values, positions, strict=True)):
@@ -101,7 +105,7 @@ class LogitMerge(nn.Module):
         return total / weight.clamp(min=1e-6) if self.kind == "regression" else total
 
     def opinion(self, value: Tensor) -> Tensor:
-        """Logits (n, C) as they are weighted: log-probabilities for one label out of several."""
+        """Logits (..., C) as they are weighted: log-probabilities for one label out of several."""
         return torch.log_softmax(value.float(), -1) if self.kind == "single" else value.float()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 
 import torch
@@ -24,6 +24,7 @@ class Choice:
 
     probabilities: Tensor
     scores: Tensor
+    _: KW_ONLY
     given: tuple[Tensor, Tensor] | None = None
     best: Tensor | None = None
     gate: Tensor | None = None
@@ -47,7 +48,7 @@ class Choice:
 
     def instead(self, called: Tensor, gates: Tensor) -> Choice:
         """Other branches for the same scores."""
-        return Choice(self.probabilities, self.scores, (called, gates), agreement=self.agreement)
+        return Choice(self.probabilities, self.scores, given=(called, gates), agreement=self.agreement)
 
 
 class Router(nn.Module):
@@ -81,12 +82,12 @@ class Router(nn.Module):
             return Choice(probabilities, scores, best=best, gate=gate)
         plain = self._best(scores)
         if not self.training:
-            return Choice(probabilities, scores, (plain, self._gates(probabilities, plain)))
+            return Choice(probabilities, scores, given=(plain, self._gates(probabilities, plain)))
         if self.method == "soft":
-            return Choice(probabilities, scores, (torch.ones_like(plain), probabilities))
+            return Choice(probabilities, scores, given=(torch.ones_like(plain), probabilities))
         called = self._best(scores + self._draw(scores))
         agreement = (called == plain).all(-1).float().mean()
-        return Choice(probabilities, scores, (called, self._gates(probabilities, called)), agreement=agreement)
+        return Choice(probabilities, scores, given=(called, self._gates(probabilities, called)), agreement=agreement)
 
     def _draw(self, scores: Tensor) -> Tensor:
         if self.method == "straight_through":

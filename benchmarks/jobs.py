@@ -133,12 +133,22 @@ def on_screen(found: Question, store: Store, graph: Graph, seconds: float) -> li
 
 
 def delays(events: list[dict[str, Any]], seen: list[tuple[float, str]]) -> list[float]:
-    """For each step that was logged while the page was watched, how much later the page showed it or a later one."""
-    steps = [event for event in events if event["kind"] == "step" and event["loss"] is not None]
-    shown = [(at, max(known)) for at, text in seen
-             if (known := [step["time"] for step in steps if step["time"] <= at and plain(step["loss"]) == text])]
-    inside = [step["time"] for step in steps if shown and shown[0][0] < step["time"] <= shown[-1][1]]
-    return [next(at for at, written in shown if written >= time_) - time_ for time_ in inside]
+    """For each step that was logged while the page was watched, how much later the page showed it or a later one.
+
+    seen: when another number appeared, and which. A number that was there already was not late.
+    """
+    steps = [(event["time"], plain(event["loss"])) for event in events
+             if event["kind"] == "step" and event["loss"] is not None]
+    ends = [at for at, _ in seen[1:]]
+    inside = [step for step in steps if seen and seen[0][0] < step[0] <= seen[-1][0]]
+
+    def late(time_: float) -> float:
+        for (at, text), end in zip(seen, ends, strict=False):
+            if end > time_ and any(written == text for when, written in steps if time_ <= when < end):
+                return max(0.0, max(at, next(w for w, t in steps if w >= time_ and t == text)) - time_)
+        return 0.0  # it was not replaced while the page was watched
+
+    return [late(when) for when, _ in inside]
 
 
 def at_rest(process: psutil.Process, seconds: float) -> float:

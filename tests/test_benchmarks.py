@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))  # benchmarks are no part of the installed package
 
 from made_up_rows import write_rows  # noqa: E402
 
-from benchmarks import growth, measure, public, records, training  # noqa: E402
+from benchmarks import growth, jobs, measure, public, records, training  # noqa: E402
 from benchmarks.__main__ import QUESTIONS, ask  # noqa: E402
 from benchmarks.measure import Question, Row  # noqa: E402
 
@@ -135,3 +135,10 @@ def test_a_peer_whose_best_is_never_reached_counts_as_no_ratio() -> None:
     row = training._beside("full", [(100.0, peer, run) for run in ours], 8.0)
     assert row.ratio == 10.0 and row.held and "with 1 of 3 seeds" in row.note and "ours +0.2500" in row.note
     assert training._beside("full", [(100.0, peer, ours[2])], 8.0).held is False
+
+
+def test_a_number_is_late_until_the_page_shows_it_or_a_later_one() -> None:
+    events = [{"kind": "step", "time": when, "loss": loss} for when, loss in ((1.0, 0.9), (2.0, 0.8), (3.0, 0.7),
+                                                                              (4.0, 0.7), (9.0, 0.5))]
+    seen = [(0.5, "–"), (1.4, "0.9"), (3.5, "0.7"), (9.2, "0.5")]
+    assert jobs.delays(events, seen) == pytest.approx([0.4, 1.5, 0.5, 0.0, 0.0])

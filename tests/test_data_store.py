@@ -205,6 +205,7 @@ def test_a_profile_tells_what_a_page_shows() -> None:
     assert told["sizes"] == [["late", 27], ["lost", 14]] and sum(told["words"]["counts"]) == 41
     assert told["samples"]["lost"][0] == [2, "parcel 0 is late"] and told["cut"] == 0.0
     assert [[row[0] for row in group] for group in told["near"]] == [[3, 42]]
+    assert told["counted"] == told["used"] == 41
     assert "empty_texts" in {finding["code"] for finding in told["findings"]} and told["problem"] == ""
     dropped = profile(table, columns={}, recipe=Recipe((Repair("drop_rows", ("text",), "empty_text"),)))
     assert (dropped["rows"], dropped["said"]) == (41, ["Drop rows without a text in 'text': 1 row dropped."])

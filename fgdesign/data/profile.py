@@ -25,7 +25,7 @@ from fgdesign.errors import DataError
 
 Told = dict[str, Any]
 
-PROFILE = 2  # goes up whenever a profile says something else of the same table
+PROFILE = 3  # goes up whenever a profile says something else of the same table
 
 STEPS = 4
 BINS = 30
@@ -95,6 +95,7 @@ def _learnt(data: Dataset, counter: TokenCounter | None) -> Told:
         "notes": list(data.notes),
         "words": histogram([text.count(" ") + 1 for text in data.texts]),
         "tokens": None if counter is None else histogram(counter.count([text[:20_000] for text in some])),
+        "counted": len(some),
         "near": near_groups(data),
     }
     if data.task.kind == "regression":

@@ -85,7 +85,8 @@ def pictures(told: Told) -> None:
         if told["tokens"] is None:
             parts.chart(figures.binned(told["words"], "Length of texts", "words", dark=dark), "lengths")
         else:
-            title = f"Length of texts, beyond {told['limit']} cut"
+            some = f"{plain(told['counted'])} of the " if told["counted"] < told["used"] else ""
+            title = f"Length of {some}texts, beyond {told['limit']} cut"
             parts.chart(figures.binned(told["tokens"], title, "tokens", limit=told["limit"], dark=dark), "lengths")
 
 

@@ -144,8 +144,9 @@ def delays(events: list[dict[str, Any]], seen: list[tuple[float, str]]) -> list[
 
     def late(time_: float) -> float:
         for (at, text), end in zip(seen, ends, strict=False):
-            if end > time_ and any(written == text for when, written in steps if time_ <= when < end):
-                return max(0.0, max(at, next(w for w, t in steps if w >= time_ and t == text)) - time_)
+            told = next((when for when, written in steps if time_ <= when < end and written == text), None)
+            if told is not None:
+                return max(at, told) - time_
         return 0.0  # it was not replaced while the page was watched
 
     return [late(when) for when, _ in inside]

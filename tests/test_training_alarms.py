@@ -80,8 +80,9 @@ def test_a_real_run_is_judged_too(tiny_graph: Callable[[str], Any], tmp_path: An
     import fgdesign as fg
     from fgdesign.runs.folder import RunFolder
 
-    fg.train(tiny_graph("routed-experts"), write_rows(tmp_path / "rows.csv", 60), out=tmp_path / "run", epochs=2,
-             warm_epochs=0, rate=1.0, layer_rate=1.0, clip=0.0, schedule="constant", device="cpu", batch_size=4)
+    fg.train(tiny_graph("routed-experts"), write_rows(tmp_path / "rows.csv", 60), out=tmp_path / "run", epochs=6,
+             patience=100, warm_epochs=0, rate=1.0, layer_rate=1.0, clip=0.0, schedule="constant", device="cpu",
+             batch_size=4)
     folder = RunFolder(tmp_path / "run")
     report = folder.report()
     assert report is not None and report["alarms"][0]["code"] == "divergence"

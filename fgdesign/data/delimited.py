@@ -7,7 +7,9 @@ need: quotes inside a quoted cell, quotes escaped by a backslash, a quote that o
 from __future__ import annotations
 
 import csv
+import functools
 import io
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,6 +22,7 @@ CELL_LINES = 5000  # lines of one cell; beyond, its quote is taken for one that 
 REPAIR_LINES = 50  # lines over which a badly quoted record is put together
 LONG_CELL = 100  # lines from which on a cell is pointed out
 NOWHERE = "\x1f"  # stands for a delimiter where there is one column only
+OPENS = re.compile(' *"')
 PAIRS, LOOSE, BACKSLASH = "pairs", "loose", "backslash"
 
 Record = tuple[int, list[str]]
@@ -179,7 +182,7 @@ def _repair(source: _Lines, row: int, dialect: Dialect, repairs: Repairs) -> lis
         if lines > 1 and _is_record(source.read[lines - 1], delimiter, width):
             break
         record = "".join(source.read[:lines])
-        for rule in (BACKSLASH, PAIRS, LOOSE) if '\\"' in record else (PAIRS, LOOSE):
+        for rule in _rules(record):
             known = lines == 1 and rule == PAIRS
             cells, is_open = (alone, still_open) if known else split_loosely(record, delimiter, rule)
             if not is_open and len(cells) == width:
@@ -188,11 +191,32 @@ def _repair(source: _Lines, row: int, dialect: Dialect, repairs: Repairs) -> lis
                 return cells
             if not is_open and closed is None:
                 closed = cells, lines
+    if torn := _one_torn(source.read[0].rstrip("\r\n"), delimiter or NOWHERE, width):
+        source.keep(1)
+        repairs.requoted.append(row)
+        return torn
     if closed is None:
         repairs.unclosed.append(row)
     cells, lines = closed or (alone, 1)
     source.keep(lines)
     return cells
+
+
+def _rules(record: str) -> tuple[str, ...]:
+    """The rules by which a record may be read, the likeliest first; only those that may differ."""
+    rules = (PAIRS, LOOSE) if '""' in record else (PAIRS,)
+    return (BACKSLASH, *rules) if '\\"' in record else rules
+
+
+def _one_torn(line: str, delimiter: str, width: int) -> list[str]:
+    """The cells where the only one in quotes has the delimiter and quotes in it; [] where that is not so."""
+    pieces = line.split(delimiter)
+    more = len(pieces) - width
+    places = [at for at in range(width) if more > 0 and pieces[at][:1] == '"' and pieces[at + more][-1:] == '"']
+    if len(places) != 1:
+        return []
+    at = places[0]
+    return [*pieces[:at], delimiter.join(pieces[at : at + more + 1])[1:-1], *pieces[at + more + 1 :]]
 
 
 def _is_record(line: str, delimiter: str, width: int) -> bool:
@@ -214,17 +238,16 @@ def split_loosely(record: str, delimiter: str, rule: str) -> tuple[list[str], bo
     """
     record = record.rstrip("\r\n")
     delimiter = delimiter or NOWHERE
+    quoted = _quoted(delimiter, rule)
     cells: list[str] = []
     place = 0
     while True:
-        start = _after_spaces(record, place)
-        if record[start : start + 1] == '"':
-            end = _closing_quote(record, start + 1, delimiter, rule)
-            if end < 0:
-                return cells + record[place:].split(delimiter), True
-            cell = record[start + 1 : end].replace('""', '"')
+        if found := quoted.match(record, place):
+            cell = found[1].replace('""', '"')
             cells.append(cell.replace('\\"', '"') if rule == BACKSLASH else cell)
-            place = _after_spaces(record, end + 1)
+            place = found.end()
+        elif OPENS.match(record, place):
+            return cells + record[place:].split(delimiter), True
         else:
             end = record.find(delimiter, place)
             end = len(record) if end < 0 else end
@@ -235,25 +258,9 @@ def split_loosely(record: str, delimiter: str, rule: str) -> tuple[list[str], bo
         place += 1
 
 
-def _closing_quote(record: str, place: int, delimiter: str, rule: str) -> int:
-    """Where the quoted cell that begins at `place` ends, or -1."""
-    while (place := record.find('"', place)) >= 0:
-        if rule == PAIRS and record[place + 1 : place + 2] == '"':
-            place += 2
-        elif not (rule == BACKSLASH and record[place - 1] == "\\") and _ends(record, place + 1, delimiter):
-            return place
-        else:
-            place += 1
-    return -1
-
-
-def _ends(record: str, place: int, delimiter: str) -> bool:
-    """Whether a cell may end here."""
-    place = _after_spaces(record, place)
-    return place >= len(record) or record[place] == delimiter
-
-
-def _after_spaces(record: str, place: int) -> int:
-    while record[place : place + 1] == " ":
-        place += 1
-    return place
+@functools.lru_cache
+def _quoted(delimiter: str, rule: str) -> re.Pattern[str]:
+    """A cell in quotes with the spaces around it; no quote inside is tried twice."""
+    inside = f'"(?! *(?:{re.escape(delimiter)}|$))'
+    before = {PAIRS: '[^"]++|""', LOOSE: '[^"]++', BACKSLASH: r'[^"\\]++|\\"|\\'}[rule]
+    return re.compile(rf' *"((?:{before}|{inside})*+)" *', re.DOTALL)

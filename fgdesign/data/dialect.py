@@ -25,7 +25,7 @@ ABOVE = 20  # lines above a header, at most
 LONE = re.compile(rb"\r(?!\n)")
 LONE_LOOKED_AT = 200
 EDGES = "\t;,|^~\x01\x1f\r\n"  # what cells begin and end at
-OTHER_QUOTES = ("''", "“”", "„“", "«»", "‘’")
+OTHER_QUOTES = (("'", "'"), ("“", "”"), ("„", "“"), ("«", "»"), ("‘", "’"))
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def written(text: bytes) -> Written:
     elif long := _long_delimiter(sample, complete=complete):
         text, delimiter = text.replace(long.encode(), NOWHERE.encode()), NOWHERE
     if pair := _other_quotes(sample):
-        text = _plainly_quoted(text.replace(b'"', b'""'), *pair)
+        text = _plainly_quoted(text.replace(b'"', b'""'), pair[0], pair[1])
         notes.append(f"Cells are enclosed by {pair[0]} and {pair[1]}.")
     dialect = find_dialect(beginning(text), delimiter, complete=complete)
     if delimiter == NOWHERE:
@@ -82,14 +82,14 @@ def _long_delimiter(sample: str, *, complete: bool) -> str:
     return ""
 
 
-def _other_quotes(sample: str) -> str:
+def _other_quotes(sample: str) -> tuple[str, str] | None:
     """The signs at the beginning and end of cells, where nearly all lines below the first begin with such a cell."""
     lines = _lines(sample, complete=True)[1:SAMPLE_RECORDS]
     for opens, closes in OTHER_QUOTES if len(lines) > 1 else ():
         cell = re.compile(f"{opens}.*?{closes}(?![^{EDGES}])")
         if sum(cell.match(line) is not None for line in lines) >= MOSTLY * len(lines):
-            return opens + closes
-    return ""
+            return opens, closes
+    return None
 
 
 def _plainly_quoted(text: bytes, opens: str, closes: str) -> bytes:
@@ -147,6 +147,7 @@ def find_dialect(text: str, said: str, *, complete: bool) -> Dialect:
         width, share = _agreement(sample)
         if said or share > best_share:
             best, best_share = Dialect(delimiter, width), share
+    best = _as_header(text, best, complete=complete)
     sample, repairs = _sample(text, best, complete=True)
     if _is_spaced(sample):
         best = replace(best, spaced=True)
@@ -154,6 +155,16 @@ def find_dialect(text: str, said: str, *, complete: bool) -> Dialect:
     special = best.delimiter or NOWHERE
     needed = sum(any(special in cell or "\n" in cell for cell in cells) for cells in sample)
     return replace(best, quotes=2 * len(repairs.unclosed) < max(6, needed))
+
+
+def _as_header(text: str, dialect: Dialect, *, complete: bool) -> Dialect:
+    """The dialect with the header's width, where nearly all records have that once their quotes are repaired."""
+    header = next(iter(_sample(text, replace(dialect, width=0), complete=True)[0]), [])
+    if not (1 < len(header) < dialect.width and _like_names(header)):
+        return dialect
+    narrow = replace(dialect, width=len(header))
+    sample, _ = _sample(text, narrow, complete=complete)
+    return narrow if sum(len(cells) == narrow.width for cells in sample) >= MOSTLY * len(sample) else dialect
 
 
 def _is_spaced(sample: list[list[str]]) -> bool:

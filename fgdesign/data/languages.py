@@ -98,4 +98,6 @@ def other_script(scripts: NDArray[np.int8]) -> NDArray[np.bool_]:
 def other_language(languages: NDArray[np.int8]) -> NDArray[np.bool_]:
     """(N,) rows in another language than most."""
     known = languages[languages >= 0]
-    return (languages >= 0) & (languages != (np.bincount(known).argmax() if len(known) else -1))
+    most = int(np.bincount(known).argmax()) if len(known) else -1
+    found: NDArray[np.bool_] = (languages >= 0) & (languages != most)
+    return found

@@ -9,6 +9,7 @@ from fgdesign.data.delimited import Rows
 from fgdesign.data.table import first_row
 
 MOST_WHOLE = 20_000  # rows of the right width that tell which values a column has
+MOSTLY = 0.9  # of torn rows that have a value of the whole ones
 FEW_VALUES = 1000  # a column with more different cells cannot tell where a row was torn
 
 
@@ -85,6 +86,25 @@ def _put_together(cells: list[str], width: int, delimiter: str, few: dict[int, s
     return found[0] if len(found) == 1 else []
 
 
+def are_torn(rows: Rows, width: int) -> bool:
+    """Whether longer rows are of this width too, torn at a delimiter: joined, they have the others' few values."""
+    whole = [cells for _, cells in rows if len(cells) == width]
+    torn = [cells for _, cells in rows if len(cells) > width]
+    if len(whole) < 2 or len(whole) + len(torn) < len(rows) or (place := _torn_at(torn, whole, width)) is None:
+        return False
+    for column in range(width):
+        known = {cells[column] for cells in whole}
+        same = sum(cells[_as_torn(column, place, width)] in known for cells in torn)
+        if column != place and len(known) <= len(whole) // 2 and same >= MOSTLY * len(torn):
+            return True
+    return False
+
+
+def _as_torn(column: int, place: int, width: int) -> int:
+    """Where the cell of a column stands in a row that was torn at another one."""
+    return column if column < place else column - width
+
+
 def _torn_at(torn: Sequence[list[str]], whole: Sequence[list[str]], width: int) -> int | None:
     """The column that all torn rows are joined at, so that another one has few values; None where none is clearly best.
 
@@ -98,7 +118,7 @@ def _torn_at(torn: Sequence[list[str]], whole: Sequence[list[str]], width: int) 
         kinds = []
         for column in range(width):
             if column != place:
-                values = {cells[column if column < place else column - width] for cells in some}
+                values = {cells[_as_torn(column, place, width)] for cells in some}
                 kinds.append(len(values.union(cells[column] for cells in whole)))
         fewest[place] = min(kinds, default=len(some))
     first, *others = sorted(fewest, key=lambda place: fewest[place])

@@ -6,8 +6,10 @@ cannot be read is a DataError that says what the file is and what to do.
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -45,7 +47,23 @@ def read_table(source: str | Path | IO[bytes], *, name: str = "") -> Table:
     kept = load_kept(Path(source)) if isinstance(source, (str, Path)) else None
     if kept is not None:
         return kept
-    data, name = _load(source, name)
+    with _uncollected():
+        return _read(*_load(source, name))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No collection of garbage: there are millions of cells to look at and no cycles among them."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _read(data: bytes, name: str) -> Table:
     if not data[:1000].strip() and not data.strip():
         raise DataError(f"{name} is empty ({count(len(data), 'byte')}). Give a file with a header and rows.")
     notes: list[str] = []
@@ -106,9 +124,8 @@ def _read_text(
     if len(text) > FAST_FROM:
         found = read_fast(text, dialect, name, notes, repairs)
     if found is None:
-        repairs = Repairs()
-        records = read_records(open_text(text, dialect.newline), dialect, repairs)
-        found = make_frame(records, dialect.between, name, notes)
+        lines = open_text(text, dialect.newline)
+        found = make_frame(read_records(lines, dialect, repairs), dialect.between, name, notes)
     _note_repairs(repairs, notes)
     _note_bad_bytes(*found, data, encoding, notes)
     return *found, dialect.between

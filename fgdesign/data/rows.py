@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fgdesign.data.columns import LABEL_NAMES, TEXT_NAMES
 from fgdesign.data.delimited import CELL_LIMIT, Rows, check_size
-from fgdesign.data.ragged import even_out
+from fgdesign.data.ragged import are_torn, even_out
 from fgdesign.data.table import count, first_row, short
 from fgdesign.errors import DataError
 
@@ -59,7 +59,8 @@ def make_frame(
     check_width(width, name)
     drop_above(rows, width, notes)
     header = take_header(rows, notes)
-    width = len(header) if share < CLEARLY else max(width, len(header))
+    narrow = share < CLEARLY or (all(header) and are_torn(rows[:LOOK_AT], len(header)))
+    width = len(header) if narrow else max(width, len(header))
     check_width(width, name)
     _drop_repeated_header(rows, header, notes)
     if rows:

@@ -50,8 +50,10 @@ def show(file: library.DataFile, known: Sequence[library.DataFile], told: Told) 
 
 def _found(before: library.DataFile, after: library.DataFile, roles: dict[str, str | None]) -> dict[str, Any] | None:
     """The difference where it is kept; otherwise worked out, of large files behind the pages. Raises DataError."""
-    asked = {"before": str(before.path), "after": str(after.path),
-             "texts": [roles[name] for name in ("text", "text_b") if roles.get(name)], "label": roles.get("label")}
+    asked: dict[str, Any] = {
+        "before": str(before.path), "after": str(after.path),
+        "texts": [roles[name] for name in ("text", "text_b") if roles.get(name)], "label": roles.get("label"),
+    }  # fmt: skip
     kept = data_profile.kept_at(after, {"difference": 1, **asked})
     if not kept.is_file():
         if not library.is_large(before) and not library.is_large(after):

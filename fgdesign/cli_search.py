@@ -1,4 +1,4 @@
-"""Commands about searches: begin one, follow it, list, show, stop and resume. Knows nothing of torch."""
+"""Commands about searches: begin one, follow it, list, show, stop, resume, delete. Knows nothing of torch."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Add = Callable[..., argparse.ArgumentParser]
 LOOK_SECONDS = 1.0
+WISHES = ("stop", "resume", "delete", "undelete")
 DATA = ("valid", "test", "text", "text_b", "label", "task", "split")
 
 
@@ -32,8 +33,9 @@ def add_search(command: Add, data_options: Callable[[argparse.ArgumentParser], N
     search.add_argument("--json", action="store_true", help="print one JSON object")
     data_options(search)
     add_settings(search)
-    them = command("searches", _searches, "searches: list them, show trials, stop or resume one")
-    them.add_argument("action", nargs="?", default="list", choices=("list", "show", "stop", "resume"))
+    them = command("searches", _searches, "searches: list them, show trials, stop, resume or delete one")
+    them.add_argument("action", nargs="?", default="list", choices=("list", "show", *WISHES),
+                      help="delete: with the runs of its trials; undelete brings both back, for a week")
     them.add_argument("search_name", nargs="?", metavar="SEARCH", default="last", help="its name, or last")
     them.add_argument("--more", type=int, default=0, metavar="N", help="resume: so many trials more")
     them.add_argument("--json", action="store_true", help="print one JSON object")
@@ -104,12 +106,10 @@ def _searches(options: argparse.Namespace) -> int:
             score = "" if best is None else f"  best {best['value']:.4f} in trial {best['number']}"
             print(f"{one.name:30} {told['state']:10} {len(one.trials())} of {told['trials']} trials{score}")
         return 0
-    search = searches.find_search(options.search_name)
-    if options.action == "stop":
-        searches.stop(open_store(), search)
-    elif options.action == "resume":
-        searches.resume(open_store(), search, more=options.more)
-    if options.action != "show":
+    search = searches.find_search(options.search_name, deleted=options.action == "undelete")
+    if options.action in WISHES:
+        more = {"more": options.more} if options.action == "resume" else {}
+        getattr(searches, options.action)(open_store(), search, **more)
         ensure()
     if options.json:
         return _print(told_of(search))

@@ -33,6 +33,7 @@ from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.job import carry_on
 from fgdesign.runs.process import DISK_FULL, is_disk_full
 from fgdesign.runs.request import write_request
+from fgdesign.runs.sinks import settled
 from fgdesign.runs.worker import FULL
 from fgdesign.training.settings import settings_from
 
@@ -80,6 +81,8 @@ def kill(folder: RunFolder, seed: int, seconds: float) -> dict[str, int]:
         time.sleep(0.0002)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+    lost = (folder.path / "metrics.jsonl").read_bytes()[settled(folder):] if folder.log_size() else b""
+    assert lost.count(b'"kind": "step"') <= 1, "more than a step was lost, though each has a checkpoint"
     told |= {"kills": 1, "amid": int(bool(list(folder.checkpoints.glob("writing-*"))))}
     newest = folder.newest_checkpoint()
     if seed % 4 == 0 and newest and not (folder.path / "report.json").exists():

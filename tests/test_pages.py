@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -260,7 +261,8 @@ def test_a_rate_for_nobody_is_said_before_the_start(home: Path) -> None:
 def test_several_seeds_are_one_group(home: Path) -> None:
     page = show("train")
     page.number_input(key="seeds").set_value(3)
-    page.number_input(key="set_seed").set_value(5)
+    page.number_input(key="set_seed").set_value(5).run()
+    assert any(code.value.endswith("--queue\nfgdesign seeds last --more 2") for code in page.code)
     page.button(key="start_run").click().run()
     assert not page.exception
     jobs = open_store(home).queue()
@@ -484,6 +486,46 @@ def test_a_search_shows_its_trials_and_puts_the_best_in_place(home: Path) -> Non
     page.run()
     page.button(key="more_trials").click().run()
     assert (search.told()["state"], search.told()["trials"]) == ("running", 19)
+
+
+def test_a_search_is_stopped_gone_on_with_deleted_and_brought_back(home: Path) -> None:
+    search = searched(home)
+    page = show("train")
+    assert any(f"fgdesign searches stop {search.name}" in code.value for code in page.code)
+    page.button(key="stop_search").click().run()
+    search.write(state="stopped")
+    page.run()
+    assert any(f"fgdesign searches resume {search.name} --more 10" in code.value for code in page.code)
+    page.button(key="resume_search").click().run()
+    assert (search.told()["state"], search.told()["trials"]) == ("running", 9)
+    search.write(state="stopped")
+    page.run()
+    page.button(key="delete_search").click().run()
+    assert list_searches(home) == [] and f"Deleted: {search.name}." in words(page)
+    page.button(key="undo_search").click().run()
+    assert list_searches(home) == [search] and "3 of 9 trials" in words(page)
+    page.button(key="delete_search").click().run()
+    page.toggle(key="searches_show_deleted").set_value(True).run()
+    assert any(f"fgdesign searches undelete {search.name}" in code.value for code in page.code)
+    page.button(key="undelete_search").click().run()
+    assert list_searches(home) == [search] and not page.exception
+
+
+def test_a_search_takes_a_space_file(home: Path) -> None:
+    page = show("train")
+
+    def give(choices: dict[str, Any]) -> None:
+        text = json.dumps({"format": "fgdesign.space/1", "choices": choices})
+        page.file_uploader(key="search_space_file").set_value(("my.json", text.encode(), "application/json")).run()
+
+    give({"settings.rte": {"values": [1, 2]}})
+    assert "my.json: Choice 'settings.rte' is about no setting" in words(page) and not page.exception
+    mine = {"settings.rate": {"low": 0.001, "high": 0.002}, "settings.epochs": {"values": [1, 2]}}
+    give(mine)
+    assert not page.exception
+    page.button(key="start_search").click().run()
+    [search] = list_searches(home)
+    assert search.told()["space"]["choices"] == mine
 
 
 def test_without_optuna_the_page_says_how_to_get_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import streamlit as st
-from test_pages import make_run, show, words
+from streamlit.testing.v1 import AppTest
+from test_pages import ROOT, make_run, show, words
 
 from fgdesign.errors import RunError
 from fgdesign.runs.compare import differences
 from fgdesign.runs.folder import RunFolder
-from fgdesign.runs.store import open_store
+from fgdesign.runs.store import Store, open_store
 from fgdesign.training.settings import Settings
-from fgdesign.ui import library, runs_desk, state
+from fgdesign.ui import library, parts, runs_desk, state
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +79,26 @@ def test_a_run_is_starred_tagged_noted_deleted_and_brought_back(home: Path) -> N
     assert not open_store().jobs() and "Deleted: 20260101-one." in words(page)
     page.button(key="undo_delete").click().run()
     assert [one.name for one in open_store().jobs()] == ["20260101-one"] and not page.exception
+
+
+def test_a_full_disk_is_said_in_words_and_the_page_stays(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F5."""
+    trained(home, "20260101-one")
+    page = chosen("20260101-one")
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "star", lambda *_: fail(sqlite3.OperationalError("database or disk is full")))
+        page.button(key="star_run").click().run()
+        assert [toast.value for toast in page.toast] == [parts.NO_ROOM] and not page.exception
+    page.button(key="star_run").click().run()
+    assert open_store().job("20260101-one").starred
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr("fgdesign.ui.shell.show_header", lambda **_: fail(full))
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
+    assert parts.NO_ROOM in words(page) and not page.exception
+
+
+def fail(error: Exception) -> None:
+    raise error
 
 
 def test_a_deleted_run_is_brought_back_later(home: Path) -> None:

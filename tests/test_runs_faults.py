@@ -1,8 +1,8 @@
 """Faults of processes: supervisor and workers killed, stopped, stalled at any moment; no run is lost or doubled.
 
 The workers count instead of training (toy_worker.py), so that many rounds are cheap; test_runs_kills.py has the same
-with real training. FGDESIGN_FAULT_ROUNDS asks for more rounds than the few that run by default, FGDESIGN_FAULT_LOCK
-for a longer lock.
+with real training. FGDESIGN_FAULT_ROUNDS asks for more rounds than the few that run by default, FGDESIGN_FAULT_FIRST
+for others, FGDESIGN_FAULT_LOCK for a longer lock, FGDESIGN_FAULT_SLEEP for a longer sleep.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -26,12 +28,35 @@ from fgdesign.runs.process import end_group, is_alive, mark_of, wait_until_gone
 from fgdesign.runs.store import ENDED, Job, Store, open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")]
-ROUNDS = int(os.environ.get("FGDESIGN_FAULT_ROUNDS", "1"))
+FIRST = int(os.environ.get("FGDESIGN_FAULT_FIRST", "0"))
+ROUNDS = range(FIRST, FIRST + int(os.environ.get("FGDESIGN_FAULT_ROUNDS", "1")))
 LOCKED = float(os.environ.get("FGDESIGN_FAULT_LOCK", "2"))  # seconds
+ASLEEP = float(os.environ.get("FGDESIGN_FAULT_SLEEP", "1"))
+BACK = 10.0  # seconds until something is at work again: five are promised, for a machine that does nothing else
 GRAPH = load_graph("linear-probe")
 TOY = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
-SUPERVISE = ("import sys; from pathlib import Path; from fgdesign.runs.supervisor import supervise; "
-             "supervise(Path(sys.argv[1]), command=sys.argv[2:], slots=('cpu', 'cpu'))")
+SUPERVISE = """
+import sys, time
+from pathlib import Path
+
+real, clock = time.time, Path(sys.argv[1], "clock")  # what the clock is wrong by
+time.time = lambda: real() + (float(clock.read_text()) if clock.exists() else 0.0)
+from fgdesign.runs.supervisor import supervise
+
+supervise(Path(sys.argv[1]), command=sys.argv[2:], slots=("cpu", "cpu"))
+"""
+SUBMIT = """
+import sys, time
+from pathlib import Path
+from fgdesign.graph import load_graph
+from fgdesign.runs.store import open_store
+
+store, steps = open_store(Path(sys.argv[1])), int(sys.argv[3])
+while True:
+    print(store.submit(load_graph("linear-probe"), {"train": sys.argv[2]}, {"epochs": steps, "patience": 20}).name,
+          flush=True)
+    time.sleep(0.7)
+"""  # what a server does when a person trains
 WISHED = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}
 LONG = {"epochs": 1000, "patience": 20}  # steps, and milliseconds a step
 
@@ -43,7 +68,8 @@ class Machine:
         self.store: Store = open_store(place / "ws")
         self.rows: dict[str, str | None] = {"train": str(write_rows(place / "rows.csv"))}
         self.boss: subprocess.Popen[bytes] | None = None
-        self.kills = 0
+        self.server: subprocess.Popen[bytes] | None = None
+        self.told = place / "submitted.txt"  # names that the server was given
 
     def supervise(self) -> subprocess.Popen[bytes]:
         line = [sys.executable, "-c", SUPERVISE, str(self.store.root), *TOY]
@@ -54,6 +80,23 @@ class Machine:
         if self.boss is not None:
             self.boss.kill()
             self.boss.wait()
+
+    def serve(self, steps: int) -> None:
+        """Begin a server that submits a run of so many steps now and then."""
+        line = [sys.executable, "-c", SUBMIT, str(self.store.root), str(self.rows["train"]), str(steps)]
+        with self.told.open("ab") as told:
+            self.server = subprocess.Popen(line, stdout=told, stderr=subprocess.DEVNULL)
+
+    def kill_server(self) -> None:
+        if self.server is not None:
+            self.server.kill()
+            self.server.wait()
+
+    def is_busy(self) -> bool:
+        """Whether something is at work, or nothing waits."""
+        active = self.store.active()
+        return any(job.state == "running" and is_alive(job.pid, job.pid_mark) for job in active) or not (
+            active or self.store.queue())
 
     def submit(self, **settings: int) -> str:
         return self.store.submit(GRAPH, self.rows, settings).name
@@ -68,6 +111,7 @@ class Machine:
         return self.store.job(name)
 
     def close(self) -> None:
+        self.kill_server()
         self.kill_boss()
         for job in self.store.active():
             end_group(job.pid, job.pid_mark)
@@ -80,11 +124,12 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     found.close()
 
 
-def wait_for(done: Callable[[], bool], told: Callable[[], str] = str, seconds: float = 120) -> None:
+def wait_for(done: Callable[[], bool], told: Callable[[], str] = str, seconds: float = 120,
+             pause: float = 0.02) -> None:
     end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end, f"it took too long {told()}"
-        time.sleep(0.02)
+        time.sleep(pause)
 
 
 def steps(job: Job) -> int:
@@ -105,36 +150,57 @@ def check_whole(job: Job) -> None:
     assert len(set(logged)) == len(logged)
 
 
-@pytest.mark.parametrize("seed", range(ROUNDS))
-def test_kills_of_supervisor_and_workers_lose_and_double_nothing(machine: Machine, seed: int) -> None:
-    """F2, F7: either, both, all at once, at random moments."""
+def check_file(file: Path) -> None:
+    with sqlite3.connect(file) as found:
+        assert found.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+    found.close()
+
+
+@pytest.mark.parametrize("seed", ROUNDS)
+def test_kills_of_supervisor_server_and_workers_lose_and_double_nothing(machine: Machine, seed: int) -> None:
+    """F2, F7: each, or all at once, at random moments."""
     draw = random.Random(seed)
-    names = [machine.submit(epochs=draw.randint(5, 30), patience=20) for _ in range(6)]
+    names = [machine.submit(epochs=draw.randint(5, 30), patience=20) for _ in range(4)]
     machine.supervise()
-    kills = dict.fromkeys(names, 0)
+    machine.serve(steps=10)
+    kills, slowest = Counter[str](), 0.0
     for _ in range(6):
         time.sleep(draw.uniform(0.2, 1.0))
-        what = draw.choice(("worker", "boss", "all"))
-        if what != "worker":
+        what = draw.choice(("worker", "boss", "server", "all"))
+        if what in ("boss", "all"):
             machine.kill_boss()
-        if what != "boss":
+        if what in ("server", "all"):
+            machine.kill_server()
+        if what in ("worker", "all"):
             for job in machine.store.active()[:1 if what == "worker" else None]:
                 if job.failures < 2 and job.pid:  # three in a row at one place are given up by design
                     kills[job.name] += 1
                     end_group(job.pid, job.pid_mark)
-        if what != "worker":
+        check_file(machine.store.root / "fgdesign.db")
+        began = time.monotonic()
+        if what in ("boss", "all"):
             machine.supervise()
-    for name in names:
-        check_whole(machine.wait(name, *ENDED))
-    for name, killed in kills.items():
-        assert len(begun(machine.store.job(name))) <= 1 + killed  # no start without a death
+        if what in ("server", "all"):
+            machine.serve(steps=10)
+        wait_for(machine.is_busy, seconds=BACK)
+        slowest = max(slowest, time.monotonic() - began)
+    machine.kill_server()
+    told = machine.told.read_text().split()
+    assert {*names, *told} <= {job.name for job in machine.store.jobs()}
+    found = [machine.wait(job.name, *ENDED) for job in machine.store.jobs()]
+    for job in found:
+        check_whole(job)
+        assert len(begun(job)) <= 1 + kills[job.name]  # no start without a death
+    check_file(machine.store.root / "fgdesign.db")
     with sqlite3.connect(machine.store.root / "fgdesign.db") as file:
-        assert file.execute("PRAGMA quick_check").fetchall() == [("ok",)]
         file.execute("VACUUM INTO ?", (str(machine.store.root / "copy.db"),))
     file.close()
     with sqlite3.connect(machine.store.root / "copy.db") as copy:
-        assert copy.execute("SELECT count(*) FROM job WHERE state = 'succeeded'").fetchone() == (6,)
+        done = copy.execute("SELECT count(*) FROM job WHERE state = 'succeeded'").fetchone()
     copy.close()
+    assert done == (len(found),)
+    print(f"round {seed}: {len(found)} runs, {len(told)} from servers, {kills.total()} of them killed, back after "
+          f"{slowest:.1f} s at most")
 
 
 def test_a_run_goes_on_without_a_supervisor_and_is_adopted(machine: Machine) -> None:
@@ -163,21 +229,26 @@ def test_a_run_that_ended_alone_is_seen_by_the_next(machine: Machine) -> None:
     check_whole(job)
 
 
-@pytest.mark.parametrize("wish", ["pause", "stop", "cancel"])
-@pytest.mark.parametrize("when", ["starting", "running"])
+@pytest.mark.parametrize(("when", "wish"), [*product(("starting", "running", "saving"), WISHED),
+                                            ("stopping", "cancel")])
 def test_wishes_in_each_state(machine: Machine, when: str, wish: str) -> None:
-    """F14: one end, never two, and no process left."""
+    """F14: one end, never two, and no process left ten seconds later. What waits is in the table of moves."""
     name = machine.submit(**LONG)
     machine.supervise()
-    if when == "running":
-        machine.at_work(name)
-    else:
+    if when == "starting":
         wait_for(lambda: machine.store.job(name).state != "queued")
+    else:
+        job = machine.at_work(name)
+        if when == "saving":
+            wait_for(lambda: any(job.folder.checkpoints.glob("writing-*")), pause=0.0)
+        elif when == "stopping":
+            machine.store.stop(name)
     getattr(machine.store, wish)(name)
+    asked = time.monotonic()
     job = machine.wait(name, "paused", *ENDED)
+    assert time.monotonic() - asked < 10
     assert job.state == job.folder.told()["state"] == WISHED[wish]
-    for pid in begun(job):
-        assert not mark_of(pid) or not is_alive(pid, job.pid_mark)
+    assert not any(mark_of(pid) for pid in begun(job))
     assert not machine.store.active() and len(begun(job)) <= 1
     if wish != "pause":
         return
@@ -188,7 +259,7 @@ def test_wishes_in_each_state(machine: Machine, when: str, wish: str) -> None:
     assert len(begun(job)) == processes + 1
 
 
-@pytest.mark.parametrize("seed", range(ROUNDS))
+@pytest.mark.parametrize("seed", ROUNDS)
 def test_a_wish_at_the_very_end(machine: Machine, seed: int) -> None:
     """F14: through, or ended as was wished; the store and the folder agree."""
     draw = random.Random(seed)
@@ -218,12 +289,31 @@ def test_who_is_only_asleep_is_not_replaced(machine: Machine) -> None:
     assert second.returncode == 0  # it saw that there is one, and left
     boss.send_signal(signal.SIGCONT)
     machine.store.wake()
-    time.sleep(1.0)
+    time.sleep(ASLEEP)
     asleep = machine.store.job(name)
     assert (asleep.state, asleep.attempt, asleep.pid) == ("running", 1, job.pid)
     os.kill(job.pid, signal.SIGCONT)
     check_whole(machine.wait(name, *ENDED))
     assert len(begun(job)) == 1
+
+
+@pytest.mark.parametrize("jump", [86_400, -86_400])
+def test_a_clock_that_jumps_begins_nothing_twice(machine: Machine, jump: int) -> None:
+    """F15: by a day, while the run works and again between a death and the next attempt."""
+    clock = machine.store.root / "clock"
+    name = machine.submit(epochs=80, patience=20)
+    machine.supervise()
+    job = machine.at_work(name)
+    clock.write_text(str(jump))
+    machine.store.wake()
+    time.sleep(0.5)
+    now = machine.store.job(name)
+    assert (now.state, now.attempt, now.pid) == ("running", 1, job.pid)
+    end_group(job.pid, job.pid_mark)
+    wait_for(lambda: machine.store.job(name).failures == 1)
+    clock.write_text("0")
+    check_whole(machine.wait(name, *ENDED))
+    assert len(begun(job)) == 2
 
 
 def test_a_number_that_another_process_has_now_is_not_the_run(machine: Machine) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,12 +19,14 @@ from fgdesign.errors import InputError, MissingExtraError, RunError
 from fgdesign.graph import STARTERS, Graph, errors, load_graph, vary
 from fgdesign.runs import search as searches
 from fgdesign.runs import trials
+from fgdesign.runs.executor import LocalExecutor
 from fgdesign.runs.good_space import good_space
 from fgdesign.runs.job import carry_on
 from fgdesign.runs.search import Search, advance_all, begin, find_search, list_searches
 from fgdesign.runs.space import Choice, as_drawn, check_space, read_space, varied, write_space
-from fgdesign.runs.store import Store, open_store
-from fgdesign.training.settings import Settings, layer_rate_of
+from fgdesign.runs.store import KEPT_SECONDS, STATES, Store, open_store
+from fgdesign.runs.supervisor import Supervisor
+from fgdesign.training.settings import Settings
 
 DRAWN = Settings()
 
@@ -49,8 +51,7 @@ def test_every_starter_has_a_space_that_holds_it_as_drawn(name: str, everything:
     drawn = as_drawn(space, graph, DRAWN)
     assert drawn.keys() == space.keys() and "settings.rate" in space
     same, settings = varied(graph, DRAWN, drawn)
-    rate = layer_rate_of(DRAWN, 384) if "settings.layer_rate" in space else -1.0  # what the planner would take
-    assert same.identity == graph.identity and settings == replace(DRAWN, layer_rate=rate)
+    assert same.identity == graph.identity and settings == DRAWN
     assert read_space(write_space(space)) == space
     for choice, told in space.items():
         for value in told.some():
@@ -104,12 +105,14 @@ def test_a_wrong_space_is_told(told: dict[str, Any], message: str) -> None:
         check_space(read_space({"format": "fgdesign.space/1", "choices": told}), load_graph("early-exit"), DRAWN)
 
 
-@pytest.mark.parametrize("text", ['{"format": "x"}', "no json", "{"])
-def test_what_is_no_space_is_told(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b'{"format": "x"}', b"no json", b"{", b"[" * 40_000, b"\xff\xfe{", b"[1]",
+                                     b'{"format": "fgdesign.space/1", "choices": {}' + b" " * 60_000 + b"}"])
+def test_what_is_no_space_is_told(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "space.json"
-    file.write_text(text)
-    with pytest.raises(InputError, match="--print-space"):
-        read_space(file)
+    file.write_bytes(content)
+    for source in (file, content):
+        with pytest.raises(InputError, match="--print-space"):
+            read_space(source)
 
 
 SPACE = {"settings.rate": Choice(low=3e-4, high=3e-3, log=True), "experts.router": Choice((2, 4)),
@@ -223,6 +226,47 @@ def test_a_search_is_stopped_and_gone_on_with(store: Store, rows: dict[str, str 
     with pytest.raises(RunError, match="at work already"):
         searches.resume(store, search)
         searches.resume(store, search)
+
+
+def test_a_deleted_search_takes_its_runs_along_and_brings_them_back(store: Store, rows: dict[str, str | None],
+                                                                    capsys: pytest.CaptureFixture[str]) -> None:
+    search, other = (begin(store, GRAPH, rows, DRAWN, space=SPACE, trials=2, parallel=2) for _ in range(2))
+    advance_all(store)
+    with pytest.raises(RunError, match=f"at work. Stop it first: fgdesign searches stop {search.name}"):
+        searches.delete(store, search)
+    pretend(store, search.run_name(0), [0.5])
+    searches.stop(store, search)
+    advance_all(store)
+    advance_all(store)
+    store.delete(search.run_name(1))  # by itself, before
+    assert main(["searches", "delete", search.name]) == 0
+    assert list_searches(store.root) == [other] and list_searches(store.root, deleted=True) == [search]
+    assert sorted(job.name for job in store.jobs()) == [other.run_name(0), other.run_name(1)]
+    assert advance_all(store)  # the other goes on
+    with pytest.raises(RunError, match="no search"):
+        find_search(search.name, store.root)
+    assert main(["searches", "undelete", "last"]) == 0 and search.name in capsys.readouterr().out
+    assert list_searches(store.root) == [other, search] and search.hidden() is None
+    assert store.job(search.run_name(0)).deleted_at is None and store.job(search.run_name(1)).deleted_at
+    searches.resume(store, search)
+    advance_all(store)
+    assert search.told()["state"] == "running"
+
+
+def test_what_was_deleted_a_week_ago_is_removed_by_the_supervisor(store: Store, rows: dict[str, str | None]) -> None:
+    search = begin(store, GRAPH, rows, DRAWN, space=SPACE, trials=1)
+    advance_all(store)
+    pretend(store, search.run_name(0), [0.5])
+    advance_all(store)
+    searches.delete(store, search)
+    Supervisor(store, LocalExecutor(), ("cpu",)).look()
+    assert search.exists and store.job(search.run_name(0)).folder.path.exists()
+    old = time.time() - KEPT_SECONDS - 60
+    os.utime(search.path / searches.DELETED, (old, old))
+    store.change(search.run_name(0), STATES, deleted_at=old)
+    Supervisor(store, LocalExecutor(), ("cpu",)).look()
+    assert not search.exists and not (store.root / "runs" / search.run_name(0)).exists()
+    assert store.jobs(deleted=True) == [] == list_searches(store.root, deleted=True)
 
 
 class Killed(BaseException):

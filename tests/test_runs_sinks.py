@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +157,72 @@ def test_a_resume_doubles_nothing(run: RunFolder, name: str, uri: str, monkeypat
     assert reader(run) == sorted([
         ("warm/loss", 1, 0.9), ("warm/loss", 2, 0.6), ("warm/loss", 3, 0.5), ("warm/lr", 1, 0.1), ("warm/lr", 2, 0.1),
         ("warm/lr", 3, 0.1), ("warm/r/entropy", 1, 0.3), ("warm/valid/accuracy", 1, 0.51)])
+
+
+def die_at(point: int, run: RunFolder, name: str) -> None:
+    """Send a log in two parts, killed by the system before or after the n-th thing that leaves a trace."""
+    left = [point]
+
+    def deadly(call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **named: Any) -> Any:
+            come()
+            found = call(*args, **named)
+            come()
+            return found
+        return run
+
+    def come() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if name == "mlflow":
+        from mlflow.tracking import MlflowClient as owner
+
+        names = ("create_experiment", "create_run", "log_param", "log_batch")
+    else:
+        from tensorboard.summary.writer.record_writer import RecordWriter as owner
+
+        names = ("write",)
+        Path.replace = deadly(Path.replace)  # type: ignore[method-assign]
+    for one in names:
+        setattr(owner, one, deadly(getattr(owner, one)))
+    box = Outbox(run, [name], lambda _: None)
+    box.send(settled(run))
+    box.send(run.log_size())
+    os._exit(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX processes")
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_a_kill_at_any_moment_of_sending_doubles_and_loses_nothing(name: str, tmp_path: Path,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip(name)
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    for point in range(100):
+        run = RunFolder(tmp_path / str(point))
+        run.path.mkdir()
+        run.write("config.json", {"settings": {"seed": 1}})
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"file:{tmp_path}/mlruns-{point}")
+        run.log(step(1, 0.9))
+        run.log(valid(1))
+        cover(run, 1)
+        run.log(step(2, 0.7))
+        child = multiprocessing.get_context("fork").Process(target=die_at, args=(point, run, name))
+        child.start()
+        child.join()
+        said: list[str] = []
+        with outbox(run, [name], said.append) as box:
+            assert box is not None
+            box.complete = True
+        found = (events if name == "tensorboard" else mlflow_values)(run)
+        assert said == [] and found == [("warm/loss", 1, 0.9), ("warm/loss", 2, 0.7), ("warm/lr", 1, 0.1),
+                                        ("warm/lr", 2, 0.1), ("warm/r/entropy", 1, 0.3),
+                                        ("warm/valid/accuracy", 1, 0.51)]
+        if child.exitcode == 0:
+            break
+    assert child.exitcode == 0 and point >= 10
 
 
 def test_a_sink_that_fails_is_told_of_once(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

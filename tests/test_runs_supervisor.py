@@ -19,7 +19,7 @@ from fgdesign.graph import load_graph
 from fgdesign.runs import settle, supervisor
 from fgdesign.runs.executor import LocalExecutor, Worker, pick_slot, slots_of_machine
 from fgdesign.runs.folder import RunFolder
-from fgdesign.runs.process import try_lock
+from fgdesign.runs.process import mark_of, try_lock, wait_until_gone
 from fgdesign.runs.settle import Death, judge, memory_kills
 from fgdesign.runs.store import STATES, Store, open_store
 from fgdesign.runs.supervisor import Supervisor, ensure
@@ -69,6 +69,9 @@ class PaperExecutor:
     def kill(self, pid: int, mark: str) -> None:
         self.killed.append(pid)
         self.end(pid, KILLED)
+
+    def clear(self, pid: int) -> None:
+        """Workers on paper begin nothing."""
 
     def close(self) -> None:
         """Nothing to let go."""
@@ -410,6 +413,36 @@ def test_a_warm_worker_leaves_where_nobody_is_left_to_order() -> None:
     worker.dismiss()
     assert worker.process.wait(60) == 0 and not executor.is_alive(worker.pid, worker.mark)
     assert executor.exit_code(worker.pid) == 0
+
+
+BEGETS = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+open(sys.argv[1], "w").write(str(child.pid) + chr(10))
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX process groups")
+def test_what_a_worker_began_ends_before_the_next_attempt(store: Store, rows: dict[str, str | None],
+                                                          tmp_path: Path) -> None:
+    """Rule 3: a rank, a reader of data; the worker itself was killed."""
+    told = tmp_path / "child"
+    run, executor = store.submit(GRAPH, rows), LocalExecutor((sys.executable, "-c", BEGETS, str(told)))
+    worker = executor.take()
+    end = time.monotonic() + 60
+    while not (told.exists() and told.read_text().endswith("\n")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    child = int(told.read_text())
+    store.change(run.name, STATES, state="running", attempt=1, pid=worker.pid, pid_mark=worker.mark)
+    worker.process.kill()
+    worker.process.wait()
+    assert mark_of(child)
+    Supervisor(store, executor, ()).look()
+    assert store.job(run.name).state == "queued"
+    assert wait_until_gone(child, mark_of(child) or "gone", 10)
+    worker.dismiss()
 
 
 def test_a_worker_leaves_what_was_given_to_another(store: Store, rows: dict[str, str | None]) -> None:

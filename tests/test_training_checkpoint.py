@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from fgdesign.runs.process import is_disk_full
 from fgdesign.training import checkpoint
 from fgdesign.training.checkpoint import Snapshot, latest, optimiser_tensors, restore_optimiser, save
 
@@ -106,7 +108,7 @@ def test_all_broken_is_nothing(tmp_path: Path) -> None:
 
 
 def die_at(point: int, folder: str) -> None:
-    """Save checkpoint 3, killed by the system before the n-th sync, rename or removal."""
+    """F3: save checkpoint 3, killed by the system before the n-th write, sync, rename or removal."""
     left = [point]
 
     def deadly(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -117,8 +119,10 @@ def die_at(point: int, folder: str) -> None:
             return call(*args, **named)
         return run
 
-    for name in ("fsync", "rename", "unlink", "rmdir", "mkdir"):
-        setattr(os, name, deadly(getattr(os, name)))
+    for owner, names in ((os, ("fsync", "rename", "unlink", "rmdir", "mkdir")), (Path, ("write_text",)),
+                         (checkpoint, ("save_file",))):
+        for name in names:
+            setattr(owner, name, deadly(getattr(owner, name)))
     save(Path(folder), 3, snapshot(3))
 
 
@@ -139,6 +143,38 @@ def test_death_at_every_point_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
         if child.exitcode == 0:
             break
     assert child.exitcode == 0 and point >= 8
+
+
+def test_no_room_at_any_write_leaves_a_whole_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """F5: said as what it is, and once there is room the same number is saved."""
+    for point in range(100):
+        folder, left = tmp_path / str(point), [point]
+        save(folder, 1, snapshot(1))
+
+        def narrow(call: Callable[..., Any], left: list[int] = left) -> Callable[..., Any]:
+            def run(*args: Any, **named: Any) -> Any:
+                left[0] -= 1
+                if left[0] == -1:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return call(*args, **named)
+            return run
+
+        failed = None
+        with monkeypatch.context() as patch:
+            for owner, name in ((checkpoint, "save_file"), (Path, "write_text"), (Path, "mkdir"), (Path, "rename"),
+                                (os, "fsync")):
+                patch.setattr(owner, name, narrow(getattr(owner, name)))
+            try:
+                save(folder, 2, snapshot(2))
+            except OSError as error:
+                failed = error
+        assert failed is None or is_disk_full(failed)
+        assert step_of(folder) == (2 if (folder / "step-000000002").is_dir() else 1)
+        save(folder, 2, snapshot(2))
+        assert step_of(folder) == 2 and not list(folder.glob("writing-*"))
+        if failed is None:
+            break
+    assert failed is None and point >= 8
 
 
 def test_an_optimiser_goes_on_as_if_nothing_had_been() -> None:

@@ -1,7 +1,7 @@
 """A worker that counts instead of training, and keeps every promise that training keeps: run as a program.
 
 Each step joins the step's number to a hash; a checkpoint after each; `begun.txt` lists the processes that held the run.
-The setting `epochs` says how many steps, `patience` how many milliseconds each takes.
+The setting `epochs` says how many steps, `patience` how many milliseconds each takes, half of them for its checkpoint.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 
 from fgdesign.runs.folder import RunFolder
-from fgdesign.runs.process import mark_of
+from fgdesign.runs.process import myself
 from fgdesign.runs.worker import serve
 
 
@@ -34,7 +34,7 @@ def count(folder: RunFolder) -> None:
     with folder.locked():
         with (folder.path / "begun.txt").open("a") as file:
             file.write(f"{os.getpid()}\n")
-        folder.write_status(state="running", pid=os.getpid(), mark=mark_of(os.getpid()), started=time.time())
+        folder.write_status(state="running", started=time.time(), **myself())
         newest = folder.newest_checkpoint()
         step, value = json.loads((folder.checkpoints / newest / "state.json").read_text()) if newest else (0, "")
         while step < settings["epochs"]:
@@ -42,20 +42,21 @@ def count(folder: RunFolder) -> None:
                 state = "paused" if folder.asked_to_pause else "stopped"
                 folder.write_status(state=state, message=state)
                 return
-            time.sleep(settings["patience"] / 1000)
+            time.sleep(settings["patience"] / 2000)
             value, step = after(value, step), step + 1
-            save(folder, step, value)
+            save(folder, step, value, settings["patience"] / 2000)
             folder.log({"kind": "step", "step": step})
         folder.write("report.json", {"value": value})
         folder.write_status(state="succeeded", message="Finished.", progress=1.0)
 
 
-def save(folder: RunFolder, step: int, value: str) -> None:
-    """Whole or not at all."""
+def save(folder: RunFolder, step: int, value: str, seconds: float) -> None:
+    """Whole or not at all; it takes its time."""
     folder.checkpoints.mkdir(exist_ok=True)
     aside = folder.checkpoints / f"writing-{os.getpid()}-{step}"
     aside.mkdir(exist_ok=True)
     (aside / "state.json").write_text(json.dumps([step, value]))
+    time.sleep(seconds)
     aside.rename(folder.checkpoints / f"step-{step:09d}")
 
 

@@ -1,6 +1,6 @@
 """Where runs are carried out: processes of this machine, one of them warm, in slots by device.
 
-Another place to run (a cluster) offers the same three calls: take, is_alive, kill. Knows nothing of the queue.
+Another place to run (a cluster) offers the calls of `Executor`. Knows nothing of the queue.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fgdesign.errors import InputError
-from fgdesign.runs.process import end_group, is_alive, mark_of
+from fgdesign.errors import InputError, choices
+from fgdesign.runs.process import end_group, end_orphans, is_alive, mark_of
 from fgdesign.runs.worker import Order
 
 COMMAND = (sys.executable, "-m", "fgdesign.runs.worker")
 SLOTS = "FGDESIGN_SLOTS"
+PLACE = "FGDESIGN_EXECUTOR"
+PLACES = ("local", "ray")
 KINDS = ("cuda", "mps", "cpu")  # the fastest first
 
 
@@ -50,13 +52,29 @@ class Worker:
         self.process.stdin.close()
 
 
+class AtWork(Protocol):
+    """Something that waits for an order."""
+
+    mark: str
+
+    @property
+    def pid(self) -> int:
+        """Its number on this machine, or 0."""
+
+    def order(self, order: Order) -> None:
+        """Tell it what to do."""
+
+    def dismiss(self) -> None:
+        """Let it end."""
+
+
 class Executor(Protocol):
     """What the supervisor needs of a place where runs are carried out."""
 
     def warm(self) -> None:
         """Have something ready for the next run."""
 
-    def take(self) -> Worker:
+    def take(self) -> AtWork:
         """Something that waits for an order."""
 
     def is_alive(self, pid: int, mark: str) -> bool:
@@ -67,6 +85,9 @@ class Executor(Protocol):
 
     def kill(self, pid: int, mark: str) -> None:
         """End a worker and all it began, at once."""
+
+    def clear(self, pid: int) -> None:
+        """End what a worker that died has left at work."""
 
     def close(self) -> None:
         """Let what is ready go; what works goes on."""
@@ -110,6 +131,9 @@ class LocalExecutor:
     def kill(self, pid: int, mark: str) -> None:
         end_group(pid, mark)
 
+    def clear(self, pid: int) -> None:
+        end_orphans(pid)
+
     def close(self) -> None:
         if self._spare is not None:
             self._spare.dismiss()
@@ -120,6 +144,18 @@ class LocalExecutor:
             process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=log, stderr=log,
                                        env=self.environment, start_new_session=True)
         return Worker(process, mark_of(process.pid))
+
+
+def executor_wanted(command: Sequence[str], *, threads: int | None, log: Path) -> Executor:
+    """The place that FGDESIGN_EXECUTOR names: this machine, or "ray". Raises FgdesignError where it cannot be used."""
+    place = os.environ.get(PLACE) or PLACES[0]
+    if place not in PLACES:
+        raise InputError(f"{PLACE}: there is no place '{place}' for runs. {choices(PLACES, place)}")
+    if place == "ray":
+        from fgdesign.runs.cluster import RayExecutor
+
+        return RayExecutor()
+    return LocalExecutor(command, threads=threads, log=log)
 
 
 def slots_of_machine(wanted: str | None = None) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.static import StaticCache
 from fgdesign.runs.folder import RunFolder, new_run_path
 from fgdesign.runs.prepare import DataChoice, Prepared, labels_of, prepare, read_data
-from fgdesign.runs.process import DISK_FULL, is_disk_full, mark_of
+from fgdesign.runs.process import DISK_FULL, is_disk_full, myself
 from fgdesign.runs.request import versions, write_request
 from fgdesign.runs.sinks import outbox
 from fgdesign.runs.watch import watching, write_examples
@@ -104,7 +104,7 @@ def carry_on(folder: RunFolder, say: Say = print) -> RunFolder:
 
 def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) -> RunFolder:
     folder.write_status(state="preparing", stage="data", progress=0.0, seconds_left=None, message="Reading the data.",
-                        pid=os.getpid(), mark=mark_of(os.getpid()), started=time.time())
+                        started=time.time(), **myself())
     try:
         with outbox(folder, folder.config().get("sinks", ()), say) as box:
             state = _train(folder, say, snapshot)

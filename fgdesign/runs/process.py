@@ -8,24 +8,32 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
 
+ELSEWHERE = "FGDESIGN_ELSEWHERE"  # set for a run that a cluster carries out
+NO_SPACE = ("no space left on device", "database or disk is full")  # as libraries and SQLite say it
 DISK_FULL = "The disk is full: the run is put aside as it was. Free some space, and resume it."
 
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
     """Hold a lock file, waiting for it; the system lets go at any death. A lock file is never deleted."""
-    with path.open("a") as file:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
+    with wait_for_lock(path):
         yield
+
+
+def wait_for_lock(path: Path) -> IO[str]:
+    """The open file that holds the lock until it is closed, once no other holds it."""
+    file = path.open("a")
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX)
+    return file
 
 
 def try_lock(path: Path) -> IO[str] | None:
@@ -70,6 +78,12 @@ def mark_of(pid: int) -> str:
         return ""
 
 
+def myself() -> dict[str, Any]:
+    """pid and mark of this process; none where those who look at its run are on another machine."""
+    here = not os.environ.get(ELSEWHERE)
+    return {"pid": os.getpid() if here else 0, "mark": mark_of(os.getpid()) if here else ""}
+
+
 def is_alive(pid: int, mark: str) -> bool:
     """Whether the very process runs that had this mark."""
     return bool(pid and mark) and mark_of(pid) == mark
@@ -78,7 +92,8 @@ def is_alive(pid: int, mark: str) -> bool:
 def is_disk_full(error: BaseException) -> bool:
     """Whether this was said because there is no room, by the system or by a library."""
     number = error.errno if isinstance(error, OSError) else None
-    return number in (errno.ENOSPC, errno.EDQUOT) or "no space left on device" in str(error).lower()
+    said = str(error).lower()
+    return number in (errno.ENOSPC, errno.EDQUOT) or any(words in said for words in NO_SPACE)
 
 
 def end_group(pid: int, mark: str) -> None:
@@ -93,6 +108,13 @@ def end_group(pid: int, mark: str) -> None:
         os.killpg(pid, signal.SIGKILL) if os.getpgid(pid) == pid else os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+def end_orphans(pid: int) -> None:
+    """Kill what a process that is dead has left of its group. Its number is nobody's while one of them lives."""
+    if sys.platform != "win32" and pid > 0 and not mark_of(pid):
+        with suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def wait_until_gone(pid: int, mark: str, seconds: float) -> bool:

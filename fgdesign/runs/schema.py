@@ -31,10 +31,11 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from fgdesign.errors import RunError
-from fgdesign.runs.process import file_lock
+from fgdesign.runs.process import file_lock, wait_for_lock
 
 VERSION = 3
 BUSY_SECONDS = 75  # longer than any lock that is held by mistake for a minute
+TURN = "turn"  # what a connection that writes holds
 metadata = MetaData()
 
 meta = Table("meta", metadata, Column("key", String(40), primary_key=True), Column("value", Text, nullable=False))
@@ -109,8 +110,10 @@ def open_engine(place: str) -> Engine:
         engine = create_engine(f"sqlite:///{path}", module=sqlite_module(), connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_connection)
         event.listen(engine, "begin", _begin)
-        with file_lock(path.with_name(path.name + ".lock")):  # WAL mode fails at once when two make a file together
+        lock = path.with_name(path.name + ".lock")
+        with file_lock(lock):  # WAL mode fails at once when two make a file together
             _bring_up_to_date(engine)
+        _take_turns(engine, lock)
         return engine
     except (DBAPIError, OSError) as error:
         reason = str(getattr(error, "orig", error))
@@ -131,6 +134,26 @@ def _begin(connection: Connection) -> None:
     """A transaction that writes takes its turn at once: one that read first could not wait for another's end."""
     if not connection.get_execution_options().get("reads"):
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _take_turns(engine: Engine, lock: Path) -> None:
+    """Let those who write wait for each other by a file lock, whose next holder the system wakes at once.
+
+    SQLite itself looks whether a file is free ever more rarely, ten times a second in the end: of many, some starve.
+    """
+    def take(connection: Connection) -> None:
+        if not connection.get_execution_options().get("reads"):
+            connection.info[TURN] = wait_for_lock(lock)
+        _begin(connection)
+
+    def leave(_: Any, record: Any) -> None:
+        turn = record.info.pop(TURN, None)
+        if turn is not None:
+            turn.close()
+
+    event.remove(engine, "begin", _begin)
+    event.listen(engine, "begin", take)
+    event.listen(engine, "checkin", leave)
 
 
 def _bring_up_to_date(engine: Engine) -> None:

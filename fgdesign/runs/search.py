@@ -3,12 +3,14 @@
 A search is a folder of the workspace: searches/NAME with search.json (what was asked, its state), graph.json,
 trials.json (every trial as it stands, for pages and terminals) and study.db (the study of Optuna). It is moved on by
 `fgdesign.runs.trials`, which the supervisor calls; Optuna is needed there, and to begin one. States: running, stopping,
-then done, stopped or failed. Knows nothing of torch or screens.
+then done, stopped or failed. A deleted one, and the runs of its trials, can be brought back for a week. Knows nothing
+of torch or screens.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +27,14 @@ from fgdesign.runs.folder import workspace
 from fgdesign.runs.good_space import good_space
 from fgdesign.runs.request import check_request
 from fgdesign.runs.space import Space, check_space, read_space, varied, write_space
-from fgdesign.runs.store import Store
+from fgdesign.runs.store import ENDED, KEPT_SECONDS, WAITING, Store
 from fgdesign.training.metrics import LOWER
 from fgdesign.training.settings import Settings, settings_from
 
 AT_WORK = ("running", "stopping")
 MOST_TRIALS = 10_000
 TRIALS = 20
+DELETED = "deleted"  # a file that hides a search, with the names of the runs that were deleted with it
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,18 @@ class Search:
         """What the run of a trial is called: always the same, so that none is submitted twice."""
         return f"{self.name}-{number:03d}"
 
+    def hide(self, runs: list[str] | None) -> None:
+        """Leave the search out of lists, with these runs of its trials; None puts it back."""
+        (self.path / DELETED).unlink(missing_ok=True) if runs is None else self._write(DELETED, json.dumps(runs))
+
+    def hidden(self) -> list[str] | None:
+        """The runs that were hidden with the search; None where it is not hidden."""
+        try:
+            found: list[str] = json.loads((self.path / DELETED).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found
+
     def _write(self, name: str, text: str) -> None:
         aside = self.path / f"{name}.new"
         aside.write_text(text, "utf-8")
@@ -165,14 +180,43 @@ def resume(store: Store, search: Search, *, more: int = 0) -> None:
     store.wake()
 
 
-def list_searches(root: Path | None = None) -> list[Search]:
-    """Searches of a workspace, the newest first."""
-    return [Search(file.parent) for file in sorted((root or workspace()).glob("searches/*/search.json"), reverse=True)]
+def delete(store: Store, search: Search) -> None:
+    """Hide a search and the runs of its trials; `undelete` brings them back, for a week. Raises RunError at work."""
+    if search.is_at_work:
+        raise RunError(f"Search '{search.name}' is at work. Stop it first: fgdesign searches stop {search.name}")
+    runs = [job.name for job in store.jobs(group=search.name, states=(*WAITING, *ENDED)) if job.trial is not None]
+    search.hide(runs)
+    for name in runs:
+        store.delete(name)
 
 
-def find_search(name: str, root: Path | None = None) -> Search:
-    """A search by its name; "last" is the newest. Raises RunError."""
-    found = list_searches(root)
+def undelete(store: Store, search: Search) -> None:
+    """Bring a deleted search back, with the runs that were deleted with it."""
+    there = {job.name for job in store.jobs(group=search.name, deleted=True)}
+    for name in search.hidden() or ():
+        if name in there:
+            store.undelete(name)
+    search.hide(None)
+
+
+def purge(root: Path, older: float = KEPT_SECONDS) -> list[str]:
+    """Remove for good what was deleted so many seconds ago; returns the names. `Store.purge` does so with the runs."""
+    old = [search for search in list_searches(root, deleted=True)
+           if (search.path / DELETED).stat().st_mtime < time.time() - older]
+    for search in old:
+        shutil.rmtree(search.path, ignore_errors=True)
+    return [search.name for search in old]
+
+
+def list_searches(root: Path | None = None, *, deleted: bool = False) -> list[Search]:
+    """Searches of a workspace, the newest first; `deleted` lists deleted ones instead."""
+    found = sorted((root or workspace()).glob("searches/*/search.json"), reverse=True)
+    return [Search(file.parent) for file in found if (Search(file.parent).hidden() is not None) == deleted]
+
+
+def find_search(name: str, root: Path | None = None, *, deleted: bool = False) -> Search:
+    """A search by its name; "last" is the newest. `deleted`: one of the deleted. Raises RunError."""
+    found = list_searches(root, deleted=deleted)
     for search in found[:1] if name == "last" else (one for one in found if one.name == name):
         return search
     raise RunError(f"There is no search '{name}'. {choices((one.name for one in found), name)}")

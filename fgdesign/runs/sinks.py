@@ -112,8 +112,8 @@ class MLflow:
         self.run = known[0] if known else self.client.create_run(
             where, run_name=run.name, tags={"fgdesign": identity(run)})
         self.id = self.run.info.run_id
-        if not known:
-            for key, value in run.config()["settings"].items():
+        for key, value in run.config()["settings"].items():
+            if key not in self.run.data.params:  # also where a process before did not get so far
                 self.client.log_param(self.id, key, value)
         self._there = {(key, metric.step) for key in self.run.data.metrics
                        for metric in self.client.get_metric_history(self.id, key)}
@@ -136,10 +136,10 @@ class Wandb:
     def __init__(self, run: RunFolder) -> None:
         import wandb
 
-        self.mark = run.path / WANDB_MARK
+        self.folder, mark = run, run.path / WANDB_MARK
         self.run = wandb.init(project=os.environ.get("WANDB_PROJECT", "fgdesign"), id=identity(run), name=run.name,
                               resume="allow", dir=str(run.path), config=run.config()["settings"])
-        self.sent = int(self.mark.read_text()) if self.mark.exists() else 0
+        self.sent = int(mark.read_text()) if mark.exists() else 0
 
     def send(self, lines: Sequence[tuple[int, dict[str, Any]]], end: int) -> None:
         for place, entry in lines:
@@ -147,7 +147,7 @@ class Wandb:
             if values and place >= self.sent:
                 self.run.log({**values, f"{entry['stage']}/step": entry["step"]}, step=place)
         self.sent = max(self.sent, end)
-        self.mark.write_text(str(self.sent))
+        self.folder.write(WANDB_MARK, self.sent)
 
     def close(self) -> None:
         self.run.finish()
@@ -156,9 +156,11 @@ class Wandb:
 def identity(run: RunFolder) -> str:
     """What other programs know a run by, from its first number to its last; another one where it begins anew."""
     file = run.path / IDENTITY
-    if not file.exists():
-        file.write_text(uuid4().hex)
-    return file.read_text()
+    known = file.read_text() if file.exists() else ""
+    if not known:  # also where a process died while it wrote
+        known = uuid4().hex
+        file.write_text(known)
+    return known
 
 
 KINDS: dict[str, Callable[[RunFolder], Sink]] = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": Wandb}

@@ -31,16 +31,16 @@ from typing import Any
 
 from fgdesign.errors import FgdesignError, InputError, choices
 from fgdesign.graph import vary
-from fgdesign.graph.backbones import describe_backbone
 from fgdesign.graph.catalogue import node_type
 from fgdesign.graph.edit import set_params
 from fgdesign.graph.infer import params_of
 from fgdesign.graph.spec import Graph
-from fgdesign.training.settings import TABLE, Settings, layer_rate_of, settings_from
+from fgdesign.training.settings import TABLE, Settings, settings_from
 
 FORMAT = "fgdesign.space/1"
 KINDS = ("settings", "tuned", "experts", "exit", "node")  # in this order a graph is changed
 SAMPLES = 5  # of a range that is checked
+MOST_BYTES = 50_000  # of a space file
 
 
 @dataclass(frozen=True)
@@ -97,16 +97,9 @@ def title(name: str) -> str:
     return f"Experts of {rest}" if what == "experts" else f"{rest} after layer"
 
 
-def read_space(source: str | Path | Mapping[str, Any]) -> Space:
-    """A space from a file, its text, or plain data. Raises InputError with what is wrong."""
-    data = source
-    if not isinstance(source, Mapping):
-        try:
-            text = source if isinstance(source, str) and source.lstrip().startswith("{") else Path(source).read_text()
-            data = json.loads(text)
-        except (OSError, ValueError) as error:
-            raise InputError(f"The space cannot be read: {error}. Write one with: fgdesign search GRAPH DATA "
-                             "--print-space") from None
+def read_space(source: str | Path | bytes | Mapping[str, Any]) -> Space:
+    """A space from a file, from what one holds, or from plain data. Raises InputError with what is wrong."""
+    data = source if isinstance(source, Mapping) else _parsed(source)
     if not isinstance(data, Mapping) or data.get("format") != FORMAT or not isinstance(data.get("choices"), Mapping):
         raise InputError(f'This is no space: it needs "format": "{FORMAT}" and "choices". Write one with: '
                          "fgdesign search GRAPH DATA --print-space")
@@ -114,6 +107,20 @@ def read_space(source: str | Path | Mapping[str, Any]) -> Space:
         raise InputError("The space has no choice, so there is nothing to search. Write a full one with: fgdesign "
                          "search GRAPH DATA --print-space")
     return {str(name): _read(str(name), told) for name, told in data["choices"].items()}
+
+
+def _parsed(source: str | Path | bytes) -> Any:
+    """What a file at a path, or its content, says. Raises InputError."""
+    if isinstance(source, str) and source.lstrip().startswith("{"):
+        source = source.encode()
+    try:
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"it has {len(content):,} bytes, and {MOST_BYTES:,} are the limit")
+        return json.loads(content.decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"The space cannot be read: {error}. Write one with: fgdesign search GRAPH DATA "
+                         "--print-space") from None
 
 
 def write_space(space: Space) -> str:
@@ -197,17 +204,10 @@ def _with_param(graph: Graph, name: str, value: Any) -> Graph:
     return graph
 
 
-def setting_now(name: str, graph: Graph, settings: Settings) -> Any:
-    """What a setting comes to for a graph: the planner's rate of layers where none is set. Raises BackboneError."""
-    if name == "layer_rate":
-        return layer_rate_of(settings, describe_backbone(graph.backbone).width)
-    return getattr(settings, name)
-
-
 def _now(name: str, graph: Graph, settings: Settings) -> Any:
     what, _, rest = name.partition(".")
     if what == "settings":
-        return setting_now(rest, graph, settings)
+        return getattr(settings, rest)
     if what == "tuned":
         return vary.tuned_depth(graph) if rest == "depth" else vary.tuned_kind(graph)
     if what == "experts":

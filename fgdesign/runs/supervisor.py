@@ -22,10 +22,10 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from fgdesign.runs.executor import COMMAND, Executor, LocalExecutor, pick_slot, slots_of_machine
+from fgdesign.runs.executor import COMMAND, Executor, executor_wanted, pick_slot, slots_of_machine
 from fgdesign.runs.folder import workspace
 from fgdesign.runs.process import is_locked, try_lock
-from fgdesign.runs.search import advance_all
+from fgdesign.runs.search import advance_all, purge
 from fgdesign.runs.settle import Death, memory_kills, settle, take_aside
 from fgdesign.runs.store import WAKE, Job, Store, open_store
 from fgdesign.runs.worker import Order
@@ -35,6 +35,7 @@ SWITCH = "FGDESIGN_SUPERVISOR"  # "off": nobody starts one on demand
 TICK = 0.15  # seconds between two looks at the wake file and the processes
 LOOK = 5.0  # seconds after which the store is looked at in any case
 SEARCH_LOOK = 1.0  # the same while a search is at work, whose trials may be pruned
+TIDY = 3600.0  # seconds between two looks for what was deleted long ago
 WARM_AFTER = 2.0  # seconds before a worker is made ready, so that a page that opens comes first
 VISIT = 60.0  # seconds between two visits of an app
 IDLE = 180.0  # seconds without work or visits after which one that was started on demand ends
@@ -55,6 +56,7 @@ class Supervisor:
         self._searching = False
         self._memory_kills = memory_kills()
         self._began = time.monotonic()
+        self._tidied = self._began - TIDY
 
     def run(self, idle: float | None = None) -> None:
         """Look after the store until `ending` is set, or nothing was to be done for `idle` seconds."""
@@ -77,6 +79,10 @@ class Supervisor:
 
     def look(self) -> bool:
         """See to everything once; whether anything is at work or waits."""
+        if time.monotonic() - self._tidied >= TIDY:
+            self._tidied = time.monotonic()
+            self.store.purge()
+            purge(self.store.root)
         active = self.store.active()
         for job in active:
             if not self.executor.is_alive(job.pid, job.pid_mark):
@@ -140,7 +146,8 @@ class Supervisor:
             self.executor.kill(job.pid, job.pid_mark)
 
     def _settle(self, job: Job) -> None:
-        """Write down how an attempt came to its end."""
+        """Write down how an attempt came to its end, once nothing of it is at work."""
+        self.executor.clear(job.pid)
         kills = memory_kills()
         death = Death(self.executor.exit_code(job.pid), out_of_memory=kills > self._memory_kills)
         self._memory_kills = kills
@@ -162,7 +169,7 @@ def supervise(root: Path | None = None, *, idle: float | None = None, command: S
     held = _elected(root)
     while held is not None:
         (root / PID).write_text(str(os.getpid()))
-        with held, closing(LocalExecutor(command, threads=threads, log=root / LOG)) as executor:
+        with held, closing(executor_wanted(command, threads=threads, log=root / LOG)) as executor:
             supervisor = Supervisor(open_store(root), executor, slots)
 
             def end(number: int, frame: FrameType | None, supervisor: Supervisor = supervisor) -> None:

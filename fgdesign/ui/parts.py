@@ -6,16 +6,19 @@ Knows nothing of where their content comes from.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from fgdesign.data.write import safe_csv
-from fgdesign.ui.words import command
+from fgdesign.errors import FgdesignError
+from fgdesign.runs.process import is_disk_full
+from fgdesign.ui.words import command, label
 from fgdesign.views.theme import Figure
 
+NO_ROOM = "The disk is full, so this was not kept. Free some space, and do it again."
 PICK = "pick"  # in the address: what is chosen in a chart
 PICKED = "picked"  # session key: the chart looked at last, what is chosen in it, whether by a click
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"], "responsive": True}
@@ -71,10 +74,11 @@ def _read(words: str) -> Any:
     return found if isinstance(found, str | int | list) else None
 
 
-def show_command(*words: object, note: str = "The same from the command line") -> None:
-    """The command that does what the page does, ready to copy."""
+def show_command(*words: object, note: str = "The same from the command line", then: Sequence[object] = ()) -> None:
+    """The command that does what the page does, and one that follows it, ready to copy."""
+    lines = [command("fgdesign", *map(str, line)) for line in (words, then) if line]
     with st.expander(note, icon=":material/terminal:"):
-        st.code(command("fgdesign", *(str(word) for word in words)), language="bash", wrap_lines=True)
+        st.code("\n".join(lines), language="bash", wrap_lines=True)
 
 
 def next_step(message: str, page: str, text: str) -> None:
@@ -103,6 +107,29 @@ def download(frame: pd.DataFrame, name: str, *, key: str) -> None:
         type="tertiary",
         on_click="ignore",
     )
+
+
+def attempt(change: Callable[[], object]) -> bool:
+    """Do what a press asks for; what stands in the way is said as a toast. Whether it was done."""
+    try:
+        change()
+    except FgdesignError as error:
+        st.toast(label(str(error), 200), icon=":material/error:")
+        return False
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        st.toast(NO_ROOM, icon=":material/error:")
+        return False
+    return True
+
+
+def undo(gone: Sequence[str], bring_back: Callable[[list[str]], None], *, key: str) -> None:
+    """What was deleted last, and the button that brings it back; nothing where nothing was."""
+    if gone:
+        with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"{key}_line"):
+            st.text(f"Deleted: {', '.join(gone)}.")
+            st.button("Undo", icon=":material/undo:", key=key, on_click=bring_back, args=(list(gone),))
 
 
 def sentences(notes: Sequence[str], title: str) -> None:

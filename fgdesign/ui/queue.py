@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from fgdesign.errors import FgdesignError
 from fgdesign.runs import seeds
 from fgdesign.runs.seeds import seeds_of, summary
 from fgdesign.runs.store import AT_WORK, Job, Store, open_store
 from fgdesign.runs.supervisor import ensure
+from fgdesign.ui import parts
 from fgdesign.ui.words import label
 from fgdesign.views.figures import metric_name
 from fgdesign.views.numbers import percent, plain
@@ -109,8 +109,5 @@ def _prefer(name: str) -> None:
 
 
 def _try(change: Callable[[Store], object]) -> None:
-    try:
-        change(open_store())
-    except FgdesignError as error:
-        st.toast(str(error), icon=":material/error:")
+    parts.attempt(lambda: change(open_store()))
     ensure()

@@ -6,11 +6,12 @@ Knows nothing of training.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
-from fgdesign.errors import FgdesignError, RunError
+from fgdesign.errors import FgdesignError
 from fgdesign.runs import command_line
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.store import STATES, Job, Store, open_store
@@ -30,7 +31,7 @@ def show() -> None:
     if not everything and not store.jobs(deleted=True):
         st.text("No run yet.")
         return
-    _undo()
+    parts.undo(st.session_state.get(DELETED, ()), _bring_back, key="undo_delete")
     deleted, jobs = _filtered(store, everything)
     chosen = _table(jobs)
     if deleted:
@@ -127,15 +128,15 @@ def _command(run: RunFolder) -> list[str]:
 
 
 def _mark(name: str, on: bool) -> None:
-    open_store().star(name, on)
+    parts.attempt(lambda: open_store().star(name, on))
 
 
 def _tag(name: str) -> None:
-    open_store().tag(name, st.session_state[f"tags_{name}"].split(","))
+    parts.attempt(lambda: open_store().tag(name, st.session_state[f"tags_{name}"].split(",")))
 
 
 def _note(name: str) -> None:
-    open_store().note(name, st.session_state[f"note_{name}"])
+    parts.attempt(lambda: open_store().note(name, st.session_state[f"note_{name}"]))
 
 
 def _clone(run: RunFolder) -> None:
@@ -159,28 +160,11 @@ def _clone(run: RunFolder) -> None:
 
 
 def _delete(names: list[str]) -> None:
-    gone = []
-    for name in names:
-        try:
-            open_store().delete(name)
-            gone.append(name)
-        except RunError as error:
-            st.toast(str(error), icon=":material/error:")
+    gone = [name for name in names if parts.attempt(partial(open_store().delete, name))]
     st.session_state[DELETED], st.session_state[CHOSEN] = gone, []
     if state.project().run in gone or st.query_params.get("run") in gone:
         state.forget_run()
 
 
-def _undo() -> None:
-    """What was deleted last, and the button that brings it back."""
-    gone = st.session_state.get(DELETED)
-    if gone:
-        with st.container(horizontal=True, vertical_alignment="center", gap="small", key="runs_undo"):
-            st.text(f"Deleted: {', '.join(gone)}.")
-            st.button("Undo", icon=":material/undo:", key="undo_delete", on_click=_bring_back, args=(gone,))
-
-
 def _bring_back(names: list[str]) -> None:
-    for name in names:
-        open_store().undelete(name)
-    st.session_state[DELETED] = []
+    st.session_state[DELETED] = [name for name in names if not parts.attempt(partial(open_store().undelete, name))]

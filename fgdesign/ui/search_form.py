@@ -1,4 +1,7 @@
-"""Begin a search from the page: what may change, how many trials. Knows nothing of how it is carried out."""
+"""Begin a search from the page: what may change, by a file of one's own too, and how many trials.
+
+Knows nothing of how it is carried out.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from fgdesign.graph import Graph, errors
 from fgdesign.runs.command_line import flags
 from fgdesign.runs.good_space import good_space
 from fgdesign.runs.search import TRIALS, begin, require_optuna
-from fgdesign.runs.space import Space, title, write_space
+from fgdesign.runs.space import Space, check_space, read_space, title, write_space
 from fgdesign.runs.store import open_store
 from fgdesign.runs.supervisor import ensure
 from fgdesign.training.settings import settings_from
@@ -18,6 +21,7 @@ from fgdesign.ui import library, parts, start, state
 from fgdesign.ui.words import label
 
 CHANGES = "search_changes"  # session key: names of what may change
+GIVEN = "search_space_file"  # session key: a space file
 
 
 def show() -> None:
@@ -40,23 +44,48 @@ def show() -> None:
     if st.button("Start search", key="start_search", type="primary", icon=":material/search:", disabled=not space,
                  help="Goes on by itself, also when this page is closed"):
         _start(graph, file, space, trials, parallel, prune)
-    parts.show_command("search", f"{graph.name}.json", file.path, "--trials", trials, "--space", "space.json",
+    more = [*(("--parallel", parallel) if parallel > 1 else ()), *(() if prune else ("--no-prune",)), "--queue"]
+    parts.show_command("search", f"{graph.name}.json", file.path, "--trials", trials, "--space", "space.json", *more,
                        *flags(**start.columns(), **settings_from(told).changed))
 
 
 def _changes(graph: Graph, first: Space, everything: Space) -> Space:
-    key = f"{CHANGES}_{graph.identity[:12]}"
+    """What may change: chosen from all that can, or from what a file says, whose ranges count."""
+    given, upload = _given(graph), st.session_state.get(GIVEN)
+    key = f"{CHANGES}_{graph.identity[:12]}_{upload.file_id if upload else ''}"
     if key not in st.session_state:
-        st.session_state[key] = list(first)
-    names = st.multiselect("What may change", list(everything), key=key, format_func=title)
-    space = {name: everything[name] for name in names}
+        st.session_state[key] = list(given or first)
+    known = everything | given
+    names = st.multiselect("What may change", list(known), key=key, format_func=title)
+    space = {name: known[name] for name in names}
     with st.expander(f"{len(space)} choices and what they may be", icon=":material/tune:"):
         frame = pd.DataFrame([{"choice": title(name), "may be": str(choice), "name": name}
                               for name, choice in space.items()])
         st.dataframe(frame, hide_index=True, key="search_space")
         st.download_button("Download as JSON", write_space(space), "space.json", "application/json",
                            key="download_space", icon=":material/download:", type="tertiary", on_click="ignore",
-                           help="To change a range, edit the file and give it to: fgdesign search --space")
+                           help="To change a range, edit the file and give it back below")
+        st.file_uploader("A space file: its choices and ranges instead", type="json", key=GIVEN)
+    return space
+
+
+def _given(graph: Graph) -> Space:
+    """What the given file says; nothing, with the reason, where it does not fit the graph."""
+    upload = st.session_state.get(GIVEN)
+    if upload is None:
+        return {}
+    told = st.session_state.get(state.SETTINGS) or {}
+    try:
+        return _read(upload.getvalue(), graph.identity, str(sorted(told.items())), graph)
+    except FgdesignError as error:
+        st.text(f"{upload.name}: {error}")
+        return {}
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _read(content: bytes, identity: str, told: str, _graph: Graph) -> Space:
+    space = read_space(content)
+    check_space(space, _graph, settings_from(st.session_state.get(state.SETTINGS) or {}))
     return space
 
 

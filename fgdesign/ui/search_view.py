@@ -1,4 +1,5 @@
-"""Searches as they go: state, best so far, all trials in a table and a picture, and what is found put in place.
+"""Searches as they go: state, best so far, all trials in a table and a picture, what is found put in place; ended ones
+deleted and brought back.
 
 Knows nothing of Optuna.
 """
@@ -12,11 +13,12 @@ import streamlit as st
 
 from fgdesign.errors import FgdesignError
 from fgdesign.runs import search as searches
+from fgdesign.runs.compare import judged
+from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.search import AT_WORK, Search, list_searches
 from fgdesign.runs.space import title
 from fgdesign.runs.store import open_store
 from fgdesign.runs.supervisor import ensure
-from fgdesign.training.metrics import judged_by
 from fgdesign.ui import parts, settings_form, state
 from fgdesign.ui.words import label
 from fgdesign.views import search_figures
@@ -26,35 +28,53 @@ from fgdesign.views.numbers import plain
 PICTURES = ("trials", "what decided", "history")
 COLOURS: dict[str, Any] = {"running": "blue", "stopping": "blue", "done": "green", "failed": "red", "stopped": "orange"}
 MORE = 10  # trials at a click
+GONE = "searches_deleted"  # session key: names of the searches deleted last
 
 
 def show() -> None:
     """The search that is looked at; nothing where there is none."""
-    found = list_searches()
-    if not found:
+    found, hidden = list_searches(), list_searches(deleted=True)
+    if not found and not hidden:
         return
     st.subheader("Search", anchor=False)
+    parts.undo(st.session_state.get(GONE, ()), _bring_back, key="undo_search")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        if hidden and st.toggle("Deleted", key="searches_show_deleted", help="Kept for a week"):
+            found = hidden
+        search = _chosen(found)
+    if search is None:
+        return
+    now = _now(search)
+    st.fragment(_draw, run_every=1 if now[0] in AT_WORK else None)(search, now)
+
+
+def _now(search: Search) -> tuple[str, bool]:
+    """Its state, and whether it is deleted: what the whole page depends on."""
+    return str(search.told()["state"]), search.hidden() is not None
+
+
+def _chosen(found: list[Search]) -> Search | None:
+    """The one that is looked at, by a list where there are several."""
     names = [search.name for search in found]
-    if st.session_state.get(state.SEARCH) not in names:
+    if names and st.session_state.get(state.SEARCH) not in names:
         st.session_state[state.SEARCH] = names[0]
     if len(names) > 1:
         st.selectbox("Search", names, key=state.SEARCH, label_visibility="collapsed", width=320)
-    search = next(one for one in found if one.name == st.session_state[state.SEARCH])
-    now = search.told()["state"]
-    st.fragment(_draw, run_every=1 if now in AT_WORK else None)(search, now)
+    return next((one for one in found if one.name == st.session_state[state.SEARCH]), None)
 
 
-def _draw(search: Search, shown: str) -> None:
+def _draw(search: Search, shown: tuple[str, bool]) -> None:
     told, trials = search.told(), search.trials()
-    if told["state"] != shown:
+    if _now(search) != shown:
         st.rerun()
     with st.container(key="search_desk"):
         _head(search, told, trials)
-        if not trials:
+        if trials:
+            _picture(search, told, trials)
+            _table(search, trials)
+        elif told["state"] in AT_WORK:
             st.caption("The first trial is being asked for.")
-            return
-        _picture(search, told, trials)
-        _table(search, trials)
+        _commands(search, told["state"] in AT_WORK)
 
 
 def _head(search: Search, told: dict[str, Any], trials: list[dict[str, Any]]) -> None:
@@ -70,16 +90,40 @@ def _head(search: Search, told: dict[str, Any], trials: list[dict[str, Any]]) ->
         if best is not None:
             st.button("Use the best", key="use_best", icon=":material/check:", on_click=_use,
                       args=(search, best["number"]), help="Its graph and settings into the form above")
-        if going:
-            st.button("Stop search", key="stop_search", icon=":material/stop:", on_click=_ask,
-                      args=("stop", search), disabled=told["state"] == "stopping")
-        else:
-            st.button(f"{MORE} more trials", key="more_trials", icon=":material/add:", on_click=_ask,
-                      args=("resume", search))
+        _wishes(search, told)
     if told["state"] == "failed" or (told["state"] == "done" and best is None):
         st.text(told["message"])
     if going:
         st.progress(min(1.0, ended / told["trials"]))
+
+
+def _wishes(search: Search, told: dict[str, Any]) -> None:
+    """Buttons for what can be done with a search now."""
+    if search.hidden() is not None:
+        st.button("Bring back", key="undelete_search", icon=":material/restore:", on_click=_bring_back,
+                  args=([search.name],))
+    elif told["state"] in AT_WORK:
+        st.button("Stop search", key="stop_search", icon=":material/stop:", on_click=_ask, args=("stop", search),
+                  disabled=told["state"] == "stopping", help="Ends the trials at hand; it can go on later")
+    else:
+        if told["state"] != "done":
+            st.button("Go on", key="resume_search", icon=":material/play_arrow:", on_click=_ask,
+                      args=("resume", search), help=f"Until {told['trials']} trials are through")
+        st.button(f"{MORE} more trials", key="more_trials", icon=":material/add:", on_click=_ask,
+                  args=("resume", search), kwargs={"more": MORE})
+        st.button("Delete search", key="delete_search", icon=":material/delete:", on_click=_ask,
+                  args=("delete", search), help="With the runs of its trials; both can be brought back for a week")
+
+
+def _commands(search: Search, going: bool) -> None:
+    """The same from a terminal."""
+    if search.hidden() is not None:
+        parts.show_command("searches", "undelete", search.name, note="Bring it back from the command line")
+    elif going:
+        parts.show_command("searches", "stop", search.name, note="Stop it from the command line")
+    else:
+        words = ("searches", "resume", search.name, "--more", MORE)
+        parts.show_command(*words, note="Go on with it from the command line")
 
 
 def _picture(search: Search, told: dict[str, Any], trials: list[dict[str, Any]]) -> None:
@@ -87,8 +131,8 @@ def _picture(search: Search, told: dict[str, Any], trials: list[dict[str, Any]])
                                 label_visibility="collapsed")
     space, dark, higher = search.space(), parts.is_dark(), bool(told["higher"])
     names = {name: title(name) for name in space}
-    setting = told["settings"].get("metric", "auto")
-    metric = f"Validation {metric_name(judged_by('single')[0] if setting == 'auto' else setting)}"
+    first = open_store().root / "runs" / search.run_name(trials[0]["number"])
+    metric = f"Validation {metric_name(judged(RunFolder(first))[0])}"
     if kind == "what decided":
         figure = search_figures.importance(_importance(search.name, _through(trials), search), names, dark=dark)
     elif kind == "history":
@@ -158,12 +202,15 @@ def _use(search: Search, number: int) -> None:
     st.toast(f"What trial {number} chose is in the graph and in the form above.", icon=":material/check:")
 
 
-def _ask(wish: str, search: Search) -> None:
-    try:
-        if wish == "stop":
-            searches.stop(open_store(), search)
-        else:
-            searches.resume(open_store(), search, more=MORE)
-    except FgdesignError as error:
-        st.toast(label(str(error), 200), icon=":material/error:")
-    ensure()
+def _ask(wish: str, search: Search, **more: int) -> None:
+    """Ask for something to be done with a search."""
+    if parts.attempt(lambda: getattr(searches, wish)(open_store(), search, **more)):
+        st.session_state[GONE] = [search.name] if wish == "delete" else []
+        ensure()
+
+
+def _bring_back(names: list[str]) -> None:
+    for search in list_searches(deleted=True):
+        if search.name in names:
+            _ask("undelete", search)
+            st.session_state[state.SEARCH] = search.name

@@ -42,7 +42,8 @@ def show() -> None:
         check_view.show(graph, file, settings, seeds)
     start.train_button(graph, key="start_run", seeds=seeds, **chosen)
     if file is not None:
-        parts.show_command(*start.command_words(graph, file, **chosen))
+        more = ("seeds", "last", "--more", seeds - 1) if seeds > 1 else ()
+        parts.show_command(*start.command_words(graph, file, **chosen), *(["--queue"] if more else []), then=more)
 
 
 def take(settings: Settings) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from fgdesign.errors import FgdesignError
-from fgdesign.ui import data_intake
+from fgdesign.errors import FgdesignError, RunError
+from fgdesign.runs.process import is_disk_full
+from fgdesign.ui import data_intake, parts
 from fgdesign.ui.header import show_header
 
 ICON = Path(__file__).with_name("icon.svg")  # a file of ours: named icons are fetched from the network
@@ -42,6 +43,10 @@ def show_page(folder: Path) -> None:
         page.run()
     except FgdesignError as error:
         show_error(error)
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        show_error(RunError(parts.NO_ROOM))
 
 
 def show_error(error: FgdesignError) -> None:

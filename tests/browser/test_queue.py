@@ -37,8 +37,12 @@ class Place:
     def run(self) -> Job:
         return self.store.jobs()[-1]
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def address(self, name: str = "") -> str:
-        return f"http://127.0.0.1:{self.port}/train" + (f"?run={name}" if name else "")
+        return f"{self.url}/train" + (f"?run={name}" if name else "")
 
     def kill(self, *, all_of_it: bool) -> None:
         """kill -9 of the server; and of the supervisor and the run."""

@@ -21,7 +21,7 @@ CASES = {"training": ("sst2", "trec6", "banking77", "clinc150", "banking77-few")
          "routing": ("sst2", "trec6", "banking77", "clinc150", "union")}
 QUESTIONS = (*(f"training:{case}" for case in CASES["training"]), "static_cache", "executor", "dispatch", "throughput",
              "early_exit", *(f"routing:{case}" for case in CASES["routing"]), "latency", "weight", "growth", "insight",
-             "jobs")
+             "jobs", "data")
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ with shown:
     if view == "Rows":
         data_rows.show(file, told)
     elif view == "Versions":
-        data_versions.versions(file)
+        data_versions.versions(file, told)
     elif view == "Samples" and not told["problem"]:
         data_view.samples(told)
     elif view == "Map" and not told["problem"]:

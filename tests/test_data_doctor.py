@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from fgdesign.cli import main
 from fgdesign.data import Table, background, read_table
+from fgdesign.data.alike import digest
 from fgdesign.data.doctor import examine, full_recipe
 from fgdesign.data.findings import MOST_ROWS, Finding
 from fgdesign.data.lengths import TokenCounter
@@ -82,8 +83,14 @@ PLANTED: list[tuple[str, Table, str, tuple[int, ...], bool]] = [  # code, table,
     ("near_duplicates", planted("text", {4: f"{TEXTS[1]}!"}), "note", (6,), True),
     ("huge_cells", planted("text", {7: "x" * (HUGE + 1)}), "warning", (9,), True),
     ("long_texts", planted("text", {7: "word " * 400}), "note", (9,), False),
-    ("script_mix", planted("text", {7: "Очень хорошая книга"}), "note", (9,), False),
+    ("script_mix", planted("text", {7: "Очень хорошая книга"}), "note", (9,), True),
     ("script", table({"text": [f"Очень хорошая книга {x}" for x in HOUSES], "label": LABELS[:10]}), "note", (), False),
+    ("double_encoding", planted("text", {3: "le cafÃ© Ã\xa0 5 â‚¬"}), "warning", (5,), True),
+    ("language_mix", table({"text": [f"the {x} house is not for us" for x in HOUSES] * 2
+                                    + [f"das Haus ist {x} und nicht für uns" for x in HOUSES],
+                            "label": LABELS}), "note", tuple(range(22, 32)), True),
+    ("label_variants", planted("label", {1: "yes\u200b", 2: "\u2060yes"}), "warning", (3, 4), True),
+    ("label_spaces", planted("label", {6: "no\u00a0"}), "warning", (8,), True),
     ("empty_columns", beside(more=[""] * 30), "warning", (), True),
     ("constant_columns", beside(more=["x"] * 30), "note", (), True),
     ("duplicate_columns", beside(more=TEXTS), "warning", (), True),
@@ -124,7 +131,7 @@ def test_a_planted_defect_is_found_and_its_repair_ends_it(
 
 
 def test_a_good_table_has_notes_only() -> None:
-    assert {finding.code for finding in examine(table(good()))} == {"task"}
+    assert {finding.code for finding in examine(table(good()))} == {"task", "columns"}
     assert full_recipe(table(good()), Recipe()) == Recipe()
 
 
@@ -155,6 +162,13 @@ def test_texts_in_both_tables_and_labels_in_one_are_found() -> None:
     leaks, labels = find(found, "leaks"), find(found, "test_labels")
     assert leaks is not None and leaks.rows == (6,) and "50.0% of its texts" in leaks.message
     assert labels is not None and "'maybe'; 1 of its rows" in labels.message
+    assert leaks.repair is not None
+    once, said = apply(Recipe((leaks.repair,)), table(good()))
+    assert find(examine(once, test=test), "leaks") is None and len(once) == 29 and "1 row dropped" in said[0]
+    kept = recipe_from(recipe_json(Recipe((leaks.repair,))))
+    assert apply(kept, test)[0].frame["text"].tolist() == ["something else"]
+    assert find(examine(test, test=test), "leaks").repair is None  # type: ignore[union-attr]
+    assert leaks.repair in full_recipe(table(good()), Recipe(), test=test).repairs
     absent = find(examine(table(good()), test=table({"body": ["a"]})), "test_columns")
     assert absent is not None and absent.severity == "error"
 
@@ -198,12 +212,15 @@ MIXED = table({
     "kept": list("abcdefghij"),
 })  # fmt: skip
 APPLIED: list[tuple[Repair, list[str], str]] = [  # repair, labels that are left, sentence
+    (Repair("mend_encoding", ("text",)), MIXED.frame["label"].tolist(), "0 cells changed"),
     (Repair("strip_labels", ("label",)), ["x", "x", "x", "y", "x", "", "X", "x|y", "y", "y"], "1 row changed"),
     (Repair("merge_labels", ("label",), names=(("x", "z"),)), ["z", "z", "z", "y", "z", "", "X ", "z|y", "y", "y"],
      "5 rows changed"),
     (Repair("drop_classes", ("label",), labels=("x",)), ["y", "", "X ", "y", "y", "y"], "5 rows dropped or changed"),
     (Repair("drop_rows", ("text",), "empty_text"), ["x", "x", "x", "y", "", "X ", "x|y", "y", "y"], "1 row dropped"),
     (Repair("drop_rows", ("label",), "no_label"), ["x", "x", "x", "y", "x", "X ", "x|y", "y", "y"], "1 row dropped"),
+    (Repair("drop_texts", ("text",), keys=(digest("b two"), digest("nowhere"))),
+     ["x", "x", "x", "", "X ", "x|y", "y", "y"], "2 rows dropped"),
     (Repair("drop_conflicts", ("text", "label")), ["x", "x", "x", "", "X ", "x|y", "y", "y"], "2 rows dropped"),
     (Repair("drop_duplicates", ("text", "label"), "same"), ["x", "x", "y", "x", "", "X ", "x|y", "y", "y"],
      "1 row dropped"),
@@ -229,7 +246,7 @@ def test_every_kind_of_repair_is_tried() -> None:
 
 def test_a_whole_recipe_goes_to_a_file_and_back_and_fits_twice(tmp_path: Path) -> None:
     recipe = Recipe((
-        *(repair for repair, *_ in APPLIED[:8]),
+        *(repair for repair, *_ in APPLIED[:10]),
         Repair("rename", names=(("label", "topic"),)),
         Repair("drop_columns", ("junk",)),
     ))  # fmt: skip
@@ -245,13 +262,13 @@ def test_a_whole_recipe_goes_to_a_file_and_back_and_fits_twice(tmp_path: Path) -
 
 
 def test_the_order_of_acceptance_does_not_matter() -> None:
-    forward = Recipe(tuple(repair for repair, *_ in APPLIED[:8]))
+    forward = Recipe(tuple(repair for repair, *_ in APPLIED[:10]))
     back = Recipe(forward.repairs[::-1])
     pd.testing.assert_frame_equal(apply(forward, MIXED)[0].frame, apply(back, MIXED)[0].frame)
 
 
 def test_an_accepted_repair_is_taken_back() -> None:
-    repair = APPLIED[0][0]
+    repair = APPLIED[1][0]
     assert Recipe().with_repairs([repair, repair]) == Recipe((repair,))
     assert Recipe((repair,)).without(repair) == Recipe()
 

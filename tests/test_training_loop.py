@@ -165,6 +165,30 @@ def test_a_trial_that_gains_goes_on_to_the_end(bench: Callable[..., Bench]) -> N
     assert run.best_at["stage"] == "tune"
 
 
+@pytest.mark.parametrize(("loss", "last"), [(1e3, 10), (0.0, 3)])
+def test_a_trial_goes_on_where_the_loss_fell_though_the_metric_did_not(bench: Callable[..., Bench], loss: float,
+                                                                       last: int) -> None:
+    made = bench("auto", replace(QUICK, epochs=2, trial=3))
+    run = made.run()
+    run.best, run.best_score, run.best_at = {"none": torch.zeros(())}, (2.0, 0.0), {"stage": "probe"}
+    run.best_loss = loss
+    run_stage(run, made.stages, 1, None)
+    assert max(entry["step"] for entry in made.log if entry["kind"] == "step") == last
+
+
+def test_what_is_kept_is_an_average_and_training_goes_on_from_the_weights_themselves(
+        bench: Callable[..., Bench]) -> None:
+    own, told = {}, {}  # two steps an epoch: the average begins with the fourth step
+    for averaging in (0.0, 0.9):
+        made = bench("textbook-sentiment", replace(QUICK, epochs=4, warm_epochs=0, validations=1, averaging=averaging))
+        run, stage = made.run(), made.stages[-1]
+        run_stage(run, made.stages, len(made.stages) - 1, None)
+        own[averaging] = {n: p.detach().clone() for n, p in run.network.named_parameters() if n in stage.names}
+        told[averaging] = [entry["metrics"]["log_loss"] for entry in made.log if entry["kind"] == "valid"]
+    assert_same(own[0.0], own[0.9])
+    assert [one == other for one, other in zip(told[0.0], told[0.9], strict=True)] == [True, True, False, False]
+
+
 def test_a_trial_has_a_schedule_of_its_own() -> None:
     assert [step_share(step, 4, 12) for step in (0, 2, 4, 8)] == [0.0, 0.5, 0.0, 0.5]
     assert [step_share(step, trial, 12) for step, trial in ((6, 0), (6, 12), (6, 48))] == [0.5, 0.5, 0.5]

@@ -83,7 +83,7 @@ def test_each_parameter_has_one_rate(network: FunctionGraph) -> None:
     chosen = Settings(rates=f"{tuned[-1]}=0.5,expert*=0.25")
     groups = {group["name"]: group for group in parameter_groups(network, learned(network), chosen, warm=False)}
     assert {name: group["lr"] for name, group in groups.items()} == {
-        "pretrained layers": chosen.layer_rate, "all others": chosen.rate, tuned[-1]: 0.5, "expert*": 0.25}
+        "pretrained layers": 3e-4, "all others": chosen.rate, tuned[-1]: 0.5, "expert*": 0.25}
     given = [id(p) for group in groups.values() for p in group["params"]]
     assert len(given) == len(set(given)) == len(learned(network))
     mine = {id(p) for node in experts for p in network.module_of(node).parameters()}

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from fgdesign.data.dataset import NOTHING_TO_READ
+from fgdesign.data.table import HIDDEN
 from fgdesign.data.task import MAYBE_MISSING, MISSING
 
 Mask = NDArray[np.bool_]
@@ -25,14 +28,28 @@ def tidy(cell: str) -> str:
 
 
 def same_label(label: str) -> str:
-    """A key that labels share when they differ in case, spaces or how accents are encoded only."""
-    return tidy(unicodedata.normalize("NFKC", label).casefold())
+    """A key that labels share when they differ in case, spaces, unseen signs or how accents are encoded only."""
+    return tidy(HIDDEN.sub("", unicodedata.normalize("NFKC", label)).casefold())
 
 
 def text_keys(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """(N,) keys that rows share when their texts differ in case and white space only."""
     keys = [[tidy(cell).casefold() for cell in frame[name].tolist()] for name in columns]
     return keys[0] if len(keys) == 1 else ["\n".join(pair) for pair in zip(*keys, strict=True)]
+
+
+def meant(cell: str) -> str:
+    """A cell as it was before its UTF-8 was read as cp1252 or latin-1 and saved so; one that was not stays."""
+    if not cell.isascii():
+        for encoding in ("cp1252", "latin-1"):
+            with suppress(UnicodeError):
+                return cell.encode(encoding).decode()
+    return cell
+
+
+def digest(key: str) -> str:
+    """A short hash of a text key, by which a recipe knows the text again."""
+    return hashlib.blake2b(key.encode(errors="replace"), digest_size=8).hexdigest()
 
 
 def near_key(key: str) -> str:

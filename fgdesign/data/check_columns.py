@@ -52,11 +52,12 @@ def check_columns(case: Case) -> Iterator[Finding]:
             "never closes has swallowed other rows. Look there and correct {it/them}, or drop the rows.",
             where[0], Repair("drop_rows", tuple(where), "huge_cell"),
         )  # fmt: skip
-    if others and case.columns.reasons:
-        roles = [*case.text_columns, *([case.columns.label] if case.columns.label else [])]
+    if case.columns.reasons:
+        roles = (*case.text_columns, *([case.columns.label] if case.columns.label else []))
+        unused = f" {count(len(others), 'other column')} not used: {_listed(others)}." if others else ""
         yield Finding(
-            "columns", "note", f"{' '.join(case.columns.reasons)} {count(len(others), 'other column')} not used: "
-            f"{_listed(others)}. Name the columns if this is wrong.", repair=Repair("choose_columns", tuple(roles)),
+            "columns", "note", f"{' '.join(case.columns.reasons)}{unused} Name the columns if this is wrong.",
+            repair=Repair("choose_columns", roles) if others else None,
         )  # fmt: skip
 
 

@@ -11,21 +11,23 @@ from fgdesign.data import alike
 from fgdesign.data.alike import Mask
 from fgdesign.data.case import Case
 from fgdesign.data.findings import Finding, about_rows
+from fgdesign.data.languages import (
+    NAMES,
+    SCRIPTS,
+    WITHOUT_SPACES,
+    language_of_rows,
+    other_language,
+    other_script,
+    script_of_rows,
+)
 from fgdesign.data.recipe import Repair
 from fgdesign.data.table import count, short
 
 TOKENS_PER_WORD = 1.3  # of English; a rough rule where no tokeniser is at hand
 LONG_SHARE = 0.05  # of texts above the limit from which on it is more than a note
 MIXED_SHARE = 0.005  # of rows in another script from which on scripts are mixed
+MIXED_LANGUAGES = 0.03  # of the texts whose language shows, from which on languages are mixed
 TOLD_SHARE = 0.9  # of texts that have their own label in them
-SEEN = 64  # characters of a text that tell its script
-CHUNK = 50_000  # rows
-SCRIPTS = (  # name, first and last code point
-    ("Latin", 0x41, 0x24F), ("Greek", 0x370, 0x3FF), ("Cyrillic", 0x400, 0x52F), ("Hebrew", 0x590, 0x5FF),
-    ("Arabic", 0x600, 0x6FF), ("Devanagari", 0x900, 0x97F), ("Bengali", 0x980, 0x9FF), ("Tamil", 0xB80, 0xBFF),
-    ("Thai", 0xE00, 0xE7F), ("Kana", 0x3041, 0x30FF), ("Chinese", 0x3400, 0x9FFF), ("Hangul", 0xAC00, 0xD7A3),
-)  # fmt: skip
-WITHOUT_SPACES = ("Thai", "Kana", "Chinese")
 
 
 def check_texts(case: Case) -> Iterator[Finding]:
@@ -44,11 +46,27 @@ def check_texts(case: Case) -> Iterator[Finding]:
             "{rows} {has/have} an empty text ({first}); {it is/they are} left out. Drop {it/them}.",
             text, Repair("drop_rows", (text,), "empty_text"),
         )  # fmt: skip
+    yield from _encoded_twice(case, text)
     scripts = script_of_rows(case.texts)
     yield from _length(case, text, scripts)
     yield from _scripts(case, text, scripts)
+    yield from _languages(case, text)
     yield from _repeated(case, text)
     yield from _told(case, text)
+
+
+def _encoded_twice(case: Case, text: str) -> Iterator[Finding]:
+    """Texts with letters such as "Ã©", which were UTF-8 once."""
+    found = np.fromiter((alike.meant(cell) != cell for cell in case.texts), bool, len(case.texts))
+    if found.any():
+        cell = case.texts[int(np.flatnonzero(found)[0])]
+        spoilt = next(word for word in cell.split(" ") if not word.isascii())
+        yield about_rows(
+            case.table, found, "double_encoding", "warning",
+            f"{{rows}} {{was/were}} saved in a wrong encoding before ({{first}}): '{short(spoilt)}' was "
+            f"'{short(alike.meant(spoilt))}'. Read the letters as they were meant.", text,
+            Repair("mend_encoding", case.text_columns),
+        )  # fmt: skip
 
 
 def _length(case: Case, text: str, scripts: NDArray[np.int8]) -> Iterator[Finding]:
@@ -69,54 +87,49 @@ def _length(case: Case, text: str, scripts: NDArray[np.int8]) -> Iterator[Findin
         )  # fmt: skip
 
 
-def script_of_rows(texts: Sequence[str]) -> NDArray[np.int8]:
-    """(N,) the place in SCRIPTS of the script that most letters of each text's beginning are of, -1 for none."""
-    place = np.full(1 << 16, len(SCRIPTS), np.uint8)
-    for number, (_, first, last) in enumerate(SCRIPTS):
-        place[first : last + 1] = number
-    place[[*range(0x5B, 0x61), *range(0x7B, 0xC0), 0xD7, 0xF7]] = len(SCRIPTS)
-    found = np.full(len(texts), -1, np.int8)
-    for start in range(0, len(texts), CHUNK):
-        chunk = [cell[:SEEN] for cell in texts[start : start + CHUNK]]
-        codes = np.frombuffer("".join(chunk).encode("utf-32-le", "replace"), np.uint32)
-        row = np.repeat(np.arange(len(chunk)), list(map(len, chunk)))
-        kinds = place[np.minimum(codes, 0xFFFF)]
-        width = len(SCRIPTS) + 1
-        counts = np.bincount(row * width + kinds, minlength=len(chunk) * width).reshape(len(chunk), width)[:, :-1]
-        found[start : start + len(chunk)] = np.where(counts.any(1), counts.argmax(1), -1)
-    return found
-
-
 def _scripts(case: Case, text: str, scripts: NDArray[np.int8]) -> Iterator[Finding]:
     known = scripts[scripts >= 0]
     if not len(known):
         return
     sizes = np.bincount(known, minlength=len(SCRIPTS))
-    most = int(sizes.argmax())
-    japanese = {"Kana", "Chinese"} if SCRIPTS[most][0] in ("Kana", "Chinese") and _japanese(sizes) else set()
-    others = [
-        place for place in np.argsort(-sizes).tolist()
-        if place != most and sizes[place] and SCRIPTS[place][0] not in japanese
-    ]  # fmt: skip
-    rare = np.isin(scripts, others)
+    rare, shown = other_script(scripts), _largest([name for name, *_ in SCRIPTS], sizes)
     if rare.mean() > MIXED_SHARE:
-        shown = ", ".join(f"{SCRIPTS[place][0]} {count(int(sizes[place]), 'row')}" for place in [most, *others][:4])
         yield about_rows(
             case.table, rare, "script_mix", "note",
             f"Texts are of several scripts: {shown}. {{rows}} {{differs/differ}} from the most ({{first}}). Choose a "
-            "backbone that knows all of them, or let a rule router tell them apart.", text,
+            "backbone that knows all of them, let a rule router tell them apart, or drop the others.", text,
+            Repair("drop_rows", (text,), "other_script"),
         )  # fmt: skip
-    elif SCRIPTS[most][0] != "Latin":
+    elif SCRIPTS[int(sizes.argmax())][0] != "Latin":
+        script = SCRIPTS[int(sizes.argmax())][0]
         yield Finding(
-            "script", "note", f"Texts are in {SCRIPTS[most][0]} script, which the default backbone hardly knows. "
+            "script", "note", f"Texts are in {script} script, which the default backbone hardly knows. "
             "Choose a backbone for this language.", text,
         )  # fmt: skip
 
 
-def _japanese(sizes: NDArray[np.int64]) -> bool:
-    """Whether rows of Kana are so many that those of Chinese characters are Japanese too."""
-    names = [script[0] for script in SCRIPTS]
-    return bool(sizes[names.index("Kana")] > 0.1 * sizes[names.index("Chinese")])
+def _largest(names: Sequence[str], sizes: NDArray[np.int64]) -> str:
+    places = [place for place in np.argsort(-sizes, kind="stable")[:4].tolist() if sizes[place]]
+    return ", ".join(f"{names[place]} {count(int(sizes[place]), 'row')}" for place in places)
+
+
+def _languages(case: Case, text: str) -> Iterator[Finding]:
+    """Texts of another language than most, among rows spread evenly."""
+    rows = case.some
+    languages = language_of_rows([case.texts[row] for row in rows])
+    others, known = other_language(languages), languages[languages >= 0]
+    if others.sum() <= MIXED_LANGUAGES * len(known):
+        return
+    found = np.zeros(len(case.texts), bool)
+    found[rows[others]] = True
+    looked = f" among {count(len(rows), 'row')} looked at" if len(rows) < len(case.texts) else ""
+    shown = _largest(NAMES, np.bincount(known, minlength=len(NAMES)))
+    yield about_rows(
+        case.table, found, "language_mix", "note",
+        f"Texts seem to be of several languages{looked}, by their small words: {shown}. {{rows}} {{differs/differ}} "
+        "from the most ({first}). Choose a backbone that knows all of them, or drop the others.", text,
+        Repair("drop_rows", (text,), "other_language"),
+    )  # fmt: skip
 
 
 def _repeated(case: Case, text: str) -> Iterator[Finding]:

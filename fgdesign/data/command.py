@@ -46,7 +46,7 @@ def _doctor(options: argparse.Namespace) -> int:
     found = left = examine(table, **columns, task=options.task, test=test, **counted)
     recipe = Recipe() if options.recipe is None else load_recipe(options.recipe)
     wider = options.fix or options.save_recipe
-    full = full_recipe(table, recipe, **columns, task=options.task) if wider else recipe
+    full = full_recipe(table, recipe, **columns, task=options.task, test=test) if wider else recipe
     if options.save_recipe:
         save_recipe(full, options.save_recipe)
     said: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Delimited text to records: which character separates the cells, and what quotes mean. Knows no columns.
+"""Delimited text to records, by a known delimiter: what quotes mean, and where a record ends. Knows no columns.
 
 Well-formed records go through the csv module. What it refuses is read again by rules that people's files
 need: quotes inside a quoted cell, quotes escaped by a backslash, a quote that opens and never closes.
@@ -7,30 +7,26 @@ need: quotes inside a quoted cell, quotes escaped by a backslash, a quote that o
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import re
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, field
 
 from fgdesign.data.table import count
 from fgdesign.errors import DataError
 
-DELIMITERS = ("\t", ";", ",", "|")  # on a tie the first one wins
-SEPARATOR_LINE = re.compile(r"""["']?sep=(.)["']?\r?\n?""", re.IGNORECASE)
 CELL_LIMIT = 1_000_000  # characters
 CELL_LINES = 5000  # lines of one cell; beyond, its quote is taken for one that never closes
 REPAIR_LINES = 50  # lines over which a badly quoted record is put together
 LONG_CELL = 100  # lines from which on a cell is pointed out
 NOWHERE = "\x1f"  # stands for a delimiter where there is one column only
+OPENS = re.compile(' *"')
 PAIRS, LOOSE, BACKSLASH = "pairs", "loose", "backslash"
-SAMPLE_CHARACTERS = 1 << 18
-SAMPLE_RECORDS = 500
-MANY_CELLS = 4  # more than these in every other line are no accident
-MOSTLY, OFTEN = 0.9, 0.5  # shares of records of one width that make a delimiter
 
 Record = tuple[int, list[str]]
+Rows = list[Record]
 
 
 @dataclass(frozen=True)
@@ -42,11 +38,22 @@ class Dialect:
         width: usual cells per record, by which a doubtful reading is judged; 0 when not known.
         quotes: whether quotes enclose cells; otherwise they are characters like any other. They do unless
             at least half as many stay open as enclose something that needs it.
+        newline: as `open_text` takes it.
+        spaced: whether a quote may stand behind a delimiter and spaces.
+        shown: what stands in the file for the delimiter, where that is longer than one character.
     """
 
     delimiter: str
     width: int
     quotes: bool = True
+    newline: str = "\n"
+    spaced: bool = False
+    shown: str = ""
+
+    @property
+    def between(self) -> str:
+        """What stands between two cells in the file."""
+        return self.shown or self.delimiter
 
 
 @dataclass
@@ -59,77 +66,9 @@ class Repairs:
     zero_bytes: int = 0
 
 
-def line_end(data: bytes, encoding: str) -> str:
-    """How lines end, as `open_text` takes it: "" for lone carriage returns, where most are so, else "\n"."""
-    returns = _units(data, "\r", encoding)
-    if not returns:
-        return "\n"
-    return "" if returns - _units(data, "\r\n", encoding) > _units(data, "\n", encoding) else "\n"
-
-
-def open_text(data: bytes | memoryview, skip: int, encoding: str, newline: str) -> io.TextIOWrapper:
-    """The text after `skip` bytes, line by line."""
-    stream = io.BytesIO(data)
-    stream.seek(skip)
-    return io.TextIOWrapper(stream, encoding, errors="replace", newline=newline)
-
-
-def _units(data: bytes, text: str, encoding: str) -> int:
-    return data.count(text.encode(encoding))
-
-
-def find_dialect(text: str, said: str, *, complete: bool) -> Dialect:
-    """How the cells of a file are written, from its beginning.
-
-    Args:
-        text: the beginning.
-        said: the delimiter that the file itself names, or "".
-        complete: whether it is the whole file; otherwise its last record is not looked at.
-    """
-    best = Dialect("", 1)
-    best_share = 0.0
-    for delimiter in said or DELIMITERS:
-        sample, _ = _sample(text, Dialect(delimiter, 0), complete=complete)
-        width, share = _agreement(sample)
-        if said or share > best_share:
-            best, best_share = Dialect(delimiter, width), share
-    sample, repairs = _sample(text, best, complete=True)
-    special = best.delimiter or NOWHERE
-    needed = sum(any(special in cell or "\n" in cell for cell in cells) for cells in sample)
-    return replace(best, quotes=2 * len(repairs.unclosed) < max(6, needed))
-
-
-def _sample(text: str, dialect: Dialect, *, complete: bool) -> tuple[list[list[str]], Repairs]:
-    """Records that are not blank lines, and what had to be repaired."""
-    repairs = Repairs()
-    found = read_records(iter(io.StringIO(text, newline="")), dialect, repairs)
-    sample = [cells for _, cells in islice(found, SAMPLE_RECORDS) if cells]
-    if not complete and 1 < len(sample) < SAMPLE_RECORDS:
-        sample.pop()
-    return sample, repairs
-
-
-def _agreement(sample: list[list[str]]) -> tuple[int, float]:
-    """(cells per record, how well the records agree on it): 0 for not at all, above 1 with a header.
-
-    Without a header nearly all must agree, unless there are many cells. With one it is enough when half
-    do, or when hardly any record has fewer: texts may have the delimiter in them.
-    """
-    several = Counter(len(cells) for cells in sample if len(cells) > 1)
-    if not several:
-        return 1, 0.0
-    width, number = several.most_common(1)[0]
-    share = number / len(sample)
-    first = len(sample[0]) if _like_names(sample[0]) else 0
-    if share >= (OFTEN if width == first or width > MANY_CELLS else MOSTLY):
-        return width, share + (width == first)
-    enough = sum(number for size, number in several.items() if size >= first) / len(sample)
-    return (first, enough / 2) if first > 1 and enough >= MOSTLY else (1, 0.0)
-
-
-def _like_names(cells: list[str]) -> bool:
-    """Whether cells could be column names: short, of few words."""
-    return all(len(cell) <= 60 and len(cell.split()) <= 6 for cell in cells)
+def open_text(text: bytes, newline: str) -> io.TextIOWrapper:
+    """A text in UTF-8 line by line; newline: "" where carriage returns alone end lines too, else "\\n"."""
+    return io.TextIOWrapper(io.BytesIO(text), "utf-8", errors="replace", newline=newline)
 
 
 def read_records(lines: Iterator[str], dialect: Dialect, repairs: Repairs) -> Iterator[Record]:
@@ -147,7 +86,7 @@ def read_records(lines: Iterator[str], dialect: Dialect, repairs: Repairs) -> It
     csv.field_size_limit(max(csv.field_size_limit(), CELL_LIMIT))
     delimiter = dialect.delimiter or NOWHERE
     if dialect.quotes:
-        reader = csv.reader(source, delimiter=delimiter, strict=True)
+        reader = csv.reader(source, delimiter=delimiter, strict=True, skipinitialspace=dialect.spaced)
     else:
         reader = csv.reader(source, delimiter=delimiter, quoting=csv.QUOTE_NONE)
     row = 0
@@ -230,8 +169,11 @@ def _repair(source: _Lines, row: int, dialect: Dialect, repairs: Repairs) -> lis
     them, the first line alone does, with its open quote as a plain character.
     """
     delimiter, width = dialect.delimiter, dialect.width
-    alone, is_open = split_loosely(source.read[0], delimiter, PAIRS)
-    if is_open and len(alone) == width:
+    if '"' not in source.read[0]:  # a carriage return in a cell, no more
+        source.keep(1)
+        return source.read[0].rstrip("\r\n").split(delimiter or NOWHERE)
+    alone, still_open = split_loosely(source.read[0], delimiter, PAIRS)
+    if still_open and len(alone) == width:
         source.keep(1)
         repairs.unclosed.append(row)
         return alone
@@ -240,19 +182,41 @@ def _repair(source: _Lines, row: int, dialect: Dialect, repairs: Repairs) -> lis
         if lines > 1 and _is_record(source.read[lines - 1], delimiter, width):
             break
         record = "".join(source.read[:lines])
-        for rule in (BACKSLASH, PAIRS, LOOSE) if '\\"' in record else (PAIRS, LOOSE):
-            cells, is_open = split_loosely(record, delimiter, rule)
+        for rule in _rules(record):
+            known = lines == 1 and rule == PAIRS
+            cells, is_open = (alone, still_open) if known else split_loosely(record, delimiter, rule)
             if not is_open and len(cells) == width:
                 source.keep(lines)
                 repairs.requoted.append(row)
                 return cells
             if not is_open and closed is None:
                 closed = cells, lines
+    if torn := _one_torn(source.read[0].rstrip("\r\n"), delimiter or NOWHERE, width):
+        source.keep(1)
+        repairs.requoted.append(row)
+        return torn
     if closed is None:
         repairs.unclosed.append(row)
     cells, lines = closed or (alone, 1)
     source.keep(lines)
     return cells
+
+
+def _rules(record: str) -> tuple[str, ...]:
+    """The rules by which a record may be read, the likeliest first; only those that may differ."""
+    rules = (PAIRS, LOOSE) if '""' in record else (PAIRS,)
+    return (BACKSLASH, *rules) if '\\"' in record else rules
+
+
+def _one_torn(line: str, delimiter: str, width: int) -> list[str]:
+    """The cells where the only one in quotes has the delimiter and quotes in it; [] where that is not so."""
+    pieces = line.split(delimiter)
+    more = len(pieces) - width
+    places = [at for at in range(width) if more > 0 and pieces[at][:1] == '"' and pieces[at + more][-1:] == '"']
+    if len(places) != 1:
+        return []
+    at = places[0]
+    return [*pieces[:at], delimiter.join(pieces[at : at + more + 1])[1:-1], *pieces[at + more + 1 :]]
 
 
 def _is_record(line: str, delimiter: str, width: int) -> bool:
@@ -274,17 +238,16 @@ def split_loosely(record: str, delimiter: str, rule: str) -> tuple[list[str], bo
     """
     record = record.rstrip("\r\n")
     delimiter = delimiter or NOWHERE
+    quoted = _quoted(delimiter, rule)
     cells: list[str] = []
     place = 0
     while True:
-        start = _after_spaces(record, place)
-        if record[start : start + 1] == '"':
-            end = _closing_quote(record, start + 1, delimiter, rule)
-            if end < 0:
-                return cells + record[place:].split(delimiter), True
-            cell = record[start + 1 : end].replace('""', '"')
+        if found := quoted.match(record, place):
+            cell = found[1].replace('""', '"')
             cells.append(cell.replace('\\"', '"') if rule == BACKSLASH else cell)
-            place = _after_spaces(record, end + 1)
+            place = found.end()
+        elif OPENS.match(record, place):
+            return cells + record[place:].split(delimiter), True
         else:
             end = record.find(delimiter, place)
             end = len(record) if end < 0 else end
@@ -295,25 +258,9 @@ def split_loosely(record: str, delimiter: str, rule: str) -> tuple[list[str], bo
         place += 1
 
 
-def _closing_quote(record: str, place: int, delimiter: str, rule: str) -> int:
-    """Where the quoted cell that begins at `place` ends, or -1."""
-    while (place := record.find('"', place)) >= 0:
-        if rule == PAIRS and record[place + 1 : place + 2] == '"':
-            place += 2
-        elif not (rule == BACKSLASH and record[place - 1] == "\\") and _ends(record, place + 1, delimiter):
-            return place
-        else:
-            place += 1
-    return -1
-
-
-def _ends(record: str, place: int, delimiter: str) -> bool:
-    """Whether a cell may end here."""
-    place = _after_spaces(record, place)
-    return place >= len(record) or record[place] == delimiter
-
-
-def _after_spaces(record: str, place: int) -> int:
-    while record[place : place + 1] == " ":
-        place += 1
-    return place
+@functools.lru_cache
+def _quoted(delimiter: str, rule: str) -> re.Pattern[str]:
+    """A cell in quotes with the spaces around it; no quote inside is tried twice."""
+    inside = f'"(?! *(?:{re.escape(delimiter)}|$))'
+    before = {PAIRS: '[^"]++|""', LOOSE: '[^"]++', BACKSLASH: r'[^"\\]++|\\"|\\'}[rule]
+    return re.compile(rf' *"((?:{before}|{inside})*+)" *', re.DOTALL)

@@ -21,10 +21,11 @@ from fgdesign.data.dataset import load_dataset
 from fgdesign.data.findings import Finding, Severity, about_rows, worst_first
 from fgdesign.data.lengths import TokenCounter
 from fgdesign.data.mend import apply
-from fgdesign.data.recipe import Recipe
+from fgdesign.data.recipe import Recipe, Repair
 from fgdesign.data.table import Table, short
 from fgdesign.errors import DataError
 
+MOST_KEYS = 20_000  # texts that a recipe names
 ROUNDS = 6  # a repair may bring up another finding; after so many rounds nothing new comes
 READING: tuple[tuple[str, str, Severity], ...] = (  # what a reader's note has in it, code, severity
     ("is a guess: if letters", "encoding_guess", "warning"),
@@ -35,6 +36,7 @@ READING: tuple[tuple[str, str, Severity], ...] = (  # what a reader's note has i
     ("do not follow the rules", "quotes", "warning"),
     ("has very many lines", "many_lines", "warning"),
     ("zero byte", "zero_bytes", "warning"),
+    ("without a result", "formulas", "warning"),
     ("with the name of another", "column_names", "warning"),
     ("without a name", "column_names", "note"),
     ("looks like data", "no_header", "note"),
@@ -102,13 +104,14 @@ def full_recipe(
     text_b: str | None = None,
     label: str | None = None,
     task: str = "auto",
+    test: Table | None = None,
 ) -> Recipe:
     """The recipe with the proposed repairs of what it leaves, and of what those bring up in turn.
 
     Args:
         table: as it was read.
         recipe: what is accepted already.
-        text, text_b, label, task: as `examine` takes them.
+        text, text_b, label, task, test: as `examine` takes them.
 
     Raises:
         DataError: the recipe does not fit the table.
@@ -116,7 +119,7 @@ def full_recipe(
     columns = {"text": text, "text_b": text_b, "label": label}
     for _ in range(ROUNDS):
         mended, _ = apply(recipe, table)
-        more = proposed(examine(mended, **recipe.renamed(columns), task=task))
+        more = proposed(examine(mended, **recipe.renamed(columns), task=task, test=test))
         longer = _possible(recipe, more, table)
         if longer == recipe:
             break
@@ -166,11 +169,14 @@ def _against(case: Case, test: Table) -> Iterator[Finding]:
     tested = set(alike.text_keys(test.frame, case.text_columns))
     leaks = case.has_text & np.fromiter((key in tested for key in case.keys), bool, len(case.keys))
     if leaks.any():
-        share = len({key for key in case.keys if key in tested}) / max(1, len(tested))
+        both = sorted({key for key, leak in zip(case.keys, leaks, strict=True) if leak})
+        share = len(both) / len(tested)
+        digests = tuple(map(alike.digest, both)) if len(both) <= MOST_KEYS and not leaks.all() else ()
         yield about_rows(
             case.table, leaks, "leaks", "warning",
             f"{{rows}} {{has a text/have texts}} of the test table too ({{first}}), {share:.1%} of its texts: its "
             "score would be too good. Take {it/them} out of one of the two.", columns.text,
+            Repair("drop_texts", case.text_columns, keys=digests) if digests else None,
         )  # fmt: skip
     other = replace(case, table=test)
     unknown = sorted(set(other.sizes).difference(case.sizes)) if case.sizes else []

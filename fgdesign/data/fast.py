@@ -16,18 +16,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
-from fgdesign.data.delimited import CELL_LIMIT, LONG_CELL, NOWHERE, Dialect, Repairs, open_text, read_records
+from fgdesign.data.delimited import CELL_LIMIT, LONG_CELL, NOWHERE, Dialect, Repairs, Rows, open_text, read_records
 from fgdesign.data.kept import FRAME_TYPES, STRING
+from fgdesign.data.ragged import MOST_WHOLE, even_out
 from fgdesign.data.rows import (
     BLANK,
     LOOK_AT,
-    MOST_WHOLE,
     ROW_LIMIT,
-    Rows,
     check_cells,
     column_names,
-    drop_title,
-    even_out,
+    drop_above,
     filled,
     repeated_header,
     take_header,
@@ -37,10 +35,13 @@ from fgdesign.data.rows import (
 
 BLOCK = 1 << 24  # bytes that Arrow parses at a time; more than any cell may have
 MOST_RAGGED = 100_000  # rows of another width, beyond which the text is no table of this width
+QUOTE = ord('"')
 Read = tuple[pd.DataFrame, NDArray[np.int64]]
+Bytes = NDArray[np.uint8]
+Places = NDArray[np.int64]
 
 
-def read_fast(data: memoryview, dialect: Dialect, name: str, notes: list[str]) -> Read | None:
+def read_fast(data: bytes, dialect: Dialect, name: str, notes: list[str], repairs: Repairs) -> Read | None:
     """(frame, row numbers) as `make_frame` makes them of `read_records`, or None where it might differ.
 
     Args:
@@ -48,24 +49,30 @@ def read_fast(data: memoryview, dialect: Dialect, name: str, notes: list[str]) -
         dialect: how cells are written.
         name: how messages call the file.
         notes: what was decided is added, where there is a result.
+        repairs: is filled, where there is a result.
 
     Raises:
         DataError: there are too many rows.
     """
     delimiter = dialect.delimiter or NOWHERE
     text = np.frombuffer(data, np.uint8)
-    returns = np.flatnonzero(text == ord("\r"))
-    if not text.all() or (text[np.minimum(returns + 1, len(text) - 1)] != ord("\n")).any():
+    if not text.all() or not delimiter.isascii() or dialect.spaced:
         return None
-    if dialect.quotes and not well_quoted(text, delimiter):
+    requoted = np.zeros(0, np.int64)
+    if dialect.quotes and not well_quoted(text, dialect):
+        text, requoted = _by_the_rules(text, dialect)
+        if not well_quoted(text, dialect):
+            return None
+    ends = _line_ends(text, dialect)
+    if ends is None:
         return None
     said: list[str] = []
     head = _header(data, dialect, said)
     if head is None:
         return None
     header, start = head
-    check_cells(int(np.count_nonzero(text == ord("\n"))), len(header), name)
-    found = _parsed(data, delimiter, dialect, len(header), start)
+    check_cells(len(ends), len(header), name)
+    found = _parsed(text, delimiter, dialect, len(header), start)
     if found is None:
         return None
     table, ragged = found
@@ -88,33 +95,68 @@ def read_fast(data: memoryview, dialect: Dialect, name: str, notes: list[str]) -
         raise too_many(name)
     frame = table.rename_columns(column_names(header, said)).to_pandas(types_mapper=FRAME_TYPES)
     notes += said
+    repairs.requoted += (np.unique(np.searchsorted(ends, requoted)) + 1).tolist()
     return frame, row_numbers
 
 
-def well_quoted(text: NDArray[np.uint8], delimiter: str) -> bool:
+def well_quoted(text: Bytes, dialect: Dialect) -> bool:
     """Whether every quote opens a cell, closes one, or is doubled inside one."""
-    places = np.flatnonzero(text == ord('"'))
+    places = np.flatnonzero(text == QUOTE)
     if len(places) % 2:
         return False
     opens, closes = places[0::2], places[1::2]
-    edges = np.zeros(256, bool)
-    edges[[ord(delimiter), ord("\n")]] = True
     doubled = np.zeros(len(opens), bool)  # opens right after a close: an escaped quote
     doubled[1:] = opens[1:] == closes[:-1] + 1
-    before = edges[text[np.maximum(opens - 1, 0)]] | (opens == 0) | doubled
-    edges[ord("\r")] = True
-    after = edges[text[np.minimum(closes + 1, len(text) - 1)]] | (closes == len(text) - 1)
+    before = _edges(dialect, dialect.newline == "")[text[np.maximum(opens - 1, 0)]] | (opens == 0) | doubled
+    after = _edges(dialect, True)[text[np.minimum(closes + 1, len(text) - 1)]] | (closes == len(text) - 1)
     after[:-1] |= doubled[1:]
     return bool(before.all() and after.all())
 
 
-def _header(data: memoryview, dialect: Dialect, said: list[str]) -> tuple[list[str], int] | None:
+def _edges(dialect: Dialect, returns: bool) -> NDArray[np.bool_]:
+    """(256,) the bytes that stand at the edge of a cell."""
+    edges = np.zeros(256, bool)
+    edges[[ord(dialect.delimiter or NOWHERE), ord("\n")]] = True
+    edges[ord("\r")] = returns
+    return edges
+
+
+def _by_the_rules(text: Bytes, dialect: Dialect) -> tuple[Bytes, Places]:
+    """(the text with quotes doubled that stand inside cells, alone or behind a backslash; where these are)."""
+    places = np.flatnonzero(text == QUOTE)
+    before, after = text[np.maximum(places - 1, 0)], text[np.minimum(places + 1, len(text) - 1)]
+    escaped = places[before == ord("\\")]
+    new = text.copy()
+    new[escaped - 1] = QUOTE
+    if well_quoted(new, dialect):
+        return new, escaped
+    edge = _edges(dialect, True)
+    edge[[QUOTE, ord("\\")]] = True
+    inside = places[~edge[before] & ~edge[after] & (places > 0) & (places < len(text) - 1)]
+    found = np.sort(np.concatenate([escaped, inside]))
+    return np.insert(new, inside, QUOTE), found + np.searchsorted(inside, found)
+
+
+def _line_ends(text: Bytes, dialect: Dialect) -> Places | None:
+    """Where records end; None where a carriage return stands alone in a cell without quotes."""
+    quotes = np.flatnonzero(text == QUOTE) if dialect.quotes else np.zeros(0, np.int64)
+    ends = np.flatnonzero(text == ord("\n"))
+    returns = np.flatnonzero(text == ord("\r"))
+    lone = returns[text[np.minimum(returns + 1, len(text) - 1)] != ord("\n")]
+    lone = lone[np.searchsorted(quotes, lone) % 2 == 0]
+    if len(lone) and dialect.newline:
+        return None
+    ends = ends[np.searchsorted(quotes, ends) % 2 == 0] if len(quotes) else ends
+    return np.sort(np.concatenate([ends, lone])) if len(lone) else ends
+
+
+def _header(data: bytes, dialect: Dialect, said: list[str]) -> tuple[list[str], int] | None:
     """(header, number of the first row below it), None where the beginning needs the careful reader."""
-    records = read_records(open_text(data, 0, "utf-8", "\n"), dialect, Repairs())
+    records = read_records(open_text(data, dialect.newline), dialect, Repairs())
     first = list(islice(records, LOOK_AT + 2))
     rows = filled(first, "")
     width, _ = usual_width(rows)
-    if not rows or rows[0][0] != 1 or drop_title(rows, width, []):
+    if not rows or rows[0][0] != 1 or drop_above(rows, width, []):
         return None
     whole = rows[0][1]
     header = take_header(rows, said)
@@ -124,7 +166,7 @@ def _header(data: memoryview, dialect: Dialect, said: list[str]) -> tuple[list[s
 
 
 def _parsed(
-    data: memoryview, delimiter: str, dialect: Dialect, width: int, start: int
+    text: Bytes, delimiter: str, dialect: Dialect, width: int, start: int
 ) -> tuple[pa.Table, list[tuple[int, str]]] | None:
     """(all rows of the width, (row, text) of the others), None where Arrow or the rules refuse."""
     ragged: list[tuple[int, str]] = []
@@ -133,14 +175,14 @@ def _parsed(
         ragged.append((row.number, row.text))
         return "error" if len(ragged) > MOST_RAGGED or (dialect.quotes and '"' in row.text) else "skip"
 
-    end = len(data)
-    while end and data[end - 1] in b"\r\n":
+    end = len(text)
+    while end and text[end - 1] in b"\r\n":
         end -= 1
     names = [str(place) for place in range(width)]
     quote = '"' if dialect.quotes else False
     try:
         table = arrow_csv.read_csv(
-            pa.py_buffer(data[:end]),
+            pa.py_buffer(text[:end]),
             arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK, column_names=names, skip_rows=start - 1),
             arrow_csv.ParseOptions(
                 delimiter=delimiter, quote_char=quote, newlines_in_values=dialect.quotes, ignore_empty_lines=False,
@@ -154,7 +196,8 @@ def _parsed(
     for column in table.columns if len(table) else ():
         if pc.max(pc.binary_length(column)).as_py() > CELL_LIMIT:
             return None
-        lines += pc.max(pc.count_substring(column, "\n")).as_py() if dialect.quotes else 0
+        for end_of_line in ("\n", "\r") if dialect.quotes else ():
+            lines += pc.max(pc.count_substring(column, end_of_line)).as_py()
     if not len(table) or lines > (0 if delimiter == "\t" else LONG_CELL // 2):
         return None
     return table, ragged
@@ -184,7 +227,7 @@ def _with_ragged(
         return table, row_numbers
     some = table.slice(0, MOST_WHOLE)
     whole = [list(cells) for cells in zip(*(column.to_pylist() for column in some.columns), strict=True)]
-    even_out(rows, table.num_columns, dialect.delimiter, said, whole)
+    even_out(rows, table.num_columns, dialect.between, said, whole)
     columns = zip(*(cells for _, cells in rows), strict=True)
     more = pa.table({name: pa.array(cells, STRING) for name, cells in zip(table.column_names, columns, strict=True)})
     numbers = np.concatenate([row_numbers, [row for row, _ in rows]])

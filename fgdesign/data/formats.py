@@ -1,24 +1,21 @@
-"""Records from JSON, Parquet and Excel files; every cell becomes the text a person would write for it."""
+"""Records from JSON and Parquet files; every cell becomes the text a person would write for it."""
 
 from __future__ import annotations
 
 import io
 import json
 import math
-import warnings
-import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time
 from typing import Any
 
 from fgdesign.data.delimited import Record
 from fgdesign.data.rows import COLUMN_LIMIT, ROW_LIMIT, check_width, too_many
-from fgdesign.data.table import count
 from fgdesign.data.task import SEPARATOR
-from fgdesign.errors import DataError, MissingExtraError
+from fgdesign.errors import DataError
 
 UNPACKED_LIMIT = 500_000_000  # bytes that a compressed file may have when it is unpacked
-SHEET_CELLS = 3_000_000  # of an Excel file, which takes long to read
 ROWS_AT_ONCE = 512  # of a Parquet file
 MOST_NESTED = 50_000_000  # bytes that lists may take in so many rows
 JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)  # numbers as they are written
@@ -28,9 +25,17 @@ def is_json(text: str) -> bool:
     """Whether a text begins like JSON records: a list of objects, or an object."""
     start = text.lstrip("\ufeff \t\r\n")
     inside = start[1:].lstrip()[:1]
-    return (start.startswith("[") and inside in ("{", "]")) or (
-        start.startswith("{") and inside in ('"', "}")
-    )
+    if start.startswith("["):
+        return inside in ("{", "]") or (inside in ("[", '"') and _is_list(start))
+    return start.startswith("{") and inside in ('"', "}")
+
+
+def _is_list(text: str) -> bool:
+    """Whether the whole text, or its first line, is a list in JSON."""
+    for part in (text, text.partition("\n")[0]):
+        with suppress(ValueError, RecursionError):
+            return isinstance(JSON.decode(part), list)
+    return False
 
 
 def json_records(text: str, name: str) -> tuple[list[str], list[Record]]:
@@ -80,7 +85,7 @@ def _json_items(text: str, name: str) -> Iterator[tuple[int, Any]]:
         if error.msg != "Extra data":
             raise
     else:
-        yield from enumerate(whole if isinstance(whole, list) else [whole], 1)
+        yield from enumerate(_in_records(whole), 1)
         return
     for row, line in enumerate(io.StringIO(text, newline="\n"), 1):
         try:
@@ -91,6 +96,21 @@ def _json_items(text: str, name: str) -> Iterator[tuple[int, Any]]:
                 f"Line {row} of {name} is broken JSON: {error.msg}, column {error.colno}. Correct the line, "
                 "or write the file as CSV."
             ) from None
+
+
+def _in_records(whole: Any) -> list[Any]:
+    """The records of one value: a list, the only list of objects in an object, or an object of columns."""
+    if not isinstance(whole, dict):
+        return whole if isinstance(whole, list) else [whole]
+    columns = list(whole.values())
+    lists = [value for value in columns if isinstance(value, list) and value and isinstance(value[0], dict)]
+    if len(lists) == 1:
+        return lists[0]
+    if len(columns) > 1 and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
+        columns = [list(column.values()) for column in columns]
+    if len(columns) > 1 and all(isinstance(column, list) for column in columns) and len(set(map(len, columns))) == 1:
+        return [dict(zip(whole, cells, strict=True)) for cells in zip(*columns, strict=True)]
+    return [whole]
 
 
 def parquet_records(data: bytes, name: str) -> tuple[list[str], Iterator[Record]]:
@@ -108,7 +128,7 @@ def parquet_records(data: bytes, name: str) -> tuple[list[str], Iterator[Record]
         check_width(len(file.schema_arrow.names), name)
         if about.num_rows > ROW_LIMIT:
             raise too_many(name)
-        _check_unpacked(sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups)), name)
+        check_unpacked(sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups)), name)
         return list(file.schema_arrow.names), _unpacked(file.iter_batches(ROWS_AT_ONCE), name)
     except (pa.ArrowException, OSError, ValueError, OverflowError, UnicodeError) as error:
         raise _damaged(name, error) from None
@@ -122,7 +142,7 @@ def _unpacked(batches: Iterator[Any], name: str) -> Iterator[Record]:
     try:
         for batch in batches:
             size += batch.nbytes
-            _check_unpacked(size, name)
+            check_unpacked(size, name)
             for cells in zip(*map(_as_cells, batch.columns), strict=True):
                 row += 1
                 yield row, list(cells)
@@ -144,72 +164,6 @@ def _as_cells(column: Any) -> list[str]:
 def _damaged(name: str, error: Exception) -> DataError:
     reason = " ".join(str(error).split()).rstrip(".")
     return DataError(f"{name} is a Parquet file that cannot be read: {reason}. Write it again, or as CSV.")
-
-
-def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
-    """Records of the first sheet that is not empty, the header among them.
-
-    Raises:
-        DataError: the workbook is damaged, or too large when unpacked.
-        MissingExtraError: the package that reads workbooks is not installed.
-    """
-    try:
-        from openpyxl import load_workbook
-    except ImportError:
-        raise MissingExtraError("openpyxl, which reads Excel files,", "excel") from None
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        _check_unpacked(sum(member.file_size for member in archive.infolist()), name)
-    try:
-        _check_cells(data, name)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles and extensions, which do not matter here
-            workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-            for sheet in workbook.worksheets:
-                sheet.reset_dimensions()
-                rows = _sheet_rows(sheet, name)
-                if any(map(any, rows)):
-                    break
-            else:
-                return []
-    except DataError:
-        raise
-    except Exception as error:  # whatever a damaged workbook makes the package raise
-        raise DataError(
-            f"{name} is an Excel file that cannot be read: {error!r}. Save it as CSV (UTF-8)."
-        ) from None
-    if len(workbook.worksheets) > 1:
-        notes.append(f"The workbook has {len(workbook.worksheets)} sheets; '{sheet.title}' is read.")
-    width = max(map(len, rows))
-    return [(row, cells + [""] * (width - len(cells))) for row, cells in enumerate(rows, 1)]
-
-
-def _check_cells(data: bytes, name: str) -> None:
-    """Raise DataError where sheets have more cells than are read, counted without reading them."""
-    cells = 0
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        for member in archive.namelist():
-            if not member.startswith("xl/worksheets/"):
-                continue
-            with archive.open(member) as sheet:
-                while piece := sheet.read(1 << 20):
-                    cells += piece.count(b"<c ") + piece.count(b"<c/") + piece.count(b"<c>")
-    if cells > SHEET_CELLS:
-        raise DataError(
-            f"{name} has about {count(cells, 'cell')}, empty ones with a format among them; at most "
-            f"{count(SHEET_CELLS, 'cell')} are read of an Excel file. Save it as CSV (UTF-8)."
-        )
-
-
-def _sheet_rows(sheet: Any, name: str) -> list[list[str]]:
-    """The rows of a sheet without the empty cells at their ends. Raises DataError: there are too many columns."""
-    rows: list[list[str]] = []
-    for cells in sheet.iter_rows(values_only=True):
-        row = [*map(as_cell, cells)]
-        while row and not row[-1]:
-            row.pop()
-        check_width(len(row), name)
-        rows.append(row)
-    return rows
 
 
 def as_cell(value: Any) -> str:
@@ -242,7 +196,8 @@ def _is_whole(text: str) -> bool:
     return True
 
 
-def _check_unpacked(size: int, name: str) -> None:
+def check_unpacked(size: int, name: str) -> None:
+    """Raise DataError where a compressed file is too large when unpacked."""
     if size > UNPACKED_LIMIT:
         raise DataError(
             f"{name} would take {size / 1e9:.1f} GB unpacked; at most {UNPACKED_LIMIT / 1e9:g} GB are "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fgdesign.data.apart import Progress
+from fgdesign.data.compare import difference
 from fgdesign.data.edits import apply_edits, edits_from
 from fgdesign.data.kept import keep
 from fgdesign.data.lengths import token_counter
@@ -31,14 +32,25 @@ def keep_copy(path: str, name: str, tell: Progress) -> dict[str, Any]:
 
 
 def examine_file(
-    path: str, columns: dict[str, str | None], task: str, recipe: str, tokenizer: str | None, limit: int,
-    tell: Progress,
+    path: str, columns: dict[str, str | None], task: str, recipe: str, test: str | None, tokenizer: str | None,
+    limit: int, tell: Progress,
 ) -> dict[str, Any]:
     """The profile of a stored file. Raises DataError."""
     return profile(
         read_table(path), columns=columns, task=task, recipe=recipe_from(recipe), limit=limit, tell=tell,
+        test=None if test is None else read_table(test),
         counter=None if tokenizer is None else token_counter(Path(tokenizer)),
     )  # fmt: skip
+
+
+def compare_files(
+    before: str, after: str, texts: list[str], label: str | None, tell: Progress
+) -> dict[str, Any]:
+    """What two stored files differ in. Raises DataError."""
+    tell(0, 2)
+    tables = read_table(before), read_table(after)
+    tell(1, 2)
+    return difference(*tables, texts, label)
 
 
 def store_repaired(

@@ -9,6 +9,7 @@ import numpy as np
 
 from fgdesign.data import alike
 from fgdesign.data.alike import Mask
+from fgdesign.data.languages import language_of_rows, other_language, other_script, script_of_rows
 from fgdesign.data.recipe import HUGE, Recipe, Repair
 from fgdesign.data.table import Table, count
 from fgdesign.data.task import SEPARATOR, parts
@@ -35,8 +36,8 @@ def apply(recipe: Recipe, table: Table) -> tuple[Table, tuple[str, ...]]:
         table, changed, what = _DOES[fitted.kind](table, fitted)
         if not len(table):
             raise DataError(f"'{repair}' leaves no rows. Take this repair out of the recipe.")
-        plural = "columns" if what.startswith("column") else "rows"
-        notes.append(f"{repair}: {count(changed, what, what.replace(plural[:-1], plural, 1))}.")
+        noun, _, done = what.partition(" ")
+        notes.append(f"{repair}: {count(changed, what, f'{noun}s {done}')}.")
     return table, tuple(notes)
 
 
@@ -112,6 +113,14 @@ def _relabelled(table: Table, column: str, change: Callable[[str], str]) -> Done
     return table, changed, "row changed"
 
 
+def _mend_encoding(table: Table, repair: Repair) -> Done:
+    total = 0
+    for column in repair.columns:
+        table, changed, _ = _relabelled(table, column, alike.meant)
+        total += changed
+    return table, total, "cell changed"
+
+
 def _strip_labels(table: Table, repair: Repair) -> Done:
     return _relabelled(table, repair.columns[0], alike.tidy)
 
@@ -154,9 +163,19 @@ def _drop_rows(table: Table, repair: Repair) -> Done:
             keep &= alike.has_text(cells)
         elif repair.rule == "no_label":
             keep &= alike.has_label(cells)
+        elif repair.rule == "other_script":
+            keep &= ~other_script(script_of_rows(cells))
+        elif repair.rule == "other_language":
+            keep &= ~other_language(language_of_rows(cells))
         else:
             keep &= np.fromiter((len(cell) <= HUGE for cell in cells), bool, len(cells))
     return _kept(table, keep)
+
+
+def _drop_texts(table: Table, repair: Repair) -> Done:
+    gone = set(repair.keys)
+    keys = alike.text_keys(table.frame, repair.columns)
+    return _kept(table, np.fromiter((alike.digest(key) not in gone for key in keys), bool, len(keys)))
 
 
 def _drop_conflicts(table: Table, repair: Repair) -> Done:
@@ -195,10 +214,12 @@ def _rename(table: Table, repair: Repair) -> Done:
 
 
 _DOES: dict[str, Callable[[Table, Repair], Done]] = {
+    "mend_encoding": _mend_encoding,
     "strip_labels": _strip_labels,
     "merge_labels": _merge_labels,
     "drop_classes": _drop_classes,
     "drop_rows": _drop_rows,
+    "drop_texts": _drop_texts,
     "drop_conflicts": _drop_conflicts,
     "drop_duplicates": _drop_duplicates,
     "drop_columns": _drop_columns,

@@ -25,7 +25,7 @@ from fgdesign.errors import DataError
 
 Told = dict[str, Any]
 
-PROFILE = 3  # goes up whenever a profile says something else of the same table
+PROFILE = 4  # goes up whenever a profile says something else of the same table
 
 STEPS = 4
 BINS = 30
@@ -37,7 +37,8 @@ TEXT = 400  # characters of a text that is shown
 
 def profile(
     table: Table, *, columns: Mapping[str, str | None], task: str = "auto", recipe: Recipe | None = None,
-    counter: TokenCounter | None = None, limit: int = 256, tell: Progress = lambda part, whole: None,
+    test: Table | None = None, counter: TokenCounter | None = None, limit: int = 256,
+    tell: Progress = lambda part, whole: None,
 ) -> Told:
     """Everything a page says of a table.
 
@@ -46,6 +47,7 @@ def profile(
         columns: "text", "text_b" and "label"; what is None is guessed.
         task: "auto", or the kind.
         recipe: accepted repairs.
+        test: another table to be tested on, which should have no text of this one.
         counter: of tokens; without it words are counted.
         limit: tokens that the graph reads.
         tell: is told of the parts done.
@@ -61,7 +63,7 @@ def profile(
     told: Told = {"rows": len(mended), "names": names, "said": list(said), "limit": limit, "problem": ""}
     told["guess"] = _roles(mended, {})
     tell(1, STEPS)
-    findings = examine(mended, **named, task=task, counter=counter, limit=limit)
+    findings = examine(mended, **named, task=task, test=test, counter=counter, limit=limit)
     told["findings"] = [finding.to_dict() for finding in findings]
     if counter is not None:
         told["cut"] = sum(found.count for found in findings if found.code == "long_texts") / len(mended)

@@ -6,8 +6,10 @@ cannot be read is a DataError that says what the file is and what to do.
 
 from __future__ import annotations
 
+import gc
 import hashlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -15,21 +17,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fgdesign.data.delimited import (
-    SAMPLE_CHARACTERS,
-    SEPARATOR_LINE,
-    Repairs,
-    find_dialect,
-    line_end,
-    open_text,
-    read_records,
-)
+from fgdesign.data.delimited import Repairs, open_text, read_records
+from fgdesign.data.dialect import beginning, written
+from fgdesign.data.excel import excel_records
 from fgdesign.data.fast import read_fast
-from fgdesign.data.formats import excel_records, is_json, json_records, parquet_records
+from fgdesign.data.formats import is_json, json_records, parquet_records
 from fgdesign.data.kept import load_kept
-from fgdesign.data.rows import check_width, first_row, make_frame, named_frame
+from fgdesign.data.rows import check_width, make_frame, named_frame
 from fgdesign.data.sniff import file_kind, text_encoding
-from fgdesign.data.table import Table, count
+from fgdesign.data.table import Table, count, first_row
 from fgdesign.errors import DataError
 
 FAST_FROM = 1 << 20  # bytes from which on Arrow is tried first
@@ -51,7 +47,23 @@ def read_table(source: str | Path | IO[bytes], *, name: str = "") -> Table:
     kept = load_kept(Path(source)) if isinstance(source, (str, Path)) else None
     if kept is not None:
         return kept
-    data, name = _load(source, name)
+    with _uncollected():
+        return _read(*_load(source, name))
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No collection of garbage: there are millions of cells to look at and no cycles among them."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _read(data: bytes, name: str) -> Table:
     if not data[:1000].strip() and not data.strip():
         raise DataError(f"{name} is empty ({count(len(data), 'byte')}). Give a file with a header and rows.")
     notes: list[str] = []
@@ -94,45 +106,38 @@ def _read_text(
     data: bytes, encoding: str, skip: int, name: str, notes: list[str]
 ) -> tuple[pd.DataFrame, NDArray[np.int64], str]:
     """(frame, row numbers, delimiter) of JSON or delimited text."""
-    newline = line_end(data, encoding)
-    text = open_text(data, skip, encoding, newline)
-    sample = text.read(SAMPLE_CHARACTERS)
-    if is_json(sample):
+    text = _as_utf8(data, skip, encoding)
+    if is_json(beginning(text)):
         notes.append(f"Read as JSON, {encoding}.")
-        names, records = json_records(sample + text.read(), name)
+        names, records = json_records(text.decode(), name)
         return *named_frame(names, records, name, notes), ""
-    text = open_text(data, skip, encoding, newline)
-    complete = len(sample) < SAMPLE_CHARACTERS
-    said = SEPARATOR_LINE.fullmatch(sample.splitlines(keepends=True)[0]) if sample else None
-    if said:
-        text.readline()
-        sample = sample[said.end() :]
-    dialect = find_dialect(sample, said[1] if said else "", complete=complete)
-    delimiter = dialect.delimiter
+    form = written(text)
+    text, dialect = form.text, form.dialect
     check_width(dialect.width, name)
-    notes.append(f"Read as {encoding}, separated by {SPOKEN.get(delimiter, repr(delimiter))}.")
+    notes.append(f"Read as {encoding}, separated by {SPOKEN.get(dialect.between, repr(dialect.between))}.")
+    notes += form.notes
     if not dialect.quotes:
         notes.append("Most quotes do not enclose cells here, so all are read as plain characters.")
     if not encoding.startswith("utf"):
         notes.append(f"{encoding} is a guess: if letters look wrong, save the file as UTF-8.")
-    found = None
-    if len(data) > FAST_FROM and not said:
-        found = read_fast(_as_utf8(data, skip, encoding), dialect, name, notes)
+    found, repairs = None, Repairs()
+    if len(text) > FAST_FROM:
+        found = read_fast(text, dialect, name, notes, repairs)
     if found is None:
-        repairs = Repairs()
-        found = make_frame(read_records(text, dialect, repairs), delimiter, name, notes)
-        _note_repairs(repairs, notes)
+        lines = open_text(text, dialect.newline)
+        found = make_frame(read_records(lines, dialect, repairs), dialect.between, name, notes)
+    _note_repairs(repairs, notes)
     _note_bad_bytes(*found, data, encoding, notes)
-    return *found, delimiter
+    return *found, dialect.between
 
 
-def _as_utf8(data: bytes, skip: int, encoding: str) -> memoryview:
+def _as_utf8(data: bytes, skip: int, encoding: str) -> bytes:
     """The text after `skip` bytes in UTF-8, what does not decode replaced."""
     if encoding == "utf-8":
         with suppress(UnicodeDecodeError):
             data.decode()
-            return memoryview(data)[skip:]
-    return memoryview(data[skip:].decode(encoding, "replace").encode())
+            return data[skip:]
+    return data[skip:].decode(encoding, "replace").encode()
 
 
 def _note_repairs(repairs: Repairs, notes: list[str]) -> None:

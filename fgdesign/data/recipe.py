@@ -2,10 +2,12 @@
 
 A repair names a rule, never row numbers, so that a recipe fits next month's file too:
 
+    mend_encoding     columns             UTF-8 that was read as cp1252 and saved so becomes what it was
     drop_rows         columns, rule       rows where the rule holds in any of the columns
     strip_labels      column              spaces at the ends of labels go, those inside become single
     merge_labels      column, names       labels get the name they are paired with
     drop_classes      column, labels      rows with these labels; of several labels only these go
+    drop_texts        texts, keys         rows with these texts, told apart by short hashes: a test table has them too
     drop_conflicts    texts..., label     all rows of a text that has different labels
     drop_duplicates   texts..., label     all but the first row of the same text and label
     drop_columns      columns             the columns; those that are not there do not matter
@@ -30,10 +32,12 @@ from fgdesign.errors import DataError, choices
 
 FORMAT = "fgdesign.recipe/1"
 KINDS: dict[str, frozenset[str]] = {  # in the order of application: the fields that each one needs
+    "mend_encoding": frozenset({"columns"}),
     "strip_labels": frozenset({"columns"}),
     "merge_labels": frozenset({"columns", "names"}),
     "drop_classes": frozenset({"columns", "labels"}),
     "drop_rows": frozenset({"columns", "rule"}),
+    "drop_texts": frozenset({"columns", "keys"}),
     "drop_conflicts": frozenset({"columns"}),
     "drop_duplicates": frozenset({"columns", "rule"}),
     "drop_columns": frozenset({"columns"}),
@@ -45,12 +49,15 @@ RULES: dict[str, dict[str, str]] = {  # kind -> rule -> what a person reads; in 
         "empty_text": "Drop rows without a text",
         "no_label": "Drop rows without a label",
         "huge_cell": "Drop rows with a huge cell",
+        "other_script": "Drop rows in another script than most",
+        "other_language": "Drop rows in another language than most",
     },
     "drop_duplicates": {
         "same": "Drop repeated rows",
         "near": "Drop rows that repeat a text but for its punctuation",
     },
 }
+FIELDS = ("columns", "rule", "names", "labels", "keys")
 ONE_COLUMN = frozenset({"strip_labels", "merge_labels", "drop_classes"})
 TEXTS_AND_LABEL = frozenset({"drop_conflicts"})
 HUGE = 20_000  # characters of a cell from which on it is huge
@@ -66,6 +73,7 @@ class Repair:
         rule: one of RULES of this kind, "" where the kind has none.
         names: (old, new) pairs of labels or columns.
         labels: names of classes.
+        keys: `alike.digest` of texts.
 
     Raises:
         DataError: the kind or rule is unknown, or a field lacks or is not wanted.
@@ -76,11 +84,12 @@ class Repair:
     rule: str = ""
     names: tuple[tuple[str, str], ...] = ()
     labels: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise DataError(f"There is no repair '{short(self.kind)}'. {choices(KINDS, self.kind)}")
-        for field in ("columns", "rule", "names", "labels"):
+        for field in FIELDS:
             if bool(getattr(self, field)) != (field in KINDS[self.kind]):
                 verb = "needs" if field in KINDS[self.kind] else "has no"
                 raise DataError(f"Repair '{self.kind}' {verb} '{field}'. {choices(KINDS[self.kind])}")
@@ -119,10 +128,12 @@ class Repair:
         pairs = ", ".join(f"'{short(old, 24)}' to '{short(new, 24)}'" for old, new in self.names[:3])
         pairs += f" and {len(self.names) - 3} more" if len(self.names) > 3 else ""
         return {
+            "mend_encoding": f"Read letters in {shown} as they were meant",
             "strip_labels": f"Remove needless spaces from labels in {shown}",
             "merge_labels": f"Rename labels: {pairs}",
             "drop_classes": f"Drop the rows of {shown}",
             "drop_rows": f"{RULES['drop_rows'].get(self.rule)} in {shown}",
+            "drop_texts": f"Drop {count(len(self.keys), 'text')} that the test table has too",
             "drop_conflicts": "Drop all rows of texts with different labels",
             "drop_duplicates": f"{RULES['drop_duplicates'].get(self.rule)}",
             "drop_columns": f"Drop {shown}",
@@ -130,10 +141,32 @@ class Repair:
             "rename": f"Rename columns: {pairs}",
         }[self.kind]
 
+    @property
+    def title(self) -> str:
+        """The same in few words, for a button."""
+        names, columns = self.names, self.columns
+        if self.kind == "merge_labels" and len(names) == 1:
+            return f"Rename '{short(names[0][0], 20)}' to '{short(names[0][1], 20)}'"
+        if self.kind == "drop_columns" and len(columns) == 1:
+            return f"Drop '{short(columns[0], 30)}'"
+        return {
+            "mend_encoding": "Read the letters as they were meant",
+            "strip_labels": "Remove needless spaces",
+            "merge_labels": f"Rename {count(len(names), 'label')}",
+            "drop_classes": f"Drop the rows of {count(len(self.labels), 'label')}",
+            "drop_rows": f"{RULES['drop_rows'].get(self.rule)}",
+            "drop_texts": f"Drop {count(len(self.keys), 'text')} from this table",
+            "drop_conflicts": "Drop all rows of such texts",
+            "drop_duplicates": "Drop repeated rows",
+            "drop_columns": f"Drop {count(len(columns), 'column')}",
+            "choose_columns": f"Keep only {count(len(columns), 'column')}",
+            "rename": f"Rename {count(len(names), 'column')}",
+        }[self.kind]
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it; only the fields this kind has."""
         found: dict[str, Any] = {"repair": self.kind}
-        for field in ("columns", "rule", "names", "labels"):
+        for field in FIELDS:
             if value := getattr(self, field):
                 found[field] = (
                     dict(value) if field == "names" else value if field == "rule" else list(value)
@@ -252,7 +285,7 @@ def repair_from(item: Any) -> Repair:
     """The repair that an object of JSON describes. Raises DataError."""
     if not isinstance(item, dict) or not isinstance(item.get("repair"), str):
         raise DataError(f'it is no object with a "repair". {choices(KINDS)}')
-    fields = {"repair": str, "columns": list, "rule": str, "names": dict, "labels": list}
+    fields = {"repair": str, "columns": list, "rule": str, "names": dict, "labels": list, "keys": list}
     for field, value in item.items():
         if field not in fields:
             raise DataError(f"there is no field '{short(field)}'. {choices(fields, field)}")
@@ -264,6 +297,7 @@ def repair_from(item: Any) -> Repair:
         item.get("rule", ""),
         tuple(item.get("names", {}).items()),
         tuple(item.get("labels", ())),
+        tuple(item.get("keys", ())),
     )
 
 

@@ -1,4 +1,4 @@
-"""Records to a table: which row names the columns, and what to do with rows of another width.
+"""Records to a table: what stands above the header, which row names the columns, and how they are called.
 
 Knows records (row number, cells), not the format they were read from.
 """
@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fgdesign.data.columns import LABEL_NAMES, TEXT_NAMES
-from fgdesign.data.delimited import CELL_LIMIT, check_size
-from fgdesign.data.table import count, short
+from fgdesign.data.delimited import CELL_LIMIT, Rows, check_size
+from fgdesign.data.ragged import are_torn, even_out
+from fgdesign.data.table import count, first_row, short
 from fgdesign.errors import DataError
 
 ROW_LIMIT = 2_000_000
@@ -22,8 +23,6 @@ COLUMN_LIMIT = 512
 CELLS = 40_000_000  # of a table
 LOOK_AT = 1000  # records that decide the width and the header
 CLEARLY = 0.5  # share of rows of one width from which on a narrower header lacks names
-MOST_WHOLE = 20_000  # rows of the right width that tell which values a column has
-FEW_VALUES = 1000  # a column with more different cells cannot tell where a row was torn
 OTHER_NAMES = {
     "id",
     "name",
@@ -39,10 +38,10 @@ OTHER_NAMES = {
     "key",
 }
 KNOWN_NAMES = OTHER_NAMES.union(TEXT_NAMES, LABEL_NAMES)
+COMMENTS = ("# ", "##", "#!")
+TITLE_ROWS = 20  # above a header, at most
 UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"
 BLANK = " \t\r\n\x1a" + UNSEEN
-
-Rows = list[tuple[int, list[str]]]
 
 
 def make_frame(
@@ -58,9 +57,10 @@ def make_frame(
     rows = filled(records, name)
     width, share = usual_width(rows)
     check_width(width, name)
-    drop_title(rows, width, notes)
+    drop_above(rows, width, notes)
     header = take_header(rows, notes)
-    width = len(header) if share < CLEARLY else max(width, len(header))
+    narrow = share < CLEARLY or (all(header) and are_torn(rows[:LOOK_AT], len(header)))
+    width = len(header) if narrow else max(width, len(header))
     check_width(width, name)
     _drop_repeated_header(rows, header, notes)
     if rows:
@@ -143,11 +143,6 @@ def _free(name: str, used: set[str]) -> str:
     return free
 
 
-def first_row(rows: Sequence[int]) -> str:
-    """How a note points at rows."""
-    return f"row {rows[0]}" if len(rows) == 1 else f"{count(len(rows), 'row')}, first: row {rows[0]}"
-
-
 def filled(records: Iterable[tuple[int, list[str]]], name: str) -> Rows:
     """The records that are not blank."""
     rows: Rows = []
@@ -178,19 +173,43 @@ def usual_width(rows: Rows) -> tuple[int, float]:
     return width, widths[width] / widths.total()
 
 
-def drop_title(rows: Rows, width: int, notes: list[str]) -> bool:
-    """Drop leading rows that are nearly empty where the others are not, a title above the header; whether any were."""
-    title = []
-    for row, cells in rows[:20]:
+def drop_above(rows: Rows, width: int, notes: list[str]) -> bool:
+    """Drop what stands above the header: rows nearly empty where others are not, and comments; whether any were."""
+    number = 0
+    for look in (_title, _title_of_two, _comments, _title):
+        number += look(rows[number : number + TITLE_ROWS], width)
+    found = 0 < number < len(rows) - 1
+    if found:
+        said = first_row([row for row, _ in rows[:number]])
+        notes.append(f"What stands above the header is left out ({said}).")
+        del rows[:number]
+    return found
+
+
+def _title(rows: Rows, width: int) -> int:
+    """Leading rows that are nearly empty."""
+    for place, (_, cells) in enumerate(rows):
         filled = sum(1 for cell in cells if cell.strip())
         if width < 2 or filled > max(1, width // 4) or (width == len(cells) == 2):
-            break
-        title.append(row)
-    found = 0 < len(title) < len(rows) - 1
-    if found:
-        del rows[: len(title)]
-        notes.append(f"What stands above the header is left out ({first_row(title)}).")
-    return found
+            return place
+    return len(rows)
+
+
+def _title_of_two(rows: Rows, width: int) -> int:
+    """The first row of two columns where it fills one of them and the next one has known names."""
+    if len(rows) < 2:
+        return 0
+    (_, first), (_, second) = rows[:2]
+    named = all(second) and KNOWN_NAMES.intersection(cell.strip().lower() for cell in second)
+    return int(width == len(first) == 2 and sum(map(bool, first)) == 1 and bool(named))
+
+
+def _comments(rows: Rows, width: int) -> int:
+    """Leading rows that begin with "# ", where a row of names comes after them."""
+    comments = [cells[0].startswith(COMMENTS) or (cells[0] == "#" and not any(cells[1:])) for _, cells in rows]
+    number = comments.index(False) if False in comments else 0
+    below = [cells for _, cells in rows[number + 1 :]]
+    return number if number and below and not _is_data(rows[number][1], below) else 0
 
 
 def take_header(rows: Rows, notes: list[str]) -> list[str]:
@@ -244,64 +263,3 @@ def _drop_repeated_header(rows: Rows, header: list[str], notes: list[str]) -> No
 def repeated_header(rows: Sequence[int]) -> str:
     """What is said of rows that repeat the header."""
     return f"The header stands again further down ({first_row(rows)}); it is left out there."
-
-
-def even_out(
-    rows: Rows, width: int, delimiter: str, notes: list[str], right: Sequence[list[str]] | None = None
-) -> None:
-    """Give every row `width` cells; `right` are rows of the right width, taken from `rows` where not given.
-
-    Short rows get empty cells. Cells beyond the width are dropped when empty. Otherwise the row was torn
-    at an unquoted delimiter: it is put together where only one way fits the columns with few values, and
-    its surplus goes to the last column where none does.
-    """
-    few: dict[int, set[str]] | None = None
-    lacking: list[int] = []
-    joined: list[int] = []
-    doubtful: list[int] = []
-    for row, cells in rows:
-        if len(cells) < width:
-            lacking.append(row)
-            cells.extend([""] * (width - len(cells)))
-        elif len(cells) > width and not any(cells[width:]):
-            del cells[width:]
-        elif len(cells) > width:
-            if few is None:
-                few = _few_values(_whole(rows, width) if right is None else right, width)
-            whole = _put_together(cells, width, delimiter, few)
-            (joined if whole else doubtful).append(row)
-            cells[:] = whole or [*cells[: width - 1], delimiter.join(cells[width - 1 :])]
-    for found, what in (
-        (lacking, "Fewer cells than the header's {} ({}); the missing ones are empty."),
-        (
-            joined,
-            "More cells than the header's {} ({}): a text has the delimiter in it; it was joined again.",
-        ),
-        (doubtful, "More cells than the header's {} ({}); the surplus was joined to the last column."),
-    ):
-        if found:
-            notes.append(what.format(width, first_row(found)))
-
-
-def _whole(rows: Rows, width: int) -> list[list[str]]:
-    """The first rows that are of the right width."""
-    return [cells for _, cells in rows if len(cells) == width][:MOST_WHOLE]
-
-
-def _few_values(whole: Sequence[list[str]], width: int) -> dict[int, set[str]]:
-    """Column -> its values, for columns that repeat a few values in rows of the right width."""
-    values = {place: {cells[place] for cells in whole} for place in range(width)}
-    return {place: seen for place, seen in values.items() if len(seen) <= min(FEW_VALUES, len(whole) // 2)}
-
-
-def _put_together(cells: list[str], width: int, delimiter: str, few: dict[int, set[str]]) -> list[str]:
-    """The row of the right width that fits all columns with few values, [] when not exactly one does."""
-    found: list[list[str]] = []
-    surplus = len(cells) - width
-    for place in range(width) if few else ():
-        if place not in few:
-            whole = delimiter.join(cells[place : place + surplus + 1])
-            row = [*cells[:place], whole, *cells[place + surplus + 1 :]]
-            if all(row[column] in seen for column, seen in few.items()):
-                found.append(row)
-    return found[0] if len(found) == 1 else []

@@ -32,11 +32,12 @@ SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (  # offset, bytes, what i
     (0, b"ARROW1", "an Arrow file", "Write the table as Parquet or CSV."),
     (0, b"\x89HDF", "an HDF5 file", "Write the table as Parquet or CSV."),
     (0, b"\x93NUMPY", "a NumPy array", "Write the table as CSV."),
+    (0, b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "Fetch the file by: git lfs pull"),
     (0, b"\x7fELF", "a program", "Give a table, such as a CSV file."),
     (0, b"MZ\x90", "a program", "Give a table, such as a CSV file."),
 )
 PICKLE = re.compile(rb"\x80[\x02-\x05](\x95|c|\}|\]|q)")
-MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html|<\?xml)", re.IGNORECASE)
+MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body|table|svg|\?xml)\b", re.IGNORECASE)
 
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -99,7 +100,7 @@ def _inside_zip(data: bytes, name: str) -> str:
 def text_encoding(data: bytes, name: str) -> tuple[str, int]:
     """(encoding, bytes of the byte order mark to skip) of a text.
 
-    A mark decides; then UTF-16 by where its zero bytes stand; then UTF-8 if it holds, or nearly holds;
+    A mark decides; then UTF-32 and UTF-16 by where their zero bytes stand; then UTF-8 if it holds, or nearly holds;
     then the older encodings by how likely their letters are as words of a language (chardet); then cp1252.
 
     Raises:
@@ -107,8 +108,11 @@ def text_encoding(data: bytes, name: str) -> tuple[str, int]:
     """
     for mark, encoding in BYTE_ORDER_MARKS:
         if data.startswith(mark):
-            return encoding, len(mark)
-    encoding = _utf16(data[:SAMPLE]) or _utf8(data) or _legacy(data)
+            skip = len(mark)
+            while data.startswith(mark, skip):  # written by two programs, one after the other
+                skip += len(mark)
+            return encoding, skip
+    encoding = _utf32(data[:SAMPLE]) or _utf16(data[:SAMPLE]) or _utf8(data) or _legacy(data)
     shown = data[:SAMPLE].decode(encoding, "replace")
     controls = len(CONTROLS.findall(shown)) / max(1, len(shown))
     if controls > (0.3 if encoding.startswith("utf") else 0.02):
@@ -116,6 +120,16 @@ def text_encoding(data: bytes, name: str) -> tuple[str, int]:
             f"{name} is no text: its bytes belong to some program. Give a table, such as a CSV file."
         )
     return encoding, 0
+
+
+def _utf32(sample: bytes) -> str:
+    """UTF-32 without a mark: of four bytes the highest is always zero, the next nearly always."""
+    zeros = [sample[place::4].count(0) for place in range(4)]
+    characters = len(sample) // 4
+    for encoding, high in (("utf-32-le", zeros[3:1:-1]), ("utf-32-be", zeros[:2])):
+        if characters and high[0] >= characters and high[1] > 0.9 * characters and sum(zeros) < 3.5 * characters:
+            return encoding
+    return ""
 
 
 def _utf16(sample: bytes) -> str:

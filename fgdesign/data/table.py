@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,12 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}".replace(",", "\u2009")
 
 
+def first_row(rows: Sequence[int]) -> str:
+    """How a note points at rows."""
+    return f"row {rows[0]}" if len(rows) == 1 else f"{count(len(rows), 'row')}, first: row {rows[0]}"
+
+
 def short(cell: str, length: int = 40) -> str:
-    """The beginning of a cell, on one line, for a message."""
-    line = " ".join(cell.split())
+    """The beginning of a cell, on one line, for a message; signs that nobody sees are named by their numbers."""
+    line = HIDDEN.sub(lambda found: f"<U+{ord(found[0]):04X}>", " ".join(cell.split()))
     return line if len(line) <= length else f"{line[: length - 3]}..."

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from fgdesign.data import Dataset
-from fgdesign.data.check_texts import SCRIPTS, script_of_rows
+from fgdesign.data.languages import SCRIPTS, script_of_rows
 from fgdesign.errors import DataError, choices
 from fgdesign.graph.rows import Rows
 from fgdesign.model.inputs import Inputs, make_inputs

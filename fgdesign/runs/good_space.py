@@ -17,13 +17,13 @@ from fgdesign.graph.catalogue import node_type
 from fgdesign.graph.infer import params_of, tuning_of
 from fgdesign.graph.spec import Graph, Node
 from fgdesign.graph.types import Param
-from fgdesign.runs.space import Choice, Space, varied, with_drawn
+from fgdesign.runs.space import Choice, Space, setting_now, varied, with_drawn
 from fgdesign.training.settings import Settings
 
 SETTINGS: dict[str, Choice] = {
     "rate": Choice(low=3e-4, high=3e-3, log=True),
     "warm_rate": Choice(low=5e-4, high=8e-3, log=True),
-    "layer_rate": Choice(low=3e-5, high=5e-4, log=True),
+    "layer_rate": Choice(low=3e-5, high=1e-3, log=True),
     "label_smoothing": Choice((0.0, 0.05, 0.1)),
     "batch_size": Choice((16, 32, 64)),
     "weight_decay": Choice((0.0, 0.01, 0.1)),
@@ -60,7 +60,7 @@ def _possible(graph: Graph, settings: Settings) -> Iterator[tuple[str, Choice]]:
     layers = len(vary.layers(graph))
     for name, choice in SETTINGS.items():
         if name != "layer_rate" or layers:
-            yield f"settings.{name}", with_drawn(choice, getattr(settings, name))
+            yield f"settings.{name}", with_drawn(choice, setting_now(name, graph, settings))
     for name, choice in _structure(graph, layers):
         if (fitting := _fitting(graph, settings, name, choice)) is not None:
             yield name, fitting

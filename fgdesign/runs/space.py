@@ -31,11 +31,12 @@ from typing import Any
 
 from fgdesign.errors import FgdesignError, InputError, choices
 from fgdesign.graph import vary
+from fgdesign.graph.backbones import describe_backbone
 from fgdesign.graph.catalogue import node_type
 from fgdesign.graph.edit import set_params
 from fgdesign.graph.infer import params_of
 from fgdesign.graph.spec import Graph
-from fgdesign.training.settings import TABLE, Settings, settings_from
+from fgdesign.training.settings import TABLE, Settings, layer_rate_of, settings_from
 
 FORMAT = "fgdesign.space/1"
 KINDS = ("settings", "tuned", "experts", "exit", "node")  # in this order a graph is changed
@@ -204,10 +205,17 @@ def _with_param(graph: Graph, name: str, value: Any) -> Graph:
     return graph
 
 
+def setting_now(name: str, graph: Graph, settings: Settings) -> Any:
+    """What a setting comes to for a graph: the planner's rate of layers where none is set. Raises BackboneError."""
+    if name == "layer_rate":
+        return layer_rate_of(settings, describe_backbone(graph.backbone).width)
+    return getattr(settings, name)
+
+
 def _now(name: str, graph: Graph, settings: Settings) -> Any:
     what, _, rest = name.partition(".")
     if what == "settings":
-        return getattr(settings, rest)
+        return setting_now(rest, graph, settings)
     if what == "tuned":
         return vary.tuned_depth(graph) if rest == "depth" else vary.tuned_kind(graph)
     if what == "experts":

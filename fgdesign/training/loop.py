@@ -29,12 +29,13 @@ from fgdesign.model.device import precision, step_dtype
 from fgdesign.model.flows import column_texts
 from fgdesign.model.network import FunctionGraph, Outcome
 from fgdesign.training import checkpoint
+from fgdesign.training.average import Average
 from fgdesign.training.calibrate import Opinions, calibrate, exit_shares, logit_ports, pick_thresholds
 from fgdesign.training.evaluate import Answers, as_outputs, no_answers, note_routes, router_report
 from fgdesign.training.fit import fit_linear
 from fgdesign.training.losses import Objective
 from fgdesign.training.metrics import evaluate as measure
-from fgdesign.training.metrics import judged_by
+from fgdesign.training.metrics import judged_by, loss_of
 from fgdesign.training.optimise import gradient_norms, make_optimiser, rate_factor, set_rates
 from fgdesign.training.order import order_of
 from fgdesign.training.rows import Rows, collect
@@ -55,7 +56,8 @@ class Stopped(Exception):
 class Stage:
     """One part of training. known: static ports held by the rows. names: parameters that learn.
 
-    work: of all its steps, in any unit that stages share. trial: steps after which it ends unless it has gained.
+    validations: per epoch. work: of all its steps, in any unit that stages share. trial: steps after which it ends
+    unless it has gained.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Stage:
     names: tuple[str, ...]
     epochs: int
     batch_size: int
+    validations: int
     work: float = 1.0
     trial: int = 0
 
@@ -72,7 +75,8 @@ class Run:
     """All that the loop moves.
 
     log_size: how long the log is, kept with each checkpoint. best: the winner's tensors; best_score: the metric it is
-    judged by, ties decided by its loss. agreement: of routers, in training. epochs: begun, by stage.
+    judged by, ties decided by its loss. loss: of the last validation, best_loss: the winner's.
+    agreement: of routers, in training. epochs: begun, by stage.
     """
 
     network: FunctionGraph
@@ -89,6 +93,8 @@ class Run:
     best: dict[str, Tensor] = field(default_factory=dict)
     best_score: tuple[float, float] = (UNDEFINED, 0.0)
     best_at: dict[str, Any] = field(default_factory=dict)
+    loss: float = math.inf
+    best_loss: float = math.inf
     agreement: dict[str, float] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     saved: float = field(default_factory=time.monotonic)
@@ -184,23 +190,25 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
     optimiser = make_optimiser(run.network, stage.names, settings, warm=stage.name == "warm")
     dtype = step_dtype(run.device, settings.precision)
     scaler = torch.amp.GradScaler(run.device.type, enabled=dtype == torch.float16)
+    average = Average(run.network, stage.names, settings.averaging)
     at: dict[str, Any] = {"step": 0, "stale": 0, "losses": []}
     if resumed:
         at = resumed.state["position"]
+        average.restore(resumed.group("average"), at["step"])
         checkpoint.restore_optimiser(optimiser, resumed.group("optimiser"))
         scaler.load_state_dict(resumed.state["scaler"])
     stale, losses = at["stale"], list(at["losses"])
     if at.get("due"):  # the validation in which the run was stopped
-        stale = 0 if validate(run, stage.known, at["due"]) else stale + 1
+        stale = 0 if _validate_average(run, stage, average, at["due"]) else stale + 1
     log_every, look_every = max(1, total // LOGGED_STEPS), max(1, total // LOGGED_GRADIENTS)
-    check_every = math.ceil(total / stage.epochs / settings.validations)
+    check_every = math.ceil(total / stage.epochs / stage.validations)
     earlier = sum(order.total for order in orders[:-1])
     run.network.train()
     for step, epoch, batches in orders[-1].steps(at["step"]):
         if stale >= settings.patience:
             run.log({"kind": "note", "message": f"Stage {stage.name} ended early: no gain in {stale} validations."})
             break
-        if step and step == stage.trial and run.best_at["stage"] != stage.name:
+        if step and step == stage.trial and run.best_at["stage"] != stage.name and run.loss >= run.best_loss:
             run.log({"kind": "note", "message": f"Stage {stage.name} gained nothing in a trial of {step} steps; what "
                                                 "stood before it is kept."})
             break
@@ -210,6 +218,7 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
         where, last = {"stage": stage.name, "epoch": epoch, "step": step + 1}, step + 1 == total
         look = (step + 1) % look_every == 0 or last
         loss, norms = _step(run, stage, batches, optimiser, scaler, dtype, look)
+        average.after(step + 1)
         losses.append(loss)
         run.epochs[stage.name] = epoch + 1
         if look:
@@ -221,15 +230,21 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
         stopping, due = False, None
         if (step + 1) % check_every == 0 or last or step + 1 == stage.trial:
             try:
-                stale = 0 if validate(run, stage.known, where) else stale + 1
+                stale = 0 if _validate_average(run, stage, average, where) else stale + 1
             except Stopped:
                 stopping, due = True, where
         stopping = stopping or run.should_stop()
         position = {"stage": number, "step": step + 1, "stale": stale, "losses": [float(x) for x in losses],
                     "due": due}
-        _maybe_save(run, optimiser, scaler, position, earlier + step + 1, now=stopping)
+        _maybe_save(run, optimiser, scaler, average, position, earlier + step + 1, now=stopping)
         if stopping:
             raise Stopped
+
+
+def _validate_average(run: Run, stage: Stage, average: Average, where: dict[str, Any]) -> bool:
+    """Measure the average of the weights; see `validate`."""
+    with average.in_place():
+        return validate(run, stage.known, where)
 
 
 def step_share(step: int, trial: int, total: int) -> float:
@@ -290,10 +305,11 @@ def validate(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
     outputs = as_outputs(opinions.answer, task)
     pick_thresholds(network, opinions, targets)
     metrics = measure(task, outputs, targets.numpy(), run.labels, threshold=float(network.decision))
-    score = _score(task, run.settings.metric, metrics)
+    score, loss = _score(task, run.settings.metric, metrics), metrics[loss_of(task)]
+    run.loss = math.inf if loss is None else loss
     better = not run.best or score > run.best_score
     if better:
-        run.best_score, run.best_at = score, where
+        run.best_score, run.best_at, run.best_loss = score, where, run.loss
         run.best = {n: t.detach().cpu().clone() for n, t in learned_state(network).items()}
     shown = {key: value for key, value in metrics.items() if isinstance(value, float | int)}
     routers = {name: router_report(routes, name, run.agreement.get(name)) for name in routes.called}
@@ -306,7 +322,7 @@ def validate(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
 def _score(task: str, metric: str, metrics: dict[str, Any]) -> tuple[float, float]:
     """The metric that decides, and what decides between equals: the loss to two digits. Higher is better."""
     name, higher = judged_by(task, metric)
-    value, loss = metrics[name], metrics["rmse" if task == "regression" else "log_loss"]
+    value, loss = metrics[name], metrics[loss_of(task)]
     main = UNDEFINED if value is None else value if higher else -value
     return main, -sys.float_info.max if loss is None else -round(loss, 2)
 
@@ -335,17 +351,18 @@ def learned_state(network: FunctionGraph) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in network.state_dict().items() if name not in fixed}
 
 
-def _maybe_save(run: Run, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, position: dict[str, Any],
-                number: int, *, now: bool) -> None:
+def _maybe_save(run: Run, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, average: Average,
+                position: dict[str, Any], number: int, *, now: bool) -> None:
     if run.folder is None or not (now or time.monotonic() - run.saved >= run.settings.checkpoint_seconds):
         return
     snapshot = checkpoint.Snapshot()
     snapshot.put("model", learned_state(run.network))
     snapshot.put("best", run.best)
+    snapshot.put("average", average.values)
     snapshot.put("optimiser", checkpoint.optimiser_tensors(optimiser))
     snapshot.state = {"position": position, "log_size": run.log_size(), "scaler": scaler.state_dict(),
-                      "best_score": run.best_score, "best_at": run.best_at, "agreement": run.agreement,
-                      "epochs": run.epochs}
+                      "best_score": run.best_score, "best_at": run.best_at, "loss": run.loss,
+                      "best_loss": run.best_loss, "agreement": run.agreement, "epochs": run.epochs}
     checkpoint.save(run.folder, number, snapshot)
     run.saved = time.monotonic()
 
@@ -360,4 +377,5 @@ def _restore(run: Run, snapshot: checkpoint.Snapshot) -> None:
     run.best = snapshot.group("best")
     main, loss = snapshot.state["best_score"]
     run.best_score, run.best_at = (main, loss), snapshot.state["best_at"]
+    run.loss, run.best_loss = snapshot.state["loss"], snapshot.state["best_loss"]
     run.agreement, run.epochs = snapshot.state["agreement"], snapshot.state["epochs"]

@@ -47,6 +47,11 @@ def judged_by(kind: str, metric: str = "auto") -> tuple[str, bool]:
     return metric, metric not in LOWER
 
 
+def loss_of(kind: str) -> str:
+    """The metric of a kind of task that falls as answers get better, however few of them change."""
+    return "rmse" if kind == "regression" else "log_loss"
+
+
 def evaluate(kind: str, outputs: ArrayLike, targets: ArrayLike, labels: Sequence[str] = (), *,
              threshold: float = 0.5) -> Metrics:
     """The metrics of a task kind.

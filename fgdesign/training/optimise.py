@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from fgdesign.model.network import FunctionGraph
-from fgdesign.training.settings import Settings, rate_of
+from fgdesign.training.settings import Settings, layer_rate_of, rate_of
 
 SMALL = (".down", ".up")  # adapters and LoRA inside a pretrained layer
 
@@ -37,7 +37,7 @@ def parameter_groups(network: FunctionGraph, names: Sequence[str], settings: Set
         if own is not None:
             group = (own[1], own[0])
         elif key in tuned and not any(part in name for part in SMALL):
-            group = (settings.layer_rate, "pretrained layers")
+            group = (layer_rate_of(settings, network.plan.backbone.width), "pretrained layers")
         else:
             group = (settings.warm_rate if warm else settings.rate, "all others")
         groups.setdefault(group, []).append(parameters[name])

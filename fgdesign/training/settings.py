@@ -18,9 +18,8 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
     "fast": ("One pass, few checks: a first impression.",
              {"epochs": 1, "warm_epochs": 4, "validations": 1, "patience": 2}),
     "balanced": ("The defaults: as good as most data allow, without waiting for the last tenth of a point.", {}),
-    "thorough": ("Twice the passes on a gentler rate that falls along a cosine, checked more often.",
-                 {"epochs": 6, "layer_rate": 1e-4, "schedule": "cosine", "validations": 4,
-                  "patience": 12}),
+    "thorough": ("Twice the passes or more on a rate that falls along a cosine.",
+                 {"epochs": 6, "schedule": "cosine", "patience": 12}),
 }
 
 
@@ -42,6 +41,7 @@ def _of(default: Any, group: str, label: str, help: str, **more: Any) -> Any:
     return field(default=default, metadata={"about": About(group, label, help, **more)})
 
 
+LAYER_RATE, NARROW = 3e-4, 384  # the planner's rate of pretrained layers up to this width
 AS_DRAWN = "as drawn in the graph"
 
 
@@ -53,21 +53,23 @@ class Settings:
                       unit="passes", high=1000, auto="3 below 5,000 rows, else 2")
     warm_epochs: int = _of(-1, "Length", "Warm epochs", "Passes before that with the pretrained layers frozen, on "
                            "cached values: cheap.", unit="passes", high=1000, auto="8, more for few rows")
-    validations: int = _of(2, "Length", "Validations per epoch", "How often the validation rows are measured; the "
-                           "best model seen is the one kept.", low=1, high=100)
+    validations: int = _of(-1, "Length", "Validations per epoch", "How often the validation rows are measured; the "
+                           "best model seen is the one kept.", low=1, high=100,
+                           auto="4 while pretrained layers learn, else 2")
     metric: str = _of("auto", "Length", "Judged by", "What decides on the validation rows which model is kept, and "
                       "when a stage ends early; auto is macro-F1, of several labels micro-F1, of numbers Pearson.",
                       values=("auto", "accuracy", "macro_f1", "micro_f1", "log_loss", "ece", "roc_auc", "mae", "rmse",
                               "pearson", "spearman"))
-    patience: int = _of(6, "Length", "Patience", "Validations without a gain after which a stage ends early.",
+    patience: int = _of(8, "Length", "Patience", "Validations without a gain after which a stage ends early.",
                         unit="validations", low=1, high=1000)
     trial: int = _of(-1, "Length", "Trial", "Steps after which tuning the layers ends unless it has gained over what "
                      "came before; 0 for no trial.", unit="steps", high=1_000_000,
                      auto="48 where that is a head in closed form and the graph has no exits")
     rate: float = _of(1e-3, "Learning rate", "Rate", "Peak learning rate of everything but pretrained weights.",
                       high=1)
-    layer_rate: float = _of(1.5e-4, "Learning rate", "Rate of pretrained layers", "Peak learning rate of pretrained "
-                            "weights; adapters and LoRA learn at the other rate.", high=1)
+    layer_rate: float = _of(-1.0, "Learning rate", "Rate of pretrained layers", "Peak learning rate of pretrained "
+                            "weights; adapters and LoRA learn at the other rate.", high=1,
+                            auto="3e-4 up to a width of 384, falling with its square: 7.5e-5 at 768")
     warm_rate: float = _of(2e-3, "Learning rate", "Rate of the warm stage", "Peak learning rate while the pretrained "
                            "layers are frozen.", high=1)
     rates: str = _of("", "Learning rate", "Rates by node", "Peak learning rates of single nodes or, with * in the "
@@ -87,6 +89,9 @@ class Settings:
                             high=1_000_000)
     accumulate: int = _of(1, "Batches", "Gradient accumulation", "Batches whose gradients are summed before the "
                           "weights change: larger steps in the same memory.", unit="batches", low=1, high=1024)
+    averaging: float = _of(0.98, "Learning rate", "Averaging", "What is validated and kept is a running average of the "
+                           "weights, of which this much stays at each step; 0 for the weights as they are.",
+                           unit="share", high=0.9999)
     class_weights: bool = _of(False, "Loss", "Class weights", "Rare classes weigh more: each by the inverse of its "
                               "share.")
     label_smoothing: float = _of(0.0, "Loss", "Label smoothing", "Probability spread over the other classes in the "
@@ -214,6 +219,11 @@ def check_nodes(settings: Settings, nodes: tuple[str, ...]) -> None:
 def rate_of(settings: Settings, node: str) -> tuple[str, float] | None:
     """The name in `rates` that fits a node, and its rate; None where none fits."""
     return next(((name, rate) for name, rate in settings.by_node.items() if fnmatchcase(node, name)), None)
+
+
+def layer_rate_of(settings: Settings, width: int) -> float:
+    """Peak learning rate of the pretrained weights of an encoder of this width: as set, or the planner's."""
+    return settings.layer_rate if settings.layer_rate >= 0 else LAYER_RATE * min(1.0, NARROW / width) ** 2
 
 
 def as_words(value: Any) -> str:

@@ -25,6 +25,7 @@ from fgdesign.training.order import (
 from fgdesign.training.settings import Settings
 
 TRIAL_STEPS = 48
+WARM_VALIDATIONS, TUNE_VALIDATIONS = 2, 4  # per epoch
 
 
 def frontier_before_tuning(what: Plan) -> tuple[str, ...]:
@@ -50,17 +51,24 @@ def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, row
         fitted = {network.keys[node] for node in closed_form_heads(network, early.given)}
         if all(name.split(".")[1] in fitted for name in upper):
             epochs, probed = 0, True  # these heads are fitted in closed form; nothing else learns here
-        stages.append(Stage("warm", early.given, upper, epochs, rows_per_batch(settings, tokens, WARM_ROWS)))
+        stages.append(Stage("warm", early.given, upper, epochs, rows_per_batch(settings, tokens, WARM_ROWS),
+                            validations_of(settings, WARM_VALIDATIONS)))
     if tuned or not stages:
         epochs = tune_epochs(settings, rows)
         probed = probed and not network.nodes_of_role("exit")
         trial = settings.trial if settings.trial >= 0 else TRIAL_STEPS * probed
-        stages.append(Stage("tune", drawn.given, learned, epochs, rows_per_batch(settings, tokens), trial=trial))
+        stages.append(Stage("tune", drawn.given, learned, epochs, rows_per_batch(settings, tokens),
+                            validations_of(settings, TUNE_VALIDATIONS), trial=trial))
     for stage in stages:
         steps = stage.epochs * steps_per_epoch(rows, stage.batch_size)
         row = 3 * work_per_row(network, goal.ports, stage.known, tokens)  # forwards, and twice that backwards
         stage.work = stage.epochs * rows * row + steps * STEP_WORK
     return stages
+
+
+def validations_of(settings: Settings, planned: int) -> int:
+    """Validations per epoch: as set, or the planner's."""
+    return settings.validations if settings.validations > 0 else planned
 
 
 def work_per_row(network: FunctionGraph, wanted: Sequence[str], known: Sequence[str], tokens: float) -> float:

@@ -40,8 +40,16 @@ def owner_of(name: str) -> str | None:
     return _owners.get(name)
 
 
-def read(file: library.DataFile, at: str, *, new: bool) -> Job:
-    """Have a stored file read for the session at a desk, which chooses it when that is done.
+def chosen(file_id: str) -> None:
+    """Choose a data set that was read."""
+    state.set_data(file_id)
+    file = library.find(file_id)
+    if file is not None:
+        st.toast(f"{label(file.name)} is stored.", icon=":material/check:")
+
+
+def read(file: library.DataFile, at: str, *, new: bool, then: Callable[[str], None] = chosen) -> Job:
+    """Have a stored file read for the session at a desk, in which `then` is called with its id when that is done.
 
     A new one that cannot be read, or is not wanted any more, is taken away again.
     """
@@ -54,14 +62,7 @@ def read(file: library.DataFile, at: str, *, new: bool) -> Job:
             raise
         return file.id
 
-    return background.begin(f"read_{file.id}", f"Reading {file.name}", work, owner=at, then=_chosen)
-
-
-def _chosen(file_id: str) -> None:
-    state.set_data(file_id)
-    file = library.find(file_id)
-    if file is not None:
-        st.toast(f"{label(file.name)} is stored.", icon=":material/check:")
+    return background.begin(f"read_{file.id}", f"Reading {file.name}", work, owner=at, then=then)
 
 
 def save(

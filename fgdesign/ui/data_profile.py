@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from fgdesign.data import Table, apart, lengths
+from fgdesign.data import Table, apart, lengths, read_table
 from fgdesign.data.apart import Progress
 from fgdesign.data.kept import READER
 from fgdesign.data.profile import PROFILE, Told, profile
@@ -42,15 +42,27 @@ def set_recipe(file: library.DataFile, recipe: Recipe) -> None:
     st.session_state[state.RECIPES] = {**st.session_state.get(state.RECIPES, {}), file.id: recipe}
 
 
+def test_of(file: library.DataFile) -> library.DataFile | None:
+    """The data set that this one is to be tested on, where a person named it."""
+    return library.find(st.session_state.get(state.TESTS, {}).get(file.id, ""))
+
+
+def set_test(file: library.DataFile, test: str) -> None:
+    """Name the data set to be tested on, "" for none."""
+    st.session_state[state.TESTS] = {**st.session_state.get(state.TESTS, {}), file.id: test}
+
+
 def told(file: library.DataFile) -> Told | None:
     """The profile of a file under its recipe; None while a large one waits to be examined. Raises DataError."""
     graph = state.current_graph()
     folder = lengths.tokenizer_folder(graph)
-    reading = state.reading()
+    reading, test = state.reading(), test_of(file)
+    if test is not None:
+        library.keep(test)
     asked = {
         "columns": {name: reading[name] for name in ("text", "text_b", "label")}, "task": reading["task"],
-        "recipe": recipe_json(recipe_for(file)), "tokenizer": None if folder is None else str(folder),
-        "limit": lengths.tokens_read(graph),
+        "recipe": recipe_json(recipe_for(file)), "test": None if test is None else str(test.path),
+        "tokenizer": None if folder is None else str(folder), "limit": lengths.tokens_read(graph),
     }  # fmt: skip
     if not library.is_large(file):
         return _small(str(file.path), file.path.stat().st_mtime_ns, json.dumps(asked, sort_keys=True), file.name)
@@ -107,7 +119,8 @@ def _small(path: str, changed: int, asked: str, name: str) -> Told:
     folder = order.pop("tokenizer")
     return profile(
         library.table_at(path, changed, name), columns=order["columns"], task=order["task"], limit=order["limit"],
-        recipe=recipe_from(order["recipe"]), counter=None if folder is None else _counter(folder),
+        recipe=recipe_from(order["recipe"]), test=None if order["test"] is None else read_table(order["test"]),
+        counter=None if folder is None else _counter(folder),
     )  # fmt: skip
 
 

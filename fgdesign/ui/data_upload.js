@@ -1,4 +1,4 @@
-// The drop zone of the Data page. Transfers belong to the window: they go on when the page changes and are shown
+// The drop zone for tables. Transfers belong to the window: they go on when the page changes and are shown
 // again where the zone is drawn next.
 
 const CALM = 1000; // milliseconds
@@ -10,7 +10,7 @@ addEventListener('beforeunload', (event) => {
   if (desk.transfers.some((transfer) => transfer.request)) event.preventDefault();
 });
 
-function send(file, to, most) {
+function send(file, { desk: to, zone, most }) {
   const transfer = { name: file.name, part: 0, began: Date.now(), refused: '' };
   desk.transfers.push(transfer);
   if (file.size > most) {
@@ -25,7 +25,7 @@ function send(file, to, most) {
   request.onload = () => end(transfer, request.status === 202 ? '' : said(request));
   request.onerror = () => end(transfer, `${file.name} did not arrive: the connection broke. Send it again.`);
   request.onabort = () => end(transfer, '');
-  request.open('POST', new URL(`upload/${to}?name=${encodeURIComponent(file.name)}`, location.href));
+  request.open('POST', new URL(`upload/${to}?zone=${zone}&name=${encodeURIComponent(file.name)}`, location.href));
   request.send(file);
   draw();
 }
@@ -107,9 +107,8 @@ export default function (component) {
   const root = component.parentElement.querySelector('.fg-upload');
   root.fgParts ??= build(root);
   const { zone, input, list } = root.fgParts;
-  const { desk: to, endings, most } = component.data;
-  const sendAll = (chosen) => [...chosen].forEach((file) => send(file, to, most));
-  input.accept = endings;
+  const sendAll = (chosen) => [...chosen].forEach((file) => send(file, component.data));
+  input.accept = component.data.endings;
   input.onchange = () => {
     sendAll(input.files);
     input.value = '';

@@ -7,6 +7,7 @@ come. Knows nothing of what is done with a file afterwards.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from importlib.resources import files
 
 import streamlit as st
@@ -26,10 +27,17 @@ _zone = st.components.v2.component(
 )
 
 
-def show() -> None:
-    """The drop zone, and the transfers that go on."""
-    data = {"desk": data_intake.desk(), "endings": ",".join(ENDINGS), "most": LIMIT}
-    _zone(key="upload", data=data, on_sent_change=_nothing)
+_takers: dict[str, Callable[[str], None]] = {}  # name of a drop zone -> what is done with a file's id
+
+
+def show(zone: str = "upload", then: Callable[[str], None] = data_intake.chosen) -> None:
+    """The drop zone, and the transfers that go on.
+
+    Args: zone: names it. then: takes the id of a file that was read, in the session that sent it.
+    """
+    _takers[zone] = then
+    data = {"desk": data_intake.desk(), "zone": zone, "endings": ",".join(ENDINGS), "most": LIMIT}
+    _zone(key=zone, data=data, on_sent_change=_nothing)
 
 
 def _nothing() -> None:
@@ -52,7 +60,8 @@ async def receive(request: Request) -> Response:
         return _refuse(str(error), 422)
     except ClientDisconnect:
         return _refuse("The transfer was ended.", 400)
-    data_intake.read(file, desk, new=not incoming.known)
+    then = _takers.get(request.query_params.get("zone", ""), data_intake.chosen)
+    data_intake.read(file, desk, new=not incoming.known, then=then)
     return JSONResponse({"id": file.id}, 202)
 
 

@@ -13,22 +13,22 @@ import pandas as pd
 import streamlit as st
 
 from fgdesign.data import Dataset, split
-from fgdesign.data.edits import edits_from
 from fgdesign.data.profile import Told
 from fgdesign.data.split_rule import SplitRule, split_rule
 from fgdesign.data.store import family
 from fgdesign.errors import DataError, FgdesignError
-from fgdesign.ui import library, parts, state
+from fgdesign.ui import data_difference, library, parts, state
 
 KINDS = {"": "at random, by label", "group": "by group", "time": "by time"}
 PARTS = ("train", "valid", "test")
 
 
-def versions(file: library.DataFile) -> None:
-    """All versions, the newest first, each with what made it and a way back to it."""
-    known = family(file, library.folder()) if file.stored else [file]
-    if file.id not in {other.id for other in known}:
-        known.append(file)
+def versions(file: library.DataFile, told: Told) -> None:
+    """All versions, the newest first, each with what made it and a way back to it; what any two differ in."""
+    known = family(file, library.folder())
+    sample = library.find(known[0].parent) if known[0].parent else None
+    if sample is not None and sample.id not in {other.id for other in known}:
+        known.insert(0, sample)
     st.caption("Nothing is overwritten: each save is a version of its own, and each can be gone back to.")
     numbered = list(enumerate(known, 1))
     for number, other in reversed(numbered):
@@ -44,24 +44,8 @@ def versions(file: library.DataFile) -> None:
                 st.button("Go to it", key=f"back_{other.id}", on_click=state.keep_reading, args=(other.id,))
         for sentence in other.change.get("said", []):
             st.text(f"   {sentence}")
-    _difference(file)
-
-
-def _difference(file: library.DataFile) -> None:
-    """Cell by cell, what the edits of the version shown changed."""
-    if "edits" not in file.change:
-        return
-    try:
-        edits = edits_from(file.change["edits"])
-    except DataError:
-        return
-    st.markdown("**What this version changed**")
-    rows: list[dict[str, Any]] = [
-        {"row": row, "column": column, "before": old, "after": new} for row, column, old, new in edits.cells
-    ]
-    rows += [{"row": row, "column": "(whole row)", "before": "kept", "after": "excluded"} for row in edits.dropped]
-    st.caption("Rows are counted as in the version before.")
-    parts.table(pd.DataFrame(rows), "difference", height=240)
+    if len(known) > 1:
+        data_difference.show(file, known, told)
 
 
 def splits(file: library.DataFile, told: Told) -> None:

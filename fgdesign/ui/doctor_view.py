@@ -19,10 +19,11 @@ from fgdesign.data.store import disk_told
 from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import workspace
 from fgdesign.ui import data_intake, data_profile, library, parts, state
-from fgdesign.ui.words import label
+from fgdesign.ui.words import label, one_line
 from fgdesign.views.numbers import plain
 
 ICONS = {"error": ":material/error:", "warning": ":material/warning:", "note": ":material/info:"}
+ROWS_NAMED = 4  # row numbers that a button names
 Found = dict[str, Any]  # a finding as JSON holds it
 
 
@@ -42,12 +43,14 @@ def show(file: library.DataFile, told: Told) -> None:
     with st.expander(f"Notes ({len(notes)})", icon=":material/notes:"):
         for finding in notes:
             _show_finding(file, finding)
-    _show_rows(file, found)
+    _ask_test(file)
     recipe = data_profile.recipe_for(file)
     _offer_saved(file, recipe)
     _show_recipe(file, recipe, told["said"], fits=True)
-    graph = f"{state.current_graph().name}.json"
-    parts.show_command("doctor", file.path, "--graph", graph, note="The same findings from the command line")
+    words = ["doctor", file.path, "--graph", f"{state.current_graph().name}.json"]
+    test = data_profile.test_of(file)
+    words += ["--test", test.path] if test is not None else []
+    parts.show_command(*words, note="The same findings from the command line")
 
 
 def misfit(file: library.DataFile, error: FgdesignError) -> None:
@@ -60,34 +63,41 @@ def misfit(file: library.DataFile, error: FgdesignError) -> None:
 
 
 def _show_finding(file: library.DataFile, finding: Found) -> None:
+    """What was found, its rows to click, its repair, and the rows below it once they were clicked."""
     severity = finding["severity"]
     color: Literal["red", "orange", "blue"] = "blue"
     if severity != "note":
         color = "red" if severity == "error" else "orange"
-    badge, text, rows, repair = st.columns([2.7, 7.2, 1.7, 4.4], vertical_alignment="center")
+    badge, said = st.columns([1.7, 8])
     badge.badge(severity, icon=ICONS[severity], color=color)
-    text.text(finding["message"])
     key = f"{finding['code']}_{finding['column']}_{hash(finding['message'])}"
-    if finding["rows"]:
-        rows.button("Rows", key=f"rows_{key}", on_click=_look_at, args=(finding["code"],), type="tertiary")
-    if finding["repair"] is not None:
-        proposed = repair_from(finding["repair"])
-        repair.button(
-            label(str(proposed), 60), key=f"repair_{key}", icon=":material/healing:", help=label(str(proposed), 300),
-            on_click=_accept, args=(file, proposed),
-        )  # fmt: skip
+    with said:
+        st.text(finding["message"])
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            if finding["rows"]:
+                st.button(_numbers(finding), key=f"rows_{key}", on_click=_look_at, args=(key,), type="tertiary",
+                          icon=":material/table_rows:", help="Show these rows")  # fmt: skip
+            if finding["repair"] is not None:
+                proposed = repair_from(finding["repair"])
+                st.button(label(proposed.title, 80), key=f"repair_{key}", icon=":material/healing:",
+                          help=label(str(proposed), 300), on_click=_accept, args=(file, proposed))  # fmt: skip
+        if st.session_state.get(state.SHOWN) == key:
+            _show_rows(file, finding)
 
 
-def _show_rows(file: library.DataFile, found: list[Found]) -> None:
-    """The rows of the finding that is looked at, as they are in the file."""
-    wanted = st.session_state.get(state.SHOWN, "")
-    finding = next((item for item in found if item["code"] == wanted and item["rows"]), None)
-    if finding is None:
-        return
+def _numbers(finding: Found) -> str:
+    """The rows of a finding by number, as many as a button takes."""
+    rows: list[int] = finding["rows"]
+    more = " …" if max(len(rows), finding["count"]) > ROWS_NAMED else ""
+    return f"Row{'s' if finding['count'] > 1 else ''} {', '.join(map(str, rows[:ROWS_NAMED]))}{more}"
+
+
+def _show_rows(file: library.DataFile, finding: Found) -> None:
+    """The rows of a finding, as they are in the file."""
     table = library.table(file)
     there = np.flatnonzero(np.isin(table.row_numbers, finding["rows"]))
-    st.caption(f"{plain(len(there))} of {plain(finding['count'])} rows: {wanted.replace('_', ' ')}")
-    parts.table(data_profile.rows_at(table, there), "finding_rows", height=240)
+    st.caption(f"{plain(len(there))} of {plain(finding['count'])} rows")
+    parts.table(data_profile.rows_at(table, there), "finding_rows", height=min(240, 38 * (len(there) + 1)))
 
 
 def _show_recipe(file: library.DataFile, recipe: Recipe, said: list[str], *, fits: bool) -> None:
@@ -127,8 +137,23 @@ def _folder() -> Path:
     return workspace() / "recipes"
 
 
-def _look_at(code: str) -> None:
-    st.session_state[state.SHOWN] = "" if st.session_state.get(state.SHOWN) == code else code
+def _ask_test(file: library.DataFile) -> None:
+    """Another data set that is to be tested on: its texts should not be in this one."""
+    others = {other.id: other for other in (*library.uploads(), *library.samples()) if other.id != file.id}
+    now, key = data_profile.test_of(file), f"test_of_{file.id}"
+    st.selectbox(
+        "Look for texts of a test file", list(others), index=list(others).index(now.id) if now is not None else None,
+        key=key, format_func=lambda name: one_line(others[name].title), placeholder="none", on_change=_choose_test,
+        args=(file, key), help="Upload the test file too, then come back here. Texts that are in both are found.",
+    )  # fmt: skip
+
+
+def _choose_test(file: library.DataFile, key: str) -> None:
+    data_profile.set_test(file, st.session_state[key] or "")
+
+
+def _look_at(key: str) -> None:
+    st.session_state[state.SHOWN] = "" if st.session_state.get(state.SHOWN) == key else key
 
 
 def _accept(file: library.DataFile, repair: Repair) -> None:
@@ -142,7 +167,10 @@ def _accept_all(file: library.DataFile, serious: list[Found]) -> None:
         found = [repair_from(finding["repair"]) for finding in serious if finding["repair"] is not None]
         data_profile.set_recipe(file, recipe.with_repairs(found))
     else:
-        data_profile.set_recipe(file, full_recipe(library.table(file), recipe, **state.reading()))
+        test = data_profile.test_of(file)
+        data_profile.set_recipe(file, full_recipe(
+            library.table(file), recipe, **state.reading(), test=None if test is None else library.table(test)
+        ))  # fmt: skip
 
 
 def _undo(file: library.DataFile, repair: Repair) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import RunFolder
-from fgdesign.ui import evaluate_store, library, route_set_store, shell, state
+from fgdesign.ui import data_intake, data_upload, evaluate_store, library, route_set_store, shell
 from fgdesign.ui.evaluate_store import Source
 from fgdesign.ui.route_set_store import PARTS
 from fgdesign.ui.words import one_line
@@ -22,7 +22,7 @@ from fgdesign.views.numbers import plain
 if TYPE_CHECKING:
     from fgdesign.insight.answered_set import AnsweredSet
 
-PART, FILE, LOOK, UPLOAD = "evaluate_part", "evaluate_file", "evaluate_look", "evaluate_upload"  # session keys
+PART, FILE, LOOK = "evaluate_part", "evaluate_file", "evaluate_look"  # session keys
 OTHER = "file"
 LOOKS = {  # name in the address -> what it is called, and the function that shows it
     "overview": ("Overview", "evaluate_overview.overview"),
@@ -67,7 +67,7 @@ def _ask(sizes: dict[str, int]) -> tuple[Source | None, str]:
             "Rows", [*sizes, OTHER], default=asked if asked in (*sizes, OTHER) else next(iter(sizes), OTHER),
             required=True, key=PART,
             format_func=lambda name: "another file" if name == OTHER else f"{PARTS[name]} {plain(sizes[name])}")
-        source = Source(part=str(part)) if part != OTHER else _file()
+    source = Source(part=str(part)) if part != OTHER else _file()
     look = st.segmented_control("Look at", list(LOOKS), default=_look(), required=True, key=LOOK,
                                 format_func=lambda name: LOOKS[name][0], label_visibility="collapsed")
     st.query_params["part"] = str(part)
@@ -83,19 +83,23 @@ def _file() -> Source | None:
     asked = st.query_params.get("file", "")
     if st.session_state.get(FILE) not in files:
         st.session_state[FILE] = asked if asked in files else None
-    with st.popover("Upload", icon=":material/upload:"):
-        upload = st.file_uploader("A labelled file; without labels only what needs none is shown", key=UPLOAD)
-    if upload is not None and st.session_state.get(state.UPLOADED) != upload.file_id:
-        stored = library.store(cast(IO[bytes], upload), upload.name)
-        st.session_state[state.UPLOADED] = upload.file_id
-        files[stored.id] = stored
-        st.session_state[FILE] = stored.id
-    chosen = st.selectbox("File", list(files), key=FILE, format_func=lambda name: one_line(files[name].title),
-                          placeholder="a data file", width=260)
+    left, right = st.columns(2, gap="large")
+    with left:
+        data_upload.show("evaluate", _choose)
+        data_intake.waiting()
+    with right:
+        chosen = st.selectbox("File", list(files), key=FILE, format_func=lambda name: one_line(files[name].title),
+                              placeholder="a data file")
+        st.caption("A labelled file; without labels only what needs none is shown.")
     if not chosen:
         return None
     st.query_params["file"] = chosen
     return Source(file=chosen)
+
+
+def _choose(file_id: str) -> None:
+    """Take a file that was uploaded here."""
+    st.session_state[FILE] = file_id
 
 
 def _look() -> str:

@@ -21,9 +21,9 @@ from fgdesign.runs.folder import RunFolder, list_runs, workspace
 from fgdesign.ui import library
 
 PROJECT = "project"  # session key of the Project
-UPLOADED = "uploaded"  # session key: the id of the upload handled last, so that a rerun does not store it again
 RECIPES = "recipes"  # session key: data file id -> Recipe of the repairs accepted for it
-SHOWN = "shown_finding"  # session key: the code of the finding whose rows are shown
+TESTS = "test_files"  # session key: data file id -> id of the file it is to be tested on
+SHOWN = "shown_finding"  # session key: the finding whose rows are shown
 TEXT = "routes_text"  # session key: the text whose route is shown
 CLONED = "runs_cloned"  # session key: the run whose settings are those of the next run
 SEARCH = "search_shown"  # session key: name of the search that is looked at

@@ -1,0 +1,111 @@
+"""Records from Excel workbooks; every cell becomes the text a person would write for it."""
+
+from __future__ import annotations
+
+import functools
+import io
+import re
+import warnings
+import zipfile
+from typing import Any
+
+from fgdesign.data.delimited import Record
+from fgdesign.data.formats import as_cell, check_unpacked
+from fgdesign.data.rows import check_width
+from fgdesign.data.table import count
+from fgdesign.errors import DataError, MissingExtraError
+
+SHEET_CELLS = 3_000_000  # of an Excel file, which takes long to read
+NO_RESULT = re.compile(rb"</f>(<v ?/>|<v></v>|</c>)")  # a formula without a value behind it
+MERGED = re.compile(rb'<mergeCell ref="([A-Z]+)(\d+):\1(\d+)"')  # cells of one column
+
+
+def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
+    """Records of the first sheet that is not empty, the header among them.
+
+    Raises:
+        DataError: the workbook is damaged, or too large when unpacked.
+        MissingExtraError: the package that reads workbooks is not installed.
+    """
+    try:
+        from openpyxl import load_workbook
+    except ImportError:
+        raise MissingExtraError("openpyxl, which reads Excel files,", "excel") from None
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        check_unpacked(sum(member.file_size for member in archive.infolist()), name)
+    try:
+        unknown = _look_over(data, name)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and extensions, which do not matter here
+            workbook = load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+            for sheet in workbook.worksheets:
+                sheet.reset_dimensions()
+                rows = _sheet_rows(sheet, name)
+                if any(map(any, rows)):
+                    merged = _fill_merged(rows, data, sheet)
+                    break
+            else:
+                return []
+    except DataError:
+        raise
+    except Exception as error:  # whatever a damaged workbook makes the package raise
+        raise DataError(
+            f"{name} is an Excel file that cannot be read: {error!r}. Save it as CSV (UTF-8)."
+        ) from None
+    if unknown:
+        notes.append(
+            f"{count(unknown, 'formula')} without a result in the file, so the {'cell' if unknown == 1 else 'cells'} "
+            "stay empty. Open the workbook in a spreadsheet and save it there, so that results are kept."
+        )
+    if merged:
+        notes.append(f"{count(merged, 'merged cell')} without a value of their own got that of the topmost one.")
+    if len(workbook.worksheets) > 1:
+        notes.append(f"The workbook has {len(workbook.worksheets)} sheets; '{sheet.title}' is read.")
+    width = max(map(len, rows))
+    return [(row, cells + [""] * (width - len(cells))) for row, cells in enumerate(rows, 1)]
+
+
+def _look_over(data: bytes, name: str) -> int:
+    """The formulas of all sheets that have no result. Raises DataError where sheets have more cells than are read."""
+    cells = unknown = 0
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for member in archive.namelist():
+            if not member.startswith("xl/worksheets/"):
+                continue
+            with archive.open(member) as sheet:
+                while piece := sheet.read(1 << 20):
+                    cells += piece.count(b"<c ") + piece.count(b"<c/") + piece.count(b"<c>")
+                    unknown += len(NO_RESULT.findall(piece))
+    if cells > SHEET_CELLS:
+        raise DataError(
+            f"{name} has about {count(cells, 'cell')}, empty ones with a format among them; at most "
+            f"{count(SHEET_CELLS, 'cell')} are read of an Excel file. Save it as CSV (UTF-8)."
+        )
+    return unknown
+
+
+def _sheet_rows(sheet: Any, name: str) -> list[list[str]]:
+    """The rows of a sheet without the empty cells at their ends. Raises DataError: there are too many columns."""
+    rows: list[list[str]] = []
+    for cells in sheet.iter_rows(values_only=True):
+        row = [*map(as_cell, cells)]
+        while row and not row[-1]:
+            row.pop()
+        check_width(len(row), name)
+        rows.append(row)
+    return rows
+
+
+def _fill_merged(rows: list[list[str]], data: bytes, sheet: Any) -> int:
+    """Write the value of cells that are merged downwards into all their rows; how many were filled."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open(sheet._worksheet_path) as file:
+        found = MERGED.findall(file.read())
+    filled = 0
+    for column, first, last in found:
+        at = functools.reduce(lambda place, letter: 26 * place + letter - 64, column, 0) - 1
+        top = rows[int(first) - 1] if int(first) <= len(rows) else []
+        for row in rows[int(first) : int(last)] if len(top) > at and top[at] else ():
+            row.extend([""] * (at + 1 - len(row)))
+            filled += not row[at]
+            row[at] = row[at] or top[at]
+    return filled

@@ -139,8 +139,8 @@ def test_what_the_reader_did_is_found() -> None:
     read = read_table(io.BytesIO(b"text,label\na b,x\nc d\ne\0 f,y\ng h,x\ni j\n"), name="a.csv")
     found = examine(read)
     lacking, zero = find(found, "short_rows"), find(found, "zero_bytes")
-    assert lacking is not None and (lacking.severity, lacking.rows, lacking.count) == ("warning", (3,), 2)
-    assert zero is not None and zero.severity == "warning"
+    assert lacking is not None and (lacking.severity, lacking.rows, lacking.count) == ("warning", (3, 6), 2)
+    assert zero is not None and (zero.severity, zero.rows, zero.count) == ("warning", (4,), 1)
 
 
 class SixLong(TokenCounter):

@@ -63,6 +63,7 @@ class Repairs:
     unclosed: list[int] = field(default_factory=list)
     requoted: list[int] = field(default_factory=list)
     many_lines: list[int] = field(default_factory=list)
+    zeros: list[int] = field(default_factory=list)
     zero_bytes: int = 0
 
 
@@ -105,8 +106,10 @@ def read_records(lines: Iterator[str], dialect: Dialect, repairs: Repairs) -> It
                 check_size(cells, row)
             if len(source.read) > 1 or (len(cells) != dialect.width and '"' in source.read[0]):
                 cells = _check(cells, source, row, dialect, repairs)
+        if source.zero_bytes > repairs.zero_bytes:
+            repairs.zero_bytes = source.zero_bytes
+            repairs.zeros.append(row)
         yield row, cells
-    repairs.zero_bytes = source.zero_bytes
 
 
 def _check(cells: list[str], source: _Lines, row: int, dialect: Dialect, repairs: Repairs) -> list[str]:

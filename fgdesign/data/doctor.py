@@ -5,7 +5,6 @@ The findings of `examine` carry repairs; a recipe of the accepted ones is applie
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -22,7 +21,7 @@ from fgdesign.data.findings import Finding, Severity, about_rows, worst_first
 from fgdesign.data.lengths import TokenCounter
 from fgdesign.data.mend import apply
 from fgdesign.data.recipe import Recipe, Repair
-from fgdesign.data.table import Table, short
+from fgdesign.data.table import Note, Table, short
 from fgdesign.errors import DataError
 
 MOST_KEYS = 20_000  # texts that a recipe names
@@ -43,8 +42,6 @@ READING: tuple[tuple[str, str, Severity], ...] = (  # what a reader's note has i
     ("stands again further down", "repeated_header", "note"),
     ("stands above the header", "title", "note"),
 )
-ROW = re.compile(r"\brow (\d+)")
-ROWS = re.compile(r"([\d\u2009]+) rows, first: row")
 
 
 def examine(
@@ -148,11 +145,8 @@ def _reading(table: Table) -> Iterator[Finding]:
         code, severity = next(
             ((code, severity) for words, code, severity in READING if words in note), ("reading", "note")
         )
-        first = ROW.search(note)
-        rows = (int(first[1]),) if first else ()
-        several = ROWS.search(note)
-        total = int(several[1].replace("\u2009", "")) if several else len(rows)
-        yield Finding(code, severity, note, rows=rows, count=total)
+        about = note if isinstance(note, Note) else Note(note)
+        yield Finding(code, severity, str(note), rows=about.rows, count=about.total)
 
 
 def _against(case: Case, test: Table) -> Iterator[Finding]:

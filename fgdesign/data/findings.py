@@ -10,11 +10,10 @@ import numpy as np
 
 from fgdesign.data.alike import Mask
 from fgdesign.data.recipe import Repair
-from fgdesign.data.table import Table, count
+from fgdesign.data.table import MOST_ROWS, Table, count
 
 Severity = Literal["error", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
-MOST_ROWS = 1000  # row numbers that a finding lists
 
 
 @dataclass(frozen=True)

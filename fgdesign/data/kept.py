@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from fgdesign.data.table import Table
+from fgdesign.data.table import Note, Table
 
-READER = 2  # goes up whenever the same bytes are read differently, so that older copies are made anew
+READER = 3  # goes up whenever the same bytes are read differently, so that older copies are made anew
 ABOUT = b"fgdesign"  # the metadata key of what a Table has beside its cells
 ROWS_APART = 1 << 16  # rows of a chunk
 STRING = pa.large_string()
@@ -33,7 +33,8 @@ def keep(table: Table, path: Path) -> None:
     """Write the copy of a file's table; whoever looks meanwhile sees none or all of it."""
     names = list(map(str, table.frame.columns))
     columns = [pa.array(table.frame[name].array, STRING, from_pandas=False) for name in names]
-    about = {"encoding": table.encoding, "delimiter": table.delimiter, "notes": table.notes, "sha256": table.sha256}
+    about = {"encoding": table.encoding, "delimiter": table.delimiter, "notes": table.notes, "sha256": table.sha256,
+             "rows": [[note.total, note.rows] if isinstance(note, Note) else None for note in table.notes]}  # fmt: skip
     whole = pa.table([*columns, pa.array(table.row_numbers)], [*names, "row number"])
     whole = whole.replace_schema_metadata({ABOUT: json.dumps(about).encode()})
     aside = path.with_name(f".{uuid.uuid4().hex}")
@@ -60,4 +61,6 @@ def load_kept(path: Path) -> Table | None:
     places = list(range(whole.num_columns - 1))
     frame = whole.select(places).replace_schema_metadata(None).to_pandas(types_mapper=FRAME_TYPES)
     rows = whole.column(whole.num_columns - 1).to_numpy()
-    return Table(frame, rows, about["encoding"], about["delimiter"], tuple(about["notes"]), about["sha256"])
+    notes = tuple(Note(note).about(about_rows[1], about_rows[0]) if about_rows else note
+                  for note, about_rows in zip(about["notes"], about["rows"], strict=True))  # fmt: skip
+    return Table(frame, rows, about["encoding"], about["delimiter"], notes, about["sha256"])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from fgdesign.data.delimited import Rows
-from fgdesign.data.table import first_row
+from fgdesign.data.table import noted
 
 MOST_WHOLE = 20_000  # rows of the right width that tell which values a column has
 MOSTLY = 0.9  # of torn rows that have a value of the whole ones
@@ -51,15 +51,15 @@ def even_out(
     if place is not None:
         joined, left = sorted([*joined, *left]), []
     for found, what in (
-        (lacking, "Fewer cells than the header's {} ({}); the missing ones are empty."),
+        (lacking, "Fewer cells than the header's {width} ({}); the missing ones are empty."),
         (
             joined,
-            "More cells than the header's {} ({}): a text has the delimiter in it; it was joined again.",
+            "More cells than the header's {width} ({}): a text has the delimiter in it; it was joined again.",
         ),
-        (left, "More cells than the header's {} ({}); the surplus was joined to the last column."),
+        (left, "More cells than the header's {width} ({}); the surplus was joined to the last column."),
     ):
         if found:
-            notes.append(what.format(width, first_row(found)))
+            notes.append(noted(what.replace("{width}", str(width)), found))
 
 
 def _whole(rows: Rows, width: int) -> list[list[str]]:

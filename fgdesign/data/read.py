@@ -25,7 +25,7 @@ from fgdesign.data.formats import is_json, json_records, parquet_records
 from fgdesign.data.kept import load_kept
 from fgdesign.data.rows import check_width, make_frame, named_frame
 from fgdesign.data.sniff import file_kind, text_encoding
-from fgdesign.data.table import Table, count, first_row
+from fgdesign.data.table import Table, count, noted
 from fgdesign.errors import DataError
 
 FAST_FROM = 1 << 20  # bytes from which on Arrow is tried first
@@ -141,17 +141,15 @@ def _as_utf8(data: bytes, skip: int, encoding: str) -> bytes:
 
 
 def _note_repairs(repairs: Repairs, notes: list[str]) -> None:
-    if repairs.unclosed:
-        where = first_row(repairs.unclosed)
-        notes.append(f"A quote opens and never closes ({where}); it was read as a plain character.")
-    if repairs.requoted:
-        where = first_row(repairs.requoted)
-        notes.append(f"Quotes do not follow the rules ({where}); inner ones were read as plain characters.")
-    if repairs.many_lines:
-        where = first_row(repairs.many_lines)
-        notes.append(f"A cell has very many lines ({where}). If that is wrong, correct the quotes there.")
-    if repairs.zero_bytes:
-        notes.append(f"{count(repairs.zero_bytes, 'zero byte')} removed.")
+    zeros = f"{count(repairs.zero_bytes, 'zero byte')} removed ({{}})."
+    for rows, words in (
+        (repairs.unclosed, "A quote opens and never closes ({}); it was read as a plain character."),
+        (repairs.requoted, "Quotes do not follow the rules ({}); inner ones were read as plain characters."),
+        (repairs.many_lines, "A cell has very many lines ({}). If that is wrong, correct the quotes there."),
+        (repairs.zeros, zeros),
+    ):
+        if rows:
+            notes.append(noted(words, rows))
 
 
 def _note_bad_bytes(
@@ -164,5 +162,5 @@ def _note_bad_bytes(
         bad = np.zeros(len(frame), bool)
         for column in frame:
             bad |= frame[column].str.contains("\ufffd", regex=False).to_numpy(bool)
-        where = first_row(rows[bad].tolist()) if bad.any() else "in the header"
-        notes.append(f"Some bytes are no {encoding} ({where}); they were replaced by '\ufffd'.")
+        words = f"Some bytes are no {encoding} ({{}}); they were replaced by '\ufffd'."
+        notes.append(noted(words, rows[bad].tolist()) if bad.any() else words.format("in the header"))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fgdesign.data.columns import LABEL_NAMES, TEXT_NAMES
 from fgdesign.data.delimited import CELL_LIMIT, Rows, check_size
 from fgdesign.data.ragged import are_torn, even_out
-from fgdesign.data.table import count, first_row, short
+from fgdesign.data.table import count, noted, short
 from fgdesign.errors import DataError
 
 ROW_LIMIT = 2_000_000
@@ -180,8 +180,7 @@ def drop_above(rows: Rows, width: int, notes: list[str]) -> bool:
         number += look(rows[number : number + TITLE_ROWS], width)
     found = 0 < number < len(rows) - 1
     if found:
-        said = first_row([row for row, _ in rows[:number]])
-        notes.append(f"What stands above the header is left out ({said}).")
+        notes.append(noted("What stands above the header is left out ({}).", [row for row, _ in rows[:number]]))
         del rows[:number]
     return found
 
@@ -262,4 +261,4 @@ def _drop_repeated_header(rows: Rows, header: list[str], notes: list[str]) -> No
 
 def repeated_header(rows: Sequence[int]) -> str:
     """What is said of rows that repeat the header."""
-    return f"The header stands again further down ({first_row(rows)}); it is left out there."
+    return noted("The header stands again further down ({}); it is left out there.", rows)

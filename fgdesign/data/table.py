@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 HIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\xad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+MOST_ROWS = 1000  # row numbers that a note or finding lists
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Table:
             counts as a row, a cell with line breaks does not make more rows: a spreadsheet counts alike.
         encoding: what the bytes were read as, "" for a binary format.
         delimiter: between cells, "" where the format has none.
-        notes: plain sentences about what was decided or repaired.
+        notes: plain sentences about what was decided or repaired, those about rows as a Note.
         sha256: of the file's bytes.
     """
 
@@ -42,6 +43,24 @@ class Table:
 def count(number: int, noun: str, plural: str = "") -> str:
     """A number with its noun: "1 row", "12 rows"; thousands are set apart by thin spaces."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}".replace(",", "\u2009")
+
+
+class Note(str):
+    """A plain sentence about rows. rows: numbers of the first 1,000; total: how many there are."""
+
+    rows: tuple[int, ...] = ()
+    total: int = 0
+
+    def about(self, rows: Sequence[int], total: int = 0) -> Note:
+        """The same sentence about these rows."""
+        found = Note(self)
+        found.rows, found.total = tuple(rows[:MOST_ROWS]), total or len(rows)
+        return found
+
+
+def noted(words: str, rows: Sequence[int]) -> Note:
+    """A note about rows; "{}" in it becomes their number and the first."""
+    return Note(words.replace("{}", first_row(rows))).about(rows)
 
 
 def first_row(rows: Sequence[int]) -> str:

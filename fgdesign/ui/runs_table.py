@@ -66,4 +66,5 @@ def show(runs: Sequence[RunFolder], *, key: str = "runs") -> None:
         if chosen:
             state.set_run(str(frame["run"].iloc[chosen[0]]))
 
-    st.dataframe(frame, hide_index=True, key=key, on_select=look, selection_mode="single-row", column_config=SHOWN)
+    st.dataframe(frame, hide_index=True, key=key, on_select=look, selection_mode="single-row", column_config=SHOWN,
+                 placeholder="")

@@ -170,8 +170,9 @@ def _table(search: Search, trials: list[dict[str, Any]]) -> None:
         if not frame[column].any():
             frame = frame.drop(columns=column)
     number = st.column_config.NumberColumn(format="%.4f")
+    config = {"score": number, "so far": number}
     event: Any = st.dataframe(frame, hide_index=True, key=f"trials_{search.name}", on_select="rerun",
-                              selection_mode="single-row", column_config={"score": number, "so far": number})
+                              selection_mode="single-row", column_config=config, placeholder="")
     chosen = [int(frame["trial"].iloc[row]) for row in event["selection"]["rows"] if row < len(frame)]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         for number_ in chosen:

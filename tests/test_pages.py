@@ -14,6 +14,7 @@ import pytest
 import streamlit as st
 from model_toys import CPU, on_tiny, tiny_folder, toy_network, toy_tokenizer
 from streamlit.testing.v1 import AppTest
+from test_training_alarms import FALLING, FLAT, routed, steps, valid
 
 from fgdesign.data.write import safe_csv
 from fgdesign.errors import DataError, GraphError
@@ -26,8 +27,9 @@ from fgdesign.runs.search import begin as begin_search
 from fgdesign.runs.space import as_drawn
 from fgdesign.runs.store import open_store
 from fgdesign.runs.trained import TrainedRun
+from fgdesign.training.alarms import alarms
 from fgdesign.training.settings import Settings
-from fgdesign.ui import library, models, runs_table, start, state
+from fgdesign.ui import library, live, models, runs_table, start, state
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60
@@ -440,6 +442,19 @@ def test_the_project_outlives_the_session(home: Path) -> None:
 def test_the_sample_project_names_what_is_there() -> None:
     assert state.FIRST_DATA in [file.id for file in library.samples()]
     assert load_graph(state.FIRST_GRAPH)
+
+
+def test_every_alarm_stands_on_the_page_with_what_to_do(home: Path) -> None:
+    run = make_run(home, state="running", report=False)
+    log = steps([1.0, None], "head") + steps(FALLING, "warm") + valid([0.6, 0.5, 0.7, 0.8], stage="warm")
+    log += steps(FLAT, "tune") + valid([1.1, 1.1, 1.1]) + routed([(0.95, 0.04, 0.01)] * 3)
+    for number, entry in enumerate(log):
+        run.log({"epoch": 0, "step": number, **entry, "best": False})
+    page = show("train", run=run.name)
+    found = alarms(run.metrics())
+    assert {alarm.code for alarm in found} == set(live.ALARMS) and not page.exception
+    for alarm in found:
+        assert f"{alarm.message} {alarm.suggestion}" in words(page) and live.ALARMS[alarm.code] in words(page)
 
 
 def searched(home: Path) -> Search:

@@ -51,14 +51,16 @@ def show() -> None:
 
 def _changes(graph: Graph, first: Space, everything: Space) -> Space:
     """What may change: chosen from all that can, or from what a file says, whose ranges count."""
-    given, upload = _given(graph), st.session_state.get(GIVEN)
+    upload = st.session_state.get(GIVEN)
+    with st.container():  # there in any case, so that what is below keeps its place, and stays unfolded
+        given = _given(graph)
     key = f"{CHANGES}_{graph.identity[:12]}_{upload.file_id if upload else ''}"
     if key not in st.session_state:
         st.session_state[key] = list(given or first)
     known = everything | given
     names = st.multiselect("What may change", list(known), key=key, format_func=title)
     space = {name: known[name] for name in names}
-    with st.expander(f"{len(space)} choices and what they may be", icon=":material/tune:"):
+    with st.expander("What each of them may be", icon=":material/tune:"):
         frame = pd.DataFrame([{"choice": title(name), "may be": str(choice), "name": name}
                               for name, choice in space.items()])
         st.dataframe(frame, hide_index=True, key="search_space")

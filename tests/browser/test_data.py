@@ -183,3 +183,25 @@ def test_a_million_rows_are_taken_while_other_pages_answer(
     page.get_by_role("heading", name="Million").wait_for()
     assert sorted(times)[len(times) // 2] < 6  # one on a machine that is not shared
     assert server.memory_info().rss - before < 400e6
+
+
+def test_rows_are_clicked_and_texts_of_a_test_file_dropped(page: Any, app_url: str, tmp_path: Path) -> None:
+    rows = [f"the {SUBJECTS[i % 8]} number {i} is {WORDS[i % 2]},{LABELS[i % 2]}" for i in range(80)]
+    for name, some in (("exam", [*rows[:3], "quite another one,good", "and one more,bad"]), ("lessons", rows)):
+        (tmp_path / f"{name}.csv").write_text("text,label\n" + "\n".join(some) + "\n")
+        upload(page, app_url, tmp_path / f"{name}.csv")
+        page.get_by_role("heading", name=name.capitalize()).wait_for()
+    page.set_viewport_size({"width": 1024, "height": 1200})
+    settled(page)
+    box = page.get_by_role("combobox", name=re.compile("Look for texts of a test file"))
+    box.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # a list that is opened while the page still scrolls is closed again
+    box.click()
+    page.get_by_role("option", name="exam").click()
+    page.get_by_role("button", name="Rows 2, 3, 4").click()
+    page.locator("[data-testid=stDataFrame]").first.wait_for()
+    clipped = "[...document.querySelectorAll('button p')].filter(p => p.scrollWidth > p.clientWidth + 1).length"
+    assert page.evaluate(clipped) == 0
+    page.get_by_role("button", name="Drop 3 texts from this table").click()
+    page.get_by_text("Drop 3 texts that the test table has too: 3 rows dropped.").wait_for()
+    page.get_by_text("of the test table too").wait_for(state="detached")

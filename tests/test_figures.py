@@ -260,3 +260,10 @@ def test_a_search_without_trials_says_why() -> None:
     for chart in (search_figures.parallel([], {}, [], ""), search_figures.importance({}, {}),
                   search_figures.history([], "")):
         assert not chart.data and chart.layout.annotations[0].text.endswith(".")
+
+
+def test_few_whole_numbers_are_written_without_half_ones_between() -> None:
+    few = {"edges": [7.5, 8.5, 9.5, 10.5], "counts": [1, 2, 40], "median": 10.0}
+    many = {"edges": [place - 0.5 for place in range(41)], "counts": [1] * 40, "median": 20.0}
+    assert figures.binned(few, "Length", "tokens").layout.xaxis.dtick == 1
+    assert figures.binned(many, "Length", "tokens").layout.xaxis.dtick is None

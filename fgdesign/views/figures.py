@@ -21,6 +21,7 @@ from fgdesign.views.numbers import percent, plain
 
 Events = Sequence[Mapping[str, Any]]
 MOST_BARS = 20
+FEW_BINS = 12  # up to so many each has its number below it
 MOST_CELLS = 40  # classes whose confusion counts are written into the cells
 NAMES = {
     "accuracy": "accuracy",
@@ -289,6 +290,8 @@ def binned(
         annotation_position="top right",
     )
     chart.update_xaxes(title=escape(unit))
+    if len(counts) <= FEW_BINS and (edges % 1 == 0.5).all():
+        chart.update_xaxes(dtick=1)  # of whole numbers, with no half ones between
     return chart
 
 

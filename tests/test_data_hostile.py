@@ -183,6 +183,7 @@ MEANT: list[tuple[str, bytes | Callable[[], bytes], str, str]] = [  # name, byte
     *((f"between {sign!r}", made(str, between=sign).encode(), "", "separated by")
       for sign in ("^", "~", "\x01", "||", "::", "|~|", ";", "\t", "|")),
     ("a line that names the delimiter", ("sep=;\r" + made(str, between=";", ends=("\r",))).encode(), "", "by ';'"),
+    ("a line that names a rare delimiter", ("sep=\x1f\n" + made(str, between="\x1f")).encode(), "", "separated by"),
     ("spaces before quotes", made(between=", ", label=quoted).encode(), "", ""),
     ("no quotes, commas in one class", made(lambda cell: cell if "thank" in cell else cell.replace(",", ""))
      .replace('"', "").encode(), TEXTS[0], "joined again"),

@@ -54,17 +54,16 @@ def written(text: bytes) -> Written:
     complete = len(sample) < SAMPLE_CHARACTERS
     said = SEPARATOR_LINE.fullmatch(sample.splitlines(keepends=True)[0]) if sample else None
     delimiter, notes = "", []
+    long = "" if said else _long_delimiter(sample, complete=complete)
     if said:
         text, delimiter = text[len(said[0].encode()) :], said[1]
-    elif long := _long_delimiter(sample, complete=complete):
+    elif long:
         text, delimiter = text.replace(long.encode(), NOWHERE.encode()), NOWHERE
     if pair := _other_quotes(sample):
         text = _plainly_quoted(text.replace(b'"', b'""'), pair[0], pair[1])
         notes.append(f"Cells are enclosed by {pair[0]} and {pair[1]}.")
     dialect = find_dialect(beginning(text), delimiter, complete=complete)
-    if delimiter == NOWHERE:
-        dialect = replace(dialect, shown=long)
-    return Written(text, replace(dialect, newline=line_end(text, dialect)), tuple(notes))
+    return Written(text, replace(dialect, shown=long, newline=line_end(text, dialect)), tuple(notes))
 
 
 def _lines(sample: str, *, complete: bool) -> list[str]:

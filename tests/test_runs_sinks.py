@@ -97,24 +97,31 @@ def mlflow_values(run: RunFolder) -> list[tuple[str, int, float]]:
 
 
 class FakeWandb(ModuleType):
-    """What W&B keeps of a run over all processes: it takes steps in order only."""
+    """What W&B keeps of a run over all processes: it takes steps in order only, and offline keeps them at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, offline: bool) -> None:
         super().__init__("wandb")
+        self.offline = offline
+        self.held: list[tuple[int, Line]] = []
         self.rows: list[tuple[int, Line]] = []
         self.ids: set[str] = set()
 
     def init(self, *, id: str, resume: str, **_: Any) -> FakeWandb:
         self.ids.add(id)
         assert resume == "allow"
+        self.held = []  # of a process that died
         return self
 
     def log(self, values: Line, step: int) -> None:
-        if not self.rows or step > self.rows[-1][0]:
-            self.rows.append((step, values))
+        self.held.append((step, values))
+        if not self.offline:
+            self.finish()
 
     def finish(self) -> None:
-        """Nothing to do."""
+        for step, values in self.held:
+            if not self.rows or step > self.rows[-1][0]:
+                self.rows.append((step, values))
+        self.held = []
 
     def values(self, _: RunFolder) -> list[tuple[str, int, float]]:
         assert len(self.ids) == 1
@@ -122,13 +129,13 @@ class FakeWandb(ModuleType):
                       if key != "warm/step")
 
 
-@pytest.mark.parametrize(("name", "uri"), [("tensorboard", ""), ("wandb", ""), ("mlflow", "file:{}/mlruns"),
-                                          ("mlflow", "sqlite:///{}/mlflow.db")])
+@pytest.mark.parametrize(("name", "uri"), [("tensorboard", ""), ("wandb", ""), ("wandb", "offline"),
+                                          ("mlflow", "file:{}/mlruns"), ("mlflow", "sqlite:///{}/mlflow.db")])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_a_resume_doubles_nothing(run: RunFolder, name: str, uri: str, monkeypatch: pytest.MonkeyPatch,
                                   tmp_path: Path) -> None:
     reader: Callable[[RunFolder], list[tuple[str, int, float]]] = {"tensorboard": events, "mlflow": mlflow_values}.get(
-        name, FakeWandb().values)
+        name, FakeWandb(uri == "offline").values)
     if name == "wandb":
         monkeypatch.setitem(sys.modules, "wandb", reader.__self__)  # type: ignore[attr-defined]
     else:

@@ -131,7 +131,11 @@ class MLflow:
 
 
 class Wandb:
-    """A run in Weights & Biases: WANDB_PROJECT and WANDB_MODE say where, and whether it leaves this machine."""
+    """A run in Weights & Biases: WANDB_PROJECT and WANDB_MODE say where, and whether it leaves this machine.
+
+    Until it is finished nobody knows what it has kept: offline, a process that is killed leaves nothing. All since the
+    last finish is sent again; a step that W&B has already it does not take twice.
+    """
 
     def __init__(self, run: RunFolder) -> None:
         import wandb
@@ -139,18 +143,18 @@ class Wandb:
         self.folder, mark = run, run.path / WANDB_MARK
         self.run = wandb.init(project=os.environ.get("WANDB_PROJECT", "fgdesign"), id=identity(run), name=run.name,
                               resume="allow", dir=str(run.path), config=run.config()["settings"])
-        self.sent = int(mark.read_text()) if mark.exists() else 0
+        self.kept = self.sent = int(mark.read_text()) if mark.exists() else 0
 
     def send(self, lines: Sequence[tuple[int, dict[str, Any]]], end: int) -> None:
         for place, entry in lines:
             values = scalars(entry)
-            if values and place >= self.sent:
+            if values and place >= self.kept:
                 self.run.log({**values, f"{entry['stage']}/step": entry["step"]}, step=place)
         self.sent = max(self.sent, end)
-        self.folder.write(WANDB_MARK, self.sent)
 
     def close(self) -> None:
         self.run.finish()
+        self.folder.write(WANDB_MARK, self.sent)
 
 
 def identity(run: RunFolder) -> str:

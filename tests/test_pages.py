@@ -237,6 +237,14 @@ def test_train_puts_into_the_queue_what_the_form_says(home: Path) -> None:
     assert "Waiting for its turn" in words(page)
 
 
+def test_the_buttons_of_a_rate_take_small_steps(home: Path) -> None:
+    page = show("train")
+    fields = {name: page.number_input(key=f"set_{name}") for name in ("rate", "layer_rate", "averaging")}
+    assert {name: field.step for name, field in fields.items()} == {
+        "rate": 5e-4, "layer_rate": 5e-5, "averaging": 0.005}
+    assert fields["averaging"].increment().run().number_input(key="set_averaging").value == pytest.approx(0.985)
+
+
 def test_a_preset_fills_the_form_and_reset_empties_it(home: Path) -> None:
     page = show("train")
     assert "Takes about" in words(page) and "Nothing stands in the way." in words(page)

@@ -276,6 +276,19 @@ def test_a_run_that_ended_early_ends_so_again(bench: Callable[..., Bench], tmp_p
     assert again.log == whole.log
 
 
+def test_a_checkpoint_from_before_averages_is_gone_on_with(bench: Callable[..., Bench], tmp_path: Path) -> None:
+    made = bench("textbook-sentiment")
+    snapshot = interrupted(made, tmp_path, 3, Stopped)
+    assert snapshot is not None
+    for name in ("loss", "best_loss"):
+        del snapshot.state[name]
+    snapshot.tensors = {name: tensor for name, tensor in snapshot.tensors.items() if not name.startswith("average/")}
+    again = bench("textbook-sentiment")
+    run = again.run()
+    fit(run, again.stages, snapshot)
+    assert run.best and math.isfinite(run.loss)
+
+
 @pytest.mark.parametrize(("name", "close"), [("textbook-sentiment", 1e-4), ("routed-experts", 0.02)])
 def test_cached_values_train_the_same(bench: Callable[..., Bench], name: str, close: float) -> None:
     losses: list[list[float]] = []

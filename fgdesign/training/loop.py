@@ -377,5 +377,6 @@ def _restore(run: Run, snapshot: checkpoint.Snapshot) -> None:
     run.best = snapshot.group("best")
     main, loss = snapshot.state["best_score"]
     run.best_score, run.best_at = (main, loss), snapshot.state["best_at"]
-    run.loss, run.best_loss = snapshot.state["loss"], snapshot.state["best_loss"]
+    run.loss = snapshot.state.get("loss", math.inf)  # checkpoints of before lack it
+    run.best_loss = snapshot.state.get("best_loss", math.inf)
     run.agreement, run.epochs = snapshot.state["agreement"], snapshot.state["epochs"]

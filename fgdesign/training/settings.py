@@ -25,7 +25,8 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True)
 class About:
-    """What a setting is. low, high: its range. auto: what -1 means. values: the choices of a word."""
+    """What a setting is. low, high: its range. step: of a field's buttons, 0 for one that follows from the default.
+    auto: what -1 means. values: the choices of a word."""
 
     group: str
     label: str
@@ -33,6 +34,7 @@ class About:
     unit: str = ""
     low: float = 0.0
     high: float = 0.0
+    step: float = 0.0
     auto: str = ""
     values: tuple[str, ...] = ()
 
@@ -55,7 +57,7 @@ class Settings:
                            "cached values: cheap.", unit="passes", high=1000, auto="8, more for few rows")
     validations: int = _of(-1, "Length", "Validations per epoch", "How often the validation rows are measured; the "
                            "best model seen is the one kept.", low=1, high=100,
-                           auto="4 while pretrained layers learn, else 2")
+                           auto="4 while layers learn, else 2")
     metric: str = _of("auto", "Length", "Judged by", "What decides on the validation rows which model is kept, and "
                       "when a stage ends early; auto is macro-F1, of several labels micro-F1, of numbers Pearson.",
                       values=("auto", "accuracy", "macro_f1", "micro_f1", "log_loss", "ece", "roc_auc", "mae", "rmse",
@@ -68,8 +70,8 @@ class Settings:
     rate: float = _of(1e-3, "Learning rate", "Rate", "Peak learning rate of everything but pretrained weights.",
                       high=1)
     layer_rate: float = _of(-1.0, "Learning rate", "Rate of pretrained layers", "Peak learning rate of pretrained "
-                            "weights; adapters and LoRA learn at the other rate.", high=1,
-                            auto="3e-4 up to a width of 384, falling with its square: 7.5e-5 at 768")
+                            "weights; adapters and LoRA learn at the other rate. Wide encoders want a smaller one.",
+                            high=1, step=5e-5, auto="3e-4, or 7.5e-5 at width 768")
     warm_rate: float = _of(2e-3, "Learning rate", "Rate of the warm stage", "Peak learning rate while the pretrained "
                            "layers are frozen.", high=1)
     rates: str = _of("", "Learning rate", "Rates by node", "Peak learning rates of single nodes or, with * in the "
@@ -91,7 +93,7 @@ class Settings:
                           "weights change: larger steps in the same memory.", unit="batches", low=1, high=1024)
     averaging: float = _of(0.98, "Learning rate", "Averaging", "What is validated and kept is a running average of the "
                            "weights, of which this much stays at each step; 0 for the weights as they are.",
-                           unit="share", high=0.9999)
+                           unit="share", high=0.9999, step=0.005)
     class_weights: bool = _of(False, "Loss", "Class weights", "Rare classes weigh more: each by the inverse of its "
                               "share.")
     label_smoothing: float = _of(0.0, "Loss", "Label smoothing", "Probability spread over the other classes in the "

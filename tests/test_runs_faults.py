@@ -2,7 +2,8 @@
 
 The workers count instead of training (toy_worker.py), so that many rounds are cheap; test_runs_kills.py has the same
 with real training. FGDESIGN_FAULT_ROUNDS asks for more rounds than the few that run by default, FGDESIGN_FAULT_FIRST
-for others, FGDESIGN_FAULT_LOCK for a longer lock, FGDESIGN_FAULT_SLEEP for a longer sleep.
+for others, FGDESIGN_FAULT_LOCK for a longer lock, FGDESIGN_FAULT_SLEEP for a longer sleep, FGDESIGN_FAULT_MINUTES for
+more time with one file.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ FIRST = int(os.environ.get("FGDESIGN_FAULT_FIRST", "0"))
 ROUNDS = range(FIRST, FIRST + int(os.environ.get("FGDESIGN_FAULT_ROUNDS", "1")))
 LOCKED = float(os.environ.get("FGDESIGN_FAULT_LOCK", "2"))  # seconds
 ASLEEP = float(os.environ.get("FGDESIGN_FAULT_SLEEP", "1"))
+MINUTES = float(os.environ.get("FGDESIGN_FAULT_MINUTES", "0.2"))
 BACK = 30.0  # seconds until something is at work again: five are promised where the machine does nothing else
 GRAPH = load_graph("linear-probe")
 TOY = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
@@ -157,6 +159,39 @@ def check_file(file: Path) -> None:
     found.close()
 
 
+def restored(store: Store) -> dict[str, str]:
+    """Runs and their states by a copy of the file, opened as a store of its own."""
+    place = store.root.with_name("restored")
+    place.mkdir()
+    with sqlite3.connect(store.root / "fgdesign.db") as file:
+        file.execute("VACUUM INTO ?", (str(place / "fgdesign.db"),))
+    file.close()
+    return {job.name: job.state for job in open_store(place).jobs()}
+
+
+def disturb(machine: Machine, draw: random.Random, kills: Counter[str], within: float) -> float:
+    """Kill one of those at work, or all of them, and look at the file; seconds until something works again."""
+    time.sleep(draw.uniform(0.2, 1.0))
+    what = draw.choice(("worker", "boss", "server", "all"))
+    if what in ("boss", "all"):
+        machine.kill_boss()
+    if what in ("server", "all"):
+        machine.kill_server()
+    if what in ("worker", "all"):
+        for job in machine.store.active()[:1 if what == "worker" else None]:
+            if job.failures < 2 and job.pid:  # three in a row at one place are given up by design
+                kills[job.name] += 1
+                end_group(job.pid, job.pid_mark)
+    check_file(machine.store.root / "fgdesign.db")
+    began = time.monotonic()
+    if what in ("boss", "all"):
+        machine.supervise()
+    if what in ("server", "all"):
+        machine.serve(steps=10)
+    wait_for(machine.is_busy, seconds=within)
+    return time.monotonic() - began
+
+
 @pytest.mark.parametrize("seed", ROUNDS)
 def test_kills_of_supervisor_server_and_workers_lose_and_double_nothing(machine: Machine, seed: int) -> None:
     """F2, F7: each, or all at once, at random moments."""
@@ -164,27 +199,8 @@ def test_kills_of_supervisor_server_and_workers_lose_and_double_nothing(machine:
     names = [machine.submit(epochs=draw.randint(5, 30), patience=20) for _ in range(4)]
     machine.supervise()
     machine.serve(steps=10)
-    kills, slowest = Counter[str](), 0.0
-    for _ in range(6):
-        time.sleep(draw.uniform(0.2, 1.0))
-        what = draw.choice(("worker", "boss", "server", "all"))
-        if what in ("boss", "all"):
-            machine.kill_boss()
-        if what in ("server", "all"):
-            machine.kill_server()
-        if what in ("worker", "all"):
-            for job in machine.store.active()[:1 if what == "worker" else None]:
-                if job.failures < 2 and job.pid:  # three in a row at one place are given up by design
-                    kills[job.name] += 1
-                    end_group(job.pid, job.pid_mark)
-        check_file(machine.store.root / "fgdesign.db")
-        began = time.monotonic()
-        if what in ("boss", "all"):
-            machine.supervise()
-        if what in ("server", "all"):
-            machine.serve(steps=10)
-        wait_for(machine.is_busy, seconds=BACK)
-        slowest = max(slowest, time.monotonic() - began)
+    kills = Counter[str]()
+    slowest = max(disturb(machine, draw, kills, within=BACK) for _ in range(6))
     machine.kill_server()
     told = machine.told.read_text().split()
     assert {*names, *told} <= {job.name for job in machine.store.jobs()}
@@ -193,15 +209,34 @@ def test_kills_of_supervisor_server_and_workers_lose_and_double_nothing(machine:
         check_whole(job)
         assert len(begun(job)) <= 1 + kills[job.name]  # no start without a death
     check_file(machine.store.root / "fgdesign.db")
-    with sqlite3.connect(machine.store.root / "fgdesign.db") as file:
-        file.execute("VACUUM INTO ?", (str(machine.store.root / "copy.db"),))
-    file.close()
-    with sqlite3.connect(machine.store.root / "copy.db") as copy:
-        done = copy.execute("SELECT count(*) FROM job WHERE state = 'succeeded'").fetchone()
-    copy.close()
-    assert done == (len(found),)
+    assert restored(machine.store) == {job.name: "succeeded" for job in found}
     print(f"round {seed}: {len(found)} runs, {len(told)} from servers, {kills.total()} of them killed, back after "
           f"{slowest:.1f} s at most")
+
+
+def test_one_file_stays_whole_through_many_kills(machine: Machine) -> None:
+    """F7: for as long as is asked; the file is looked at after each kill, and a copy of it opens as a store."""
+    draw, kills, times = random.Random(FIRST), Counter[str](), []
+    names = [machine.submit(epochs=10, patience=20)]
+    machine.supervise()
+    machine.serve(steps=10)
+    end = time.monotonic() + 60 * MINUTES
+    while time.monotonic() < end:
+        if len(machine.store.queue()) < 3:
+            names.append(machine.submit(epochs=draw.randint(5, 30), patience=20))
+        times.append(disturb(machine, draw, kills, within=4 * BACK))
+    machine.kill_server()
+    names += machine.told.read_text().split()
+    found = [machine.wait(job.name, *ENDED) for job in machine.store.jobs()]
+    assert {*names} <= {job.name for job in found}
+    for job in found:
+        check_whole(job)
+        assert len(begun(job)) <= 1 + kills[job.name]
+    check_file(machine.store.root / "fgdesign.db")
+    assert restored(machine.store) == {job.name: "succeeded" for job in found}
+    times.sort()
+    print(f"{MINUTES:g} minutes: {len(found)} runs, {len(times)} kills, {kills.total()} of them of runs; back after "
+          f"{times[len(times) // 2]:.1f} s in the middle, {times[-1]:.1f} s at most")
 
 
 def test_a_run_goes_on_without_a_supervisor_and_is_adopted(machine: Machine) -> None:

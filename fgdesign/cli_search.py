@@ -1,4 +1,4 @@
-"""Commands about searches: begin one, follow it, list, show, stop, resume, delete. Knows nothing of torch."""
+"""Commands about searches: begin one, follow it, list, show, pause, stop, resume, delete. Knows nothing of torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Add = Callable[..., argparse.ArgumentParser]
 LOOK_SECONDS = 1.0
-WISHES = ("stop", "resume", "delete", "undelete")
+WISHES = ("pause", "stop", "resume", "delete", "undelete")
 DATA = ("valid", "test", "text", "text_b", "label", "task", "split")
 
 
@@ -33,9 +33,10 @@ def add_search(command: Add, data_options: Callable[[argparse.ArgumentParser], N
     search.add_argument("--json", action="store_true", help="print one JSON object")
     data_options(search)
     add_settings(search)
-    them = command("searches", _searches, "searches: list them, show trials, stop, resume or delete one")
+    them = command("searches", _searches, "searches: list them, show trials, pause, stop, resume or delete one")
     them.add_argument("action", nargs="?", default="list", choices=("list", "show", *WISHES),
-                      help="delete: with the runs of its trials; undelete brings both back, for a week")
+                      help="pause: put the runs at hand aside, until resume. delete: with the runs of its trials; "
+                      "undelete brings both back, for a week")
     them.add_argument("search_name", nargs="?", metavar="SEARCH", default="last", help="its name, or last")
     them.add_argument("--more", type=int, default=0, metavar="N", help="resume: so many trials more")
     them.add_argument("--json", action="store_true", help="print one JSON object")
@@ -69,7 +70,7 @@ def _search(options: argparse.Namespace) -> int:
 
 def _follow(search: Search) -> None:
     """Say each trial that ends until the search does; an interrupt leaves it to go on."""
-    from fgdesign.runs.search import AT_WORK
+    from fgdesign.runs.search import AT_WORK, OPEN
     from fgdesign.runs.supervisor import ensure
 
     said: set[int] = set()
@@ -77,7 +78,7 @@ def _follow(search: Search) -> None:
         while True:
             going = search.told()["state"] in AT_WORK
             for trial in search.trials():
-                if trial["state"] != "running" and trial["number"] not in said:
+                if trial["state"] not in OPEN and trial["number"] not in said:
                     said.add(trial["number"])
                     print(_line(trial), file=sys.stderr, flush=True)
             if not going:
@@ -87,6 +88,8 @@ def _follow(search: Search) -> None:
     except KeyboardInterrupt:
         print(f"It goes on by itself. End it with: fgdesign searches stop {search.name}", file=sys.stderr)
         return
+    if search.told()["state"] == "paused":
+        print(f"Paused. Go on with: fgdesign searches resume {search.name}", file=sys.stderr)
     best = search.best()
     if best is not None:
         print(f"Best: {_line(best)}", file=sys.stderr)

@@ -534,6 +534,23 @@ def test_a_search_is_stopped_gone_on_with_deleted_and_brought_back(home: Path) -
     assert list_searches(home) == [search] and not page.exception
 
 
+def test_a_search_is_paused_and_gone_on_with(home: Path) -> None:
+    search = searched(home)
+    page = show("train")
+    assert any(f"fgdesign searches pause {search.name}" in code.value for code in page.code)
+    page.button(key="pause_search").click().run()
+    assert search.told()["state"] == "pausing" and not page.exception
+    assert not page.button(key="stop_search").disabled and not page.button(key="resume_search").disabled
+    search.write(state="paused")
+    search.write_trials([{**trial, "state": "paused" if trial["number"] == 3 else trial["state"]}
+                         for trial in search.trials()])
+    page.run()
+    assert "3 of 9 trials" in words(page) and not any(button.key == "pause_search" for button in page.button)
+    assert any(code.value == f"fgdesign searches resume {search.name}" for code in page.code)
+    page.button(key="resume_search").click().run()
+    assert (search.told()["state"], search.told()["trials"]) == ("resuming", 9) and not page.exception
+
+
 def test_a_search_takes_a_space_file(home: Path) -> None:
     page = show("train")
 

@@ -2,9 +2,9 @@
 
 A search is a folder of the workspace: searches/NAME with search.json (what was asked, its state), graph.json,
 trials.json (every trial as it stands, for pages and terminals) and study.db (the study of Optuna). It is moved on by
-`fgdesign.runs.trials`, which the supervisor calls; Optuna is needed there, and to begin one. States: running, stopping,
-then done, stopped or failed. A deleted one, and the runs of its trials, can be brought back for a week. Knows nothing
-of torch or screens.
+`fgdesign.runs.trials`, which the supervisor calls; Optuna is needed there, and to begin one. States: running, pausing,
+resuming, stopping, then paused, done, stopped or failed. A deleted one, and the runs of its trials, can be brought back
+for a week. Knows nothing of torch or screens.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,13 +25,15 @@ from fgdesign.graph import require_valid
 from fgdesign.graph.spec import Graph, load_file, to_json
 from fgdesign.runs.folder import workspace
 from fgdesign.runs.good_space import good_space
+from fgdesign.runs.process import file_lock
 from fgdesign.runs.request import check_request
 from fgdesign.runs.space import Space, check_space, read_space, varied, write_space
 from fgdesign.runs.store import ENDED, KEPT_SECONDS, WAITING, Store
 from fgdesign.training.metrics import LOWER
 from fgdesign.training.settings import Settings, settings_from
 
-AT_WORK = ("running", "stopping")
+AT_WORK = ("running", "pausing", "resuming", "stopping")
+OPEN = ("running", "paused")  # states of a trial that has not ended
 MOST_TRIALS = 10_000
 TRIALS = 20
 DELETED = "deleted"  # a file that hides a search, with the names of the runs that were deleted with it
@@ -58,7 +60,17 @@ class Search:
 
     def write(self, **changes: Any) -> None:
         """Change fields of search.json, all at once for readers."""
-        self._write("search.json", json.dumps((self.told() if self.exists else {}) | changes, indent=1))
+        with file_lock(self.path / "turn"):
+            self._write("search.json", json.dumps((self.told() if self.exists else {}) | changes, indent=1))
+
+    def change(self, states: Iterable[str], **changes: Any) -> bool:
+        """Change fields where the state is one of these; whether it was. What people ask meanwhile is not lost."""
+        with file_lock(self.path / "turn"):
+            told = self.told()
+            if told["state"] not in states:
+                return False
+            self._write("search.json", json.dumps(told | changes, indent=1))
+            return True
 
     @property
     def exists(self) -> bool:
@@ -82,7 +94,7 @@ class Search:
         return read_space(self.told()["space"])
 
     def trials(self) -> list[dict[str, Any]]:
-        """number, run, state (running, done, pruned, failed, called off), value, values, params, message."""
+        """number, run, state (running, paused, done, pruned, failed, called off), value, values, params, message."""
         try:
             found: list[dict[str, Any]] = json.loads((self.path / "trials.json").read_text("utf-8"))
         except (OSError, ValueError):
@@ -161,22 +173,32 @@ def begin(store: Store, graph: Graph, data: Mapping[str, str | None], settings: 
 
 
 def stop(store: Store, search: Search) -> None:
-    """Ask no more, and end the trials at hand. Raises RunError for one that is not at work."""
-    if search.told()["state"] not in AT_WORK:
+    """Ask no more, and end the trials at hand. Raises RunError for one that has ended."""
+    if not search.change((*AT_WORK, "paused"), state="stopping", message="Ending the trials at hand."):
         raise RunError(f"Search '{search.name}' is not at work: its state is '{search.told()['state']}'.")
-    search.write(state="stopping", message="Ending the trials at hand.")
+    store.wake()
+
+
+def pause(store: Store, search: Search) -> None:
+    """Ask no more, and put the runs of the trials at hand aside. Raises RunError for one that does not run."""
+    if not search.change(("running", "resuming"), state="pausing", message="Putting the trials at hand aside."):
+        raise RunError(f"Search '{search.name}' cannot be paused: its state is '{search.told()['state']}'. It must be "
+                       "running.")
     store.wake()
 
 
 def resume(store: Store, search: Search, *, more: int = 0) -> None:
-    """Go on with a search that ended, with so many trials more than were asked for. Raises RunError."""
+    """Go on with a search that is paused or ended, with so many trials more than were asked for. Raises RunError.
+
+    Runs of its trials that were put aside go on from their very step.
+    """
     require_optuna()
-    told = search.told()
-    if told["state"] in AT_WORK:
-        raise RunError(f"Search '{search.name}' is at work already.")
+    wanted = search.told()["trials"] + more
     if more:
-        check_count(told["trials"] + more, "trials", MOST_TRIALS)
-    search.write(state="running", message="", trials=told["trials"] + more)
+        check_count(wanted, "trials", MOST_TRIALS)
+    if not (search.change(("pausing", "paused", "failed"), state="resuming", message="", trials=wanted)
+            or search.change(("done", "stopped"), state="running", message="", trials=wanted)):
+        raise RunError(f"Search '{search.name}' is at work already.")
     store.wake()
 
 

@@ -8,7 +8,8 @@ what it would have asked. Knows nothing of torch or screens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -55,23 +56,35 @@ def _advance(search: Search, store: Store) -> None:
         if job is not None:
             if job.group_name != search.name:  # who submitted it did not get so far
                 store.regroup(job.name, search.name, frozen.number)
-            _follow(study, frozen, job, store, stopping=told["state"] == "stopping")
+            _follow(study, frozen, job, store, told["state"])
         elif told["state"] == "stopping":
             _tell(study, frozen.number, "called off")
-        else:
+        elif told["state"] != "pausing":
             study.sampler = sampler_of(search, frozen.number)
             _submit(search, study, Trial(study, frozen._trial_id), store)
     if told["state"] == "running":
         _ask(search, study, store, told)
     found = study.get_trials(deepcopy=False)
-    search.write_trials([_plain(search, trial) for trial in found if trial.state != TrialState.WAITING])
-    if any(trial.state == TrialState.RUNNING for trial in found):
-        return
-    if told["state"] == "stopping":
-        search.write(state="stopped", message="Stopped.")
-    elif _count(found) >= told["trials"]:
+    at_hand = {trial.number: _job(store, search.run_name(trial.number)) for trial in found
+               if trial.state == TrialState.RUNNING}
+    search.write_trials([_plain(search, trial, at_hand.get(trial.number)) for trial in found
+                         if trial.state != TrialState.WAITING])
+    _conclude(search, told, _count(found), list(at_hand.values()))
+
+
+def _conclude(search: Search, told: Mapping[str, Any], count: int, at_hand: list[Job | None]) -> None:
+    """Say where the search stands, unless people asked for something else meanwhile. at_hand: runs, None where none."""
+    state = told["state"]
+    if not at_hand and state == "stopping":
+        search.change((state,), state="stopped", message="Stopped.")
+    elif not at_hand and count >= told["trials"]:
         best = search.best()
-        search.write(state="done", message="Every trial failed; the table says why." if best is None else "Finished.")
+        search.change((state,), state="done",
+                      message="Every trial failed; the table says why." if best is None else "Finished.")
+    elif state == "pausing" and all(job is None or job.state == "paused" for job in at_hand):
+        search.change((state,), state="paused", message="Paused.")
+    elif state == "resuming" and not any(job and (job.state == "paused" or _is_being_paused(job)) for job in at_hand):
+        search.change((state,), state="running", message="")
 
 
 def _ask(search: Search, study: optuna.Study, store: Store, told: Mapping[str, Any]) -> None:
@@ -110,8 +123,8 @@ def _submit(search: Search, study: optuna.Study, trial: Trial, store: Store) -> 
                  out=store.root / "runs" / name)
 
 
-def _follow(study: optuna.Study, frozen: FrozenTrial, job: Job, store: Store, *, stopping: bool) -> None:
-    """Report what was measured; end a trial that is not worth it, and tell of one that ended."""
+def _follow(study: optuna.Study, frozen: FrozenTrial, job: Job, store: Store, state: str) -> None:
+    """Report what was measured; end a trial that is not worth it, and tell of one that ended. state: of the search."""
     best = bests(job.folder)
     study.sampler = optuna.samplers.RandomSampler(0)  # nothing is asked here
     trial = Trial(study, frozen._trial_id)
@@ -120,8 +133,12 @@ def _follow(study: optuna.Study, frozen: FrozenTrial, job: Job, store: Store, *,
             trial.report(value, step)
     if job.state in jobs.ENDED or job.deleted_at:
         _end(study, frozen, job)
-    elif stopping:
+    elif state == "stopping":
         _stop(store, job)
+    elif state == "pausing" and job.state not in ("paused", "stopping"):
+        _wish(store.pause, job)
+    elif state == "resuming" and job.state == "paused":
+        _wish(store.resume, job)
     elif best and not frozen.user_attrs.get("pruned") and trial.should_prune():
         trial.set_user_attr("pruned", True)
         _stop(store, job)
@@ -130,12 +147,19 @@ def _follow(study: optuna.Study, frozen: FrozenTrial, job: Job, store: Store, *,
 
 
 def _stop(store: Store, job: Job) -> None:
-    """The ordinary stop; one that just ended is seen at the next look."""
-    try:
-        if job.state != "stopping":
-            store.stop(job.name)
-    except RunError:
-        return
+    """The ordinary stop, also of one that is just being put aside."""
+    if job.state != "stopping" or _is_being_paused(job):
+        _wish(store.stop, job)
+
+
+def _wish(ask: Callable[[str], None], job: Job) -> None:
+    """Ask for something; what just ended is seen at the next look."""
+    with suppress(RunError):
+        ask(job.name)
+
+
+def _is_being_paused(job: Job) -> bool:
+    return job.state == "stopping" and job.wanted == "pause"
 
 
 def _end(study: optuna.Study, frozen: FrozenTrial, job: Job) -> None:
@@ -225,10 +249,12 @@ def _job(store: Store, name: str) -> Job | None:
         return None
 
 
-def _plain(search: Search, trial: FrozenTrial) -> dict[str, Any]:
-    """A trial as pages and terminals read it."""
-    end = trial.user_attrs.get("end")
-    return {"number": trial.number, "run": search.run_name(trial.number), "state": end or NAMES[trial.state],
+def _plain(search: Search, trial: FrozenTrial, job: Job | None) -> dict[str, Any]:
+    """A trial as pages and terminals read it. job: its run, where it has not ended."""
+    state = trial.user_attrs.get("end") or NAMES[trial.state]
+    if job is not None and job.state == "paused":
+        state = job.state
+    return {"number": trial.number, "run": search.run_name(trial.number), "state": state,
             "value": trial.value if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
             "values": [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)],
             "params": trial.params, "message": trial.user_attrs.get("message", "")}

@@ -15,7 +15,7 @@ from fgdesign.errors import FgdesignError
 from fgdesign.runs import search as searches
 from fgdesign.runs.compare import judged
 from fgdesign.runs.folder import RunFolder
-from fgdesign.runs.search import AT_WORK, Search, list_searches
+from fgdesign.runs.search import AT_WORK, OPEN, Search, list_searches
 from fgdesign.runs.space import title
 from fgdesign.runs.store import open_store
 from fgdesign.runs.supervisor import ensure
@@ -26,7 +26,7 @@ from fgdesign.views.figures import metric_name
 from fgdesign.views.numbers import plain
 
 PICTURES = ("trials", "what decided", "history")
-COLOURS: dict[str, Any] = {"running": "blue", "stopping": "blue", "done": "green", "failed": "red", "stopped": "orange"}
+COLOURS: dict[str, Any] = {"done": "green", "failed": "red", "stopped": "orange", "paused": "orange"}  # others blue
 MORE = 10  # trials at a click
 GONE = "searches_deleted"  # session key: names of the searches deleted last
 
@@ -74,11 +74,11 @@ def _draw(search: Search, shown: tuple[str, bool]) -> None:
             _table(search, trials)
         elif told["state"] in AT_WORK:
             st.caption("The first trial is being asked for.")
-        _commands(search, told["state"] in AT_WORK)
+        _commands(search, told["state"])
 
 
 def _head(search: Search, told: dict[str, Any], trials: list[dict[str, Any]]) -> None:
-    going, ended = told["state"] in AT_WORK, sum(trial["state"] != "running" for trial in trials)
+    ended = sum(trial["state"] not in OPEN for trial in trials)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.badge(told["state"], color=COLOURS.get(told["state"], "blue"))
         best = search.best()
@@ -93,7 +93,7 @@ def _head(search: Search, told: dict[str, Any], trials: list[dict[str, Any]]) ->
         _wishes(search, told)
     if told["state"] == "failed" or (told["state"] == "done" and best is None):
         st.text(told["message"])
-    if going:
+    if told["state"] in (*AT_WORK, "paused"):
         st.progress(min(1.0, ended / told["trials"]))
 
 
@@ -102,28 +102,34 @@ def _wishes(search: Search, told: dict[str, Any]) -> None:
     if search.hidden() is not None:
         st.button("Bring back", key="undelete_search", icon=":material/restore:", on_click=_bring_back,
                   args=([search.name],))
-    elif told["state"] in AT_WORK:
+        return
+    now = told["state"]
+    if now in ("running", "resuming"):
+        st.button("Pause search", key="pause_search", icon=":material/pause:", on_click=_ask, args=("pause", search),
+                  help="Puts the trials at hand aside; they go on from their very step")
+    if now in ("pausing", "paused", "stopped", "failed"):
+        st.button("Go on", key="resume_search", icon=":material/play_arrow:", on_click=_ask, args=("resume", search),
+                  help=f"Until {told['trials']} trials are through")
+    if now in (*AT_WORK, "paused"):
         st.button("Stop search", key="stop_search", icon=":material/stop:", on_click=_ask, args=("stop", search),
-                  disabled=told["state"] == "stopping", help="Ends the trials at hand; it can go on later")
-    else:
-        if told["state"] != "done":
-            st.button("Go on", key="resume_search", icon=":material/play_arrow:", on_click=_ask,
-                      args=("resume", search), help=f"Until {told['trials']} trials are through")
+                  disabled=now == "stopping", help="Ends the trials at hand; it can go on later with others")
+    if now not in AT_WORK:
         st.button(f"{MORE} more trials", key="more_trials", icon=":material/add:", on_click=_ask,
                   args=("resume", search), kwargs={"more": MORE})
         st.button("Delete search", key="delete_search", icon=":material/delete:", on_click=_ask,
                   args=("delete", search), help="With the runs of its trials; both can be brought back for a week")
 
 
-def _commands(search: Search, going: bool) -> None:
-    """The same from a terminal."""
+def _commands(search: Search, now: str) -> None:
+    """The same from a terminal. now: the state of the search."""
     if search.hidden() is not None:
         parts.show_command("searches", "undelete", search.name, note="Bring it back from the command line")
-    elif going:
-        parts.show_command("searches", "stop", search.name, note="Stop it from the command line")
+    elif now in AT_WORK:
+        parts.show_command("searches", "pause", search.name, then=("searches", "stop", search.name),
+                           note="Pause or stop it from the command line")
     else:
-        words = ("searches", "resume", search.name, "--more", MORE)
-        parts.show_command(*words, note="Go on with it from the command line")
+        more = () if now == "paused" else ("--more", MORE)
+        parts.show_command("searches", "resume", search.name, *more, note="Go on with it from the command line")
 
 
 def _picture(search: Search, told: dict[str, Any], trials: list[dict[str, Any]]) -> None:
@@ -162,7 +168,7 @@ def _table(search: Search, trials: list[dict[str, Any]]) -> None:
     best = search.best()
     rows = [{"": "★" if best is not None and trial["number"] == best["number"] else "", "trial": trial["number"],
              "state": trial["state"], "score": trial["value"],
-             "so far": trial["values"][-1] if trial["values"] and trial["state"] == "running" else None,
+             "so far": trial["values"][-1] if trial["values"] and trial["state"] in OPEN else None,
              **{title(name): _cell(value) for name, value in trial["params"].items()},
              "message": trial["message"]} for trial in reversed(trials)]
     frame = pd.DataFrame(rows)

@@ -65,8 +65,9 @@ def _not_numbers(case: Case, label: str) -> Iterator[Finding]:
     if found.any():
         yield about_rows(
             case.table, found, "not_a_number", "error",
-            f"{{rows}} of '{label}' {{is/are}} no number ({{first}}), but a number is to be predicted. Correct "
+            f"{{rows}} of '{label}' {{is/are}} no number ({{first}}), but a number is to be predicted. Correct or drop "
             "{it/them}, or choose task 'single'.", label,
+            None if found.sum() == case.has_label.sum() else Repair("drop_rows", (label,), "no_number"),
         )  # fmt: skip
 
 
@@ -127,11 +128,14 @@ def _sizes(case: Case, label: str) -> Iterator[Finding]:
     large = {name: size for name, size in sizes.items() if size >= FEWEST}
     most, least = max(large, key=lambda name: large[name]), min(large, key=lambda name: large[name])
     if large[most] > UNEVEN * large[least]:
+        gone = sum(max(0, size - UNEVEN * large[least]) for size in large.values())
+        cap = Repair("cap_classes", (*case.text_columns, label), most=UNEVEN) if case.task_kind == "single" else None
+        fewer = f" Keeping at most {UNEVEN} times as many of each leaves {count(gone, 'row')} out." if cap else ""
         yield about_rows(
             case.table, case.rows_with([least]), "imbalance", "warning",
             f"'{short(most)}' has {count(large[most], 'row')} and '{short(least)}' {large[least]:,} ({{first}}), more "
-            f"than {UNEVEN} times as many; the small one may never be predicted. Turn on class weights, or add rows.",
-            label,
+            f"than {UNEVEN} times as many; the small one may never be predicted. Turn on class weights, or add rows."
+            f"{fewer}", label, cap,
         )  # fmt: skip
 
 

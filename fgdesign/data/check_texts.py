@@ -11,22 +11,17 @@ from fgdesign.data import alike
 from fgdesign.data.alike import Mask
 from fgdesign.data.case import Case
 from fgdesign.data.findings import Finding, about_rows
-from fgdesign.data.languages import (
-    NAMES,
-    SCRIPTS,
-    WITHOUT_SPACES,
-    language_of_rows,
-    other_language,
-    other_script,
-    script_of_rows,
-)
-from fgdesign.data.recipe import Repair
+from fgdesign.data.languages import NAMES, SCRIPTS, language_of_rows, other_language, other_script, script_of_rows
+from fgdesign.data.lengths import about_tokens
+from fgdesign.data.letters import LOST
+from fgdesign.data.recipe import WORDS, Repair
 from fgdesign.data.table import count, short
+from fgdesign.data.take_out import label_words, without_labels
 
-TOKENS_PER_WORD = 1.3  # of English; a rough rule where no tokeniser is at hand
 LONG_SHARE = 0.05  # of texts above the limit from which on it is more than a note
 MIXED_SHARE = 0.005  # of rows in another script from which on scripts are mixed
 MIXED_LANGUAGES = 0.03  # of the texts whose language shows, from which on languages are mixed
+MOST_LABELS = 5_000  # that a recipe names
 TOLD_SHARE = 0.9  # of texts that have their own label in them
 
 
@@ -47,6 +42,7 @@ def check_texts(case: Case) -> Iterator[Finding]:
             text, Repair("drop_rows", (text,), "empty_text"),
         )  # fmt: skip
     yield from _encoded_twice(case, text)
+    yield from _lost(case, text)
     scripts = script_of_rows(case.texts)
     yield from _length(case, text, scripts)
     yield from _scripts(case, text, scripts)
@@ -69,21 +65,33 @@ def _encoded_twice(case: Case, text: str) -> Iterator[Finding]:
         )  # fmt: skip
 
 
+def _lost(case: Case, text: str) -> Iterator[Finding]:
+    """Texts in which a program before has put a sign for letters it could not write."""
+    found = np.fromiter((LOST in cell for cell in case.texts), bool, len(case.texts))
+    found &= ~np.isin(case.table.row_numbers, case.table.marks.get("bad_bytes", ()))
+    if found.any():
+        yield about_rows(
+            case.table, found, "lost_letters", "warning",
+            f"{{rows}} {{has/have}} letters that were lost when the text was saved before: '{LOST}' stands for them "
+            "({first}). Take the file as it was before that, or drop the rows.", text,
+            None if found.all() else Repair("drop_rows", (text,), "lost_letters"),
+        )  # fmt: skip
+
+
 def _length(case: Case, text: str, scripts: NDArray[np.int8]) -> Iterator[Finding]:
     if case.lengths is not None:
         long = case.lengths > case.limit
         unit = f"{case.limit} tokens, the most the graph reads"
     else:
-        spaceless = np.isin(scripts, [place for place, script in enumerate(SCRIPTS) if script[0] in WITHOUT_SPACES])
-        words = np.fromiter((cell.count(" ") + 1 for cell in case.texts), np.int64, len(case.texts))
-        sizes = np.where(spaceless, np.fromiter(map(len, case.texts), np.int64, len(words)), words * TOKENS_PER_WORD)
-        long = sizes > case.limit
+        long = about_tokens(case.texts, scripts) > case.limit
         unit = f"about {case.limit} tokens (counted by words), the most a graph usually reads"
     if long.any():
+        by = WORDS if case.counter is None else case.counter.name
         yield about_rows(
             case.table, long, "long_texts", "warning" if long.mean() > LONG_SHARE else "note",
             f"{{rows}} ({long.mean():.1%}) {{has a text/have texts}} of more than {unit} ({{first}}); the rest is cut "
-            "off. Raise the text node's maximum length, or shorten {it/them}.", text,
+            "off. Raise the text node's maximum length, shorten {it/them}, or leave {it/them} out.", text,
+            Repair("drop_long", (text,), most=case.limit, by=by) if by and not long.all() else None,
         )  # fmt: skip
 
 
@@ -167,6 +175,7 @@ def _conflicts(case: Case, text: str, columns: tuple[str, ...]) -> Iterator[Find
             case.table, found, "different_numbers", "note",
             f"{count(number, 'text')} with different numbers ({{rows}}, {{first}}: '{example}'): no model can "
             "answer both. Give each text its mean, if they are measurements of the same.", text,
+            Repair("mean_labels", columns),
         )  # fmt: skip
         return
     yield about_rows(
@@ -194,8 +203,15 @@ def _told(case: Case, text: str) -> Iterator[Finding]:
     near = alike.near_key
     told = sum(f" {near(case.cells[row].casefold())} " in f" {near(case.keys[row])} " for row in rows)
     if len(rows) >= 10 and told > TOLD_SHARE * len(rows):
-        yield Finding(
-            "label_in_text", "warning",
-            f"{told / len(rows):.0%} of the texts have their own label in them, so reading it is all that is learnt. "
-            "Take the label out of the texts, unless it is there before anybody has labelled them.", text,
+        names = label_words(case.sizes)
+        found = np.fromiter((without_labels(cell, names) != cell for cell in case.texts), bool, len(case.texts))
+        if not found.any():
+            return
+        labels = tuple(sorted(case.sizes)) if len(case.sizes) <= MOST_LABELS else ()
+        yield about_rows(
+            case.table, found, "label_in_text", "warning",
+            f"{told / len(rows):.0%} of the texts have their own label in them, so reading it is all that is learnt "
+            "({rows} {has/have} a label's name in the text, {first}). Take the names of all labels out of the texts, "
+            "unless they are there before anybody has labelled them.", text,
+            Repair("take_out", case.text_columns, labels=labels) if labels else None,
         )  # fmt: skip

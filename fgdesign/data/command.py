@@ -6,7 +6,11 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fgdesign.data.findings import Finding
+    from fgdesign.data.recipe import Repair
 
 Add = Callable[..., argparse.ArgumentParser]
 
@@ -22,6 +26,8 @@ def add_doctor(command: Add) -> None:
     made.add_argument("--graph", metavar="GRAPH", help="count tokens as this graph reads them; the default backbone's "
                       "up to 256 where not given")
     made.add_argument("--fix", action="store_true", help="apply the repairs of all errors and warnings")
+    made.add_argument("--accept", metavar="CODE", action="append", default=[], help="apply also the repair of this "
+                      "finding, which --fix leaves to you; encoding_guess=cp1250 names the encoding; may be repeated")
     made.add_argument("--recipe", metavar="R.json", help="first apply the repairs of this recipe")
     made.add_argument("--save-recipe", metavar="R.json", help="write the recipe with the proposed repairs")
     made.add_argument("--out", metavar="CSV", help="where the repaired table goes")
@@ -34,9 +40,9 @@ def _doctor(options: argparse.Namespace) -> int:
     from fgdesign.data.recipe import Recipe, load_recipe, save_recipe
     from fgdesign.data.write import write_table
 
-    mends = options.fix or options.recipe is not None
+    mends = options.fix or options.recipe is not None or bool(options.accept)
     if mends != (options.out is not None):
-        options.wrong_usage("a repaired table is written with --out FILE and either --fix or --recipe R.json")
+        options.wrong_usage("a repaired table is written with --out FILE and --fix, --accept CODE or --recipe R.json")
     if options.out is not None and Path(options.out).resolve() == Path(options.data).resolve():
         options.wrong_usage("--out names the table itself; give another file, so that nothing is lost")
     columns = {name: getattr(options, name) for name in ("text", "text_b", "label")}
@@ -45,7 +51,8 @@ def _doctor(options: argparse.Namespace) -> int:
     counted = _counted(options.graph)
     found = left = examine(table, **columns, task=options.task, test=test, **counted)
     recipe = Recipe() if options.recipe is None else load_recipe(options.recipe)
-    wider = options.fix or options.save_recipe
+    recipe = recipe.with_repairs(_accepted(code, table.encoding, found) for code in options.accept)
+    wider = options.fix or (options.save_recipe and not options.accept)
     full = full_recipe(table, recipe, **columns, task=options.task, test=test) if wider else recipe
     if options.save_recipe:
         save_recipe(full, options.save_recipe)
@@ -63,12 +70,26 @@ def _doctor(options: argparse.Namespace) -> int:
         return int(faulty)
     for finding in found:
         print(f"{finding.severity} [{finding.code}]: {finding.message}")
+        if finding.repair is not None and finding.severity != "note":
+            print(f"    {finding.repair} ({f'--accept {finding.code}' if finding.repair.of_choice else '--fix'})")
     for sentence in said:
         print(f"repaired: {sentence}")
     for finding in left if mends else ():
         if finding.severity != "note":
             print(f"still {finding.severity} [{finding.code}]: {finding.message}")
     return int(faulty)
+
+
+def _accepted(said: str, encoding: str, found: tuple[Finding, ...]) -> Repair:
+    """The repair of the finding that is named; "encoding_guess=NAME" takes that encoding. Raises InputError."""
+    from fgdesign.data.recipe import Repair
+    from fgdesign.errors import InputError, choices
+
+    code, _, name = said.partition("=")
+    repairs = {finding.code: finding.repair for finding in found if finding.repair is not None}
+    if code not in repairs or (name and code != "encoding_guess"):
+        raise InputError(f"--accept {said} names no finding with a repair. {choices(repairs, code)}")
+    return Repair("reread", names=((encoding, name),)) if name else repairs[code]
 
 
 def _counted(graph: str | None) -> dict[str, Any]:

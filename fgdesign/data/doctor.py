@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
@@ -19,9 +20,10 @@ from fgdesign.data.columns import choose_columns
 from fgdesign.data.dataset import load_dataset
 from fgdesign.data.findings import Finding, Severity, about_rows, worst_first
 from fgdesign.data.lengths import TokenCounter
+from fgdesign.data.letters import other_encodings
 from fgdesign.data.mend import apply
 from fgdesign.data.recipe import Recipe, Repair
-from fgdesign.data.table import Note, Table, short
+from fgdesign.data.table import MOST_ROWS, Note, Table, first_row, short
 from fgdesign.errors import DataError
 
 MOST_KEYS = 20_000  # texts that a recipe names
@@ -87,10 +89,11 @@ def examine(
 
 
 def proposed(findings: tuple[Finding, ...]) -> Recipe:
-    """The repairs of all errors and warnings; those of notes are a matter of taste."""
+    """The repairs of all errors and warnings, but those that only a person accepts; those of notes are taste."""
     return Recipe().with_repairs(
-        finding.repair for finding in findings if finding.repair is not None and finding.severity != "note"
-    )
+        finding.repair for finding in findings
+        if finding.repair is not None and finding.severity != "note" and not finding.repair.of_choice
+    )  # fmt: skip
 
 
 def full_recipe(
@@ -146,7 +149,39 @@ def _reading(table: Table) -> Iterator[Finding]:
             ((code, severity) for words, code, severity in READING if words in note), ("reading", "note")
         )
         about = note if isinstance(note, Note) else Note(note)
-        yield Finding(code, severity, str(note), rows=about.rows, count=about.total)
+        if code == "encoding_guess":
+            yield from _guess(table, about)
+        elif about.mark:
+            yield from _misread(table, about, code, severity)
+        else:
+            yield Finding(code, severity, str(note), rows=about.rows, count=about.total)
+
+
+def _misread(table: Table, note: Note, code: str, severity: Severity) -> Iterator[Finding]:
+    """What the reader did to rows, as long as they are in the table."""
+    all_rows = table.marks[note.mark].tolist()
+    left = table.row_numbers[np.isin(table.row_numbers, all_rows)].tolist()
+    if left:
+        said = str(note).replace(first_row(all_rows), first_row(left))
+        drop = None if len(left) == len(table) else Repair("drop_misread", rule=note.mark)
+        yield Finding(code, severity, said, "", tuple(left[:MOST_ROWS]), len(left), drop)
+
+
+def _guess(table: Table, note: Note) -> Iterator[Finding]:
+    """The encoding that was guessed, with the others that are likely; nothing where another one was chosen."""
+    if not note.startswith(f"{table.encoding} is a guess"):
+        return
+    at = np.flatnonzero(np.isin(table.row_numbers, note.rows))
+    columns = [table.frame[name].iloc[at].tolist() for name in map(str, table.frame.columns)]
+    cells = [*map(str, table.frame.columns), *chain.from_iterable(columns)]
+    others = other_encodings(cells, table.encoding)
+    shown = ", ".join(f"'{short(word, 24)}' as {name}" for name, _, word in others)
+    more = f" '{short(others[0][1], 24)}' and the like would be: {shown}." if others else ""
+    ways = [Repair("reread", names=((table.encoding, name),)) for name, *_ in others]
+    yield Finding(
+        "encoding_guess", "warning", f"{note}{more}", rows=note.rows, count=note.total,
+        repair=ways[0] if ways else None, others=tuple(ways[1:]),
+    )  # fmt: skip
 
 
 def _against(case: Case, test: Table) -> Iterator[Finding]:

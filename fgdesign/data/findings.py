@@ -28,6 +28,7 @@ class Finding:
         rows: row numbers as a person counts them, the first 1,000.
         count: all rows it is about, 0 where it is not about rows.
         repair: what mends it, None where only a person can.
+        others: other ways to mend it, from which a person may choose.
     """
 
     code: str
@@ -37,6 +38,7 @@ class Finding:
     rows: tuple[int, ...] = ()
     count: int = 0
     repair: Repair | None = None
+    others: tuple[Repair, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -48,6 +50,7 @@ class Finding:
             "rows": list(self.rows),
             "count": self.count,
             "repair": None if self.repair is None else self.repair.to_dict(),
+            "others": [repair.to_dict() for repair in self.others],
         }
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from fgdesign.data.table import Note, Table
 
-READER = 3  # goes up whenever the same bytes are read differently, so that older copies are made anew
+READER = 4  # goes up whenever the same bytes are read differently, so that older copies are made anew
 ABOUT = b"fgdesign"  # the metadata key of what a Table has beside its cells
 ROWS_APART = 1 << 16  # rows of a chunk
 STRING = pa.large_string()
@@ -33,9 +33,11 @@ def keep(table: Table, path: Path) -> None:
     """Write the copy of a file's table; whoever looks meanwhile sees none or all of it."""
     names = list(map(str, table.frame.columns))
     columns = [pa.array(table.frame[name].array, STRING, from_pandas=False) for name in names]
+    rows = [[note.total, note.rows, note.mark] if isinstance(note, Note) else None for note in table.notes]
     about = {"encoding": table.encoding, "delimiter": table.delimiter, "notes": table.notes, "sha256": table.sha256,
-             "rows": [[note.total, note.rows] if isinstance(note, Note) else None for note in table.notes]}  # fmt: skip
-    whole = pa.table([*columns, pa.array(table.row_numbers)], [*names, "row number"])
+             "rows": rows, "marks": list(table.marks)}  # fmt: skip
+    marks = [pa.array(np.isin(table.row_numbers, marked)) for marked in table.marks.values()]
+    whole = pa.table([*columns, pa.array(table.row_numbers), *marks], [*names, "row number", *table.marks])
     whole = whole.replace_schema_metadata({ABOUT: json.dumps(about).encode()})
     aside = path.with_name(f".{uuid.uuid4().hex}")
     try:
@@ -58,9 +60,10 @@ def load_kept(path: Path) -> Table | None:
         return None
     if not str(about["sha256"]).startswith(path.stem):  # a file of somebody else that only has such a name
         return None
-    places = list(range(whole.num_columns - 1))
-    frame = whole.select(places).replace_schema_metadata(None).to_pandas(types_mapper=FRAME_TYPES)
-    rows = whole.column(whole.num_columns - 1).to_numpy()
-    notes = tuple(Note(note).about(about_rows[1], about_rows[0]) if about_rows else note
-                  for note, about_rows in zip(about["notes"], about["rows"], strict=True))  # fmt: skip
-    return Table(frame, rows, about["encoding"], about["delimiter"], notes, about["sha256"])
+    width = whole.num_columns - 1 - len(about["marks"])
+    frame = whole.select(list(range(width))).replace_schema_metadata(None).to_pandas(types_mapper=FRAME_TYPES)
+    rows = whole.column(width).to_numpy()
+    marks = {mark: rows[whole.column(place).to_numpy()] for place, mark in enumerate(about["marks"], width + 1)}
+    notes = tuple(Note(note).about(rows_of[1], rows_of[0], rows_of[2]) if rows_of else note
+                  for note, rows_of in zip(about["notes"], about["rows"], strict=True))  # fmt: skip
+    return Table(frame, rows, about["encoding"], about["delimiter"], notes, about["sha256"], marks)

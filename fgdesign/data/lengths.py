@@ -6,18 +6,21 @@ torch and transformers: tokenizer.json is read by the tokenizers library.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fgdesign.data.languages import SCRIPTS, WITHOUT_SPACES, script_of_rows
 from fgdesign.errors import BackboneError, DataError
 from fgdesign.graph.backbones import backbone_files, describe_backbone
 from fgdesign.graph.infer import params_of
 from fgdesign.graph.spec import DEFAULT_BACKBONE, Graph
 
 CHUNK = 10_000  # texts
+TOKENS_PER_WORD = 1.3  # of English; a rough rule where no tokeniser is at hand
 LONG = 40  # characters of a text for each token of the limit: what stands behind cannot matter
 
 
@@ -51,14 +54,37 @@ def token_counter(folder: Path) -> TokenCounter:
         ) from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return TokenCounter(tokenizer)
+    return TokenCounter(tokenizer, DEFAULT_BACKBONE if folder == tokenizer_folder(Graph("")) else str(folder))
+
+
+@functools.lru_cache(2)
+def counter_named(name: str) -> TokenCounter:
+    """The counter of a backbone. Raises DataError where its tokeniser is not on this machine."""
+    folder = tokenizer_folder(Graph("", backbone=name))
+    if folder is None:
+        raise DataError(
+            f"Tokens cannot be counted as the recipe says: the tokeniser of {name} is not on this machine. Put it "
+            "there, or take the repair of long texts out of the recipe."
+        )
+    return token_counter(folder)
+
+
+def about_tokens(texts: Sequence[str], scripts: NDArray[np.int8] | None = None) -> NDArray[np.float64]:
+    """(N,) about as many tokens as texts have, by their words; by their characters where words have no spaces.
+
+    Args: scripts: (N,) of `script_of_rows`, where they are known already.
+    """
+    spaceless = [place for place, script in enumerate(SCRIPTS) if script[0] in WITHOUT_SPACES]
+    words = np.fromiter((text.count(" ") + 1 for text in texts), np.int64, len(texts)) * TOKENS_PER_WORD
+    characters = np.fromiter(map(len, texts), np.int64, len(texts))
+    return np.where(np.isin(script_of_rows(texts) if scripts is None else scripts, spaceless), characters, words)
 
 
 class TokenCounter:
-    """Counts tokens, special ones included."""
+    """Counts tokens, special ones included. name: of the backbone that reads them so, "" where nobody said."""
 
-    def __init__(self, tokenizer: object) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: object, name: str = "") -> None:
+        self._tokenizer, self.name = tokenizer, name
         self._by_words = type(getattr(tokenizer, "model", None)).__name__ == "WordPiece"
         self._known: dict[str, int] = {}
 

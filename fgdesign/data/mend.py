@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,9 +11,13 @@ import numpy as np
 from fgdesign.data import alike
 from fgdesign.data.alike import Mask
 from fgdesign.data.languages import language_of_rows, other_language, other_script, script_of_rows
-from fgdesign.data.recipe import HUGE, Recipe, Repair
+from fgdesign.data.lengths import about_tokens, counter_named
+from fgdesign.data.letters import LOST, encoding_name, reread
+from fgdesign.data.recipe import HUGE, WORDS, Recipe, Repair
+from fgdesign.data.split import FEWEST
 from fgdesign.data.table import Table, count
-from fgdesign.data.task import SEPARATOR, parts
+from fgdesign.data.take_out import label_words, without_labels
+from fgdesign.data.task import SEPARATOR, numbers, parts
 from fgdesign.errors import DataError, choices
 
 Done = tuple[Table, int, str]  # the table, how many were changed, and the word for what was changed
@@ -44,10 +49,16 @@ def apply(recipe: Recipe, table: Table) -> tuple[Table, tuple[str, ...]]:
 def _fit(repair: Repair, recipe: Recipe, table: Table) -> Repair | None:
     """The repair with the names the columns have in this table; None when the recipe removed them."""
     there = set(map(str, table.frame.columns))
+    if repair.kind == "reread":
+        return repair
+    spelt = {name: name if name in there else recipe.respelt(name) for name in repair.columns}
+    repair = replace(repair, columns=tuple(spelt.values()))
     if repair.kind == "drop_columns":
         return repair
     renamed = dict(pair for step in recipe.steps if step.kind == "rename" for pair in step.names)
     if repair.kind == "rename":
+        spelt = {old: old if old in there else recipe.respelt(old) for old, _ in repair.names}
+        repair = replace(repair, names=tuple((spelt[old], new) for old, new in repair.names))
         _check_free(repair, there)
         pairs = [(old, new) for old, new in repair.names if old in there]
         for old, new in repair.names:
@@ -113,6 +124,24 @@ def _relabelled(table: Table, column: str, change: Callable[[str], str]) -> Done
     return table, changed, "row changed"
 
 
+def _reread(table: Table, repair: Repair) -> Done:
+    """All letters, those of the column names too; nothing where the table was read as another encoding."""
+    total = 0
+    for old, new in repair.names:
+        if not table.encoding or encoding_name(table.encoding) != encoding_name(old):
+            continue
+        for column in map(str, table.frame.columns):
+            table, changed, _ = _relabelled(table, column, functools.partial(reread, old=old, new=new))
+            total += changed
+        names = [reread(str(name), old, new) for name in table.frame.columns]
+        table = replace(table, frame=table.frame.set_axis(names, axis=1), encoding=encoding_name(new))
+    return table, total, "cell changed"
+
+
+def _drop_misread(table: Table, repair: Repair) -> Done:
+    return _kept(table, ~np.isin(table.row_numbers, table.marks.get(repair.rule, ())))
+
+
 def _mend_encoding(table: Table, repair: Repair) -> Done:
     total = 0
     for column in repair.columns:
@@ -167,8 +196,59 @@ def _drop_rows(table: Table, repair: Repair) -> Done:
             keep &= ~other_script(script_of_rows(cells))
         elif repair.rule == "other_language":
             keep &= ~other_language(language_of_rows(cells))
+        elif repair.rule == "lost_letters":
+            keep &= np.fromiter((LOST not in cell for cell in cells), bool, len(cells))
+        elif repair.rule == "no_number":
+            words = {cell for cell in map(str.strip, set(cells)) if numbers([cell]) is None}
+            known = np.fromiter((cell.strip() not in words for cell in cells), bool, len(cells))
+            keep &= known | ~alike.has_label(cells)
         else:
             keep &= np.fromiter((len(cell) <= HUGE for cell in cells), bool, len(cells))
+    return _kept(table, keep)
+
+
+def _drop_long(table: Table, repair: Repair) -> Done:
+    keep = np.ones(len(table), bool)
+    for name in repair.columns:
+        texts = table.frame[name].tolist()
+        sizes = about_tokens(texts) if repair.by == WORDS else counter_named(repair.by).against(texts, repair.most)
+        keep &= sizes <= repair.most
+    return _kept(table, keep)
+
+
+def _take_out(table: Table, repair: Repair) -> Done:
+    names, total = label_words(repair.labels), 0
+    for column in repair.columns:
+        table, changed, _ = _relabelled(table, column, lambda cell: without_labels(cell, names))
+        total += changed
+    return table, total, "cell changed"
+
+
+def _mean_labels(table: Table, repair: Repair) -> Done:
+    *texts, label = repair.columns
+    keys, labels = alike.numbered(alike.text_keys(table.frame, texts)), table.frame[label].str.strip().tolist()
+    rows = np.flatnonzero(alike.conflicting(keys, alike.label_numbers(labels)))
+    values = numbers([labels[row] for row in rows])
+    if values is None or not len(rows):
+        return table, 0, "row changed"
+    groups = alike.numbered(keys[rows].tolist())
+    means = np.bincount(groups, values) / np.bincount(groups)
+    frame, cells = table.frame.copy(), np.array(table.frame[label].tolist(), object)
+    cells[rows] = [f"{mean:.6g}" for mean in means[groups]]
+    frame[label] = cells
+    return replace(table, frame=frame.astype("str")), len(rows), "row changed"
+
+
+def _cap_classes(table: Table, repair: Repair) -> Done:
+    """Of each label at most so many rows; those stay whose texts' hashes come first, in any order of the rows."""
+    *texts, label = repair.columns
+    labels, keep = alike.label_numbers(table.frame[label].tolist()), np.ones(len(table), bool)
+    sizes = np.bincount(labels[labels >= 0])
+    most = repair.most * int(min(sizes[sizes >= FEWEST], default=len(table)))
+    for place in np.flatnonzero(sizes > most).tolist():
+        rows = np.flatnonzero(labels == place)
+        digests = [alike.digest(key) for key in alike.text_keys(table.frame.iloc[rows], texts)]
+        keep[rows[sorted(range(len(rows)), key=digests.__getitem__)[most:]]] = False
     return _kept(table, keep)
 
 
@@ -214,14 +294,20 @@ def _rename(table: Table, repair: Repair) -> Done:
 
 
 _DOES: dict[str, Callable[[Table, Repair], Done]] = {
+    "reread": _reread,
+    "drop_misread": _drop_misread,
     "mend_encoding": _mend_encoding,
     "strip_labels": _strip_labels,
     "merge_labels": _merge_labels,
     "drop_classes": _drop_classes,
+    "take_out": _take_out,
     "drop_rows": _drop_rows,
+    "drop_long": _drop_long,
     "drop_texts": _drop_texts,
     "drop_conflicts": _drop_conflicts,
+    "mean_labels": _mean_labels,
     "drop_duplicates": _drop_duplicates,
+    "cap_classes": _cap_classes,
     "drop_columns": _drop_columns,
     "choose_columns": _choose_columns,
     "rename": _rename,

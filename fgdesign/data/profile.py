@@ -25,7 +25,7 @@ from fgdesign.errors import DataError
 
 Told = dict[str, Any]
 
-PROFILE = 4  # goes up whenever a profile says something else of the same table
+PROFILE = 5  # goes up whenever a profile says something else of the same table
 
 STEPS = 4
 BINS = 30

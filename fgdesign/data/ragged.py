@@ -50,16 +50,14 @@ def even_out(
     left = [row for row, _ in doubtful]
     if place is not None:
         joined, left = sorted([*joined, *left]), []
-    for found, what in (
-        (lacking, "Fewer cells than the header's {width} ({}); the missing ones are empty."),
-        (
-            joined,
-            "More cells than the header's {width} ({}): a text has the delimiter in it; it was joined again.",
-        ),
-        (left, "More cells than the header's {width} ({}); the surplus was joined to the last column."),
-    ):
+    for mark, found, what in (
+        ("short_row", lacking, "Fewer cells than the header's {width} ({}); the missing ones are empty."),
+        ("joined_row", joined,
+         "More cells than the header's {width} ({}): a text has the delimiter in it; it was joined again."),
+        ("surplus_row", left, "More cells than the header's {width} ({}); the surplus was joined to the last column."),
+    ):  # fmt: skip
         if found:
-            notes.append(noted(what.replace("{width}", str(width)), found))
+            notes.append(noted(what.replace("{width}", str(width)), found, mark))
 
 
 def _whole(rows: Rows, width: int) -> list[list[str]]:

@@ -78,7 +78,8 @@ def _read(data: bytes, name: str) -> Table:
     else:
         encoding, skip = text_encoding(data, name)
         frame, rows, delimiter = _read_text(data, encoding, skip, name, notes)
-    return Table(frame, rows, encoding, delimiter, tuple(notes), hashlib.sha256(data).hexdigest())
+    marks = {note.mark: np.asarray(note.marked, np.int64) for note in notes if isinstance(note, Note) and note.mark}
+    return Table(frame, rows, encoding, delimiter, tuple(notes), hashlib.sha256(data).hexdigest(), marks)
 
 
 def _load(source: str | Path | IO[bytes], name: str) -> tuple[bytes, str]:
@@ -145,14 +146,15 @@ def _as_utf8(data: bytes, skip: int, encoding: str) -> bytes:
 
 def _note_repairs(repairs: Repairs, notes: list[str]) -> None:
     zeros = f"{count(repairs.zero_bytes, 'zero byte')} removed ({{}})."
-    for rows, words in (
-        (repairs.unclosed, "A quote opens and never closes ({}); it was read as a plain character."),
-        (repairs.requoted, "Quotes do not follow the rules ({}); inner ones were read as plain characters."),
-        (repairs.many_lines, "A cell has very many lines ({}). If that is wrong, correct the quotes there."),
-        (repairs.zeros, zeros),
-    ):
+    for mark, rows, words in (
+        ("open_quote", repairs.unclosed, "A quote opens and never closes ({}); it was read as a plain character."),
+        ("quotes", repairs.requoted, "Quotes do not follow the rules ({}); inner ones were read as plain characters."),
+        ("many_lines", repairs.many_lines, "A cell has very many lines ({}). If that is wrong, correct the quotes "
+         "there."),
+        ("zero_bytes", repairs.zeros, zeros),
+    ):  # fmt: skip
         if rows:
-            notes.append(noted(words, rows))
+            notes.append(noted(words, rows, mark))
 
 
 def _foreign(frame: pd.DataFrame) -> NDArray[np.bool_]:
@@ -174,4 +176,4 @@ def _note_bad_bytes(
         for column in frame:
             bad |= frame[column].str.contains("\ufffd", regex=False).to_numpy(bool)
         words = f"Some bytes are no {encoding} ({{}}); they were replaced by '\ufffd'."
-        notes.append(noted(words, rows[bad].tolist()) if bad.any() else words.format("in the header"))
+        notes.append(noted(words, rows[bad].tolist(), "bad_bytes") if bad.any() else words.format("in the header"))

@@ -2,14 +2,20 @@
 
 A repair names a rule, never row numbers, so that a recipe fits next month's file too:
 
+    reread            names               letters that were read as one encoding are read as another, the paired one
+    drop_misread      rule                rows where the reader had to do this: too few cells, an open quote, ...
     mend_encoding     columns             UTF-8 that was read as cp1252 and saved so becomes what it was
     drop_rows         columns, rule       rows where the rule holds in any of the columns
+    drop_long         columns, most, by   rows with a text of more tokens, counted as a backbone does or by words
     strip_labels      column              spaces at the ends of labels go, those inside become single
     merge_labels      column, names       labels get the name they are paired with
     drop_classes      column, labels      rows with these labels; of several labels only these go
+    take_out          texts, labels       the names of these labels go out of the texts
     drop_texts        texts, keys         rows with these texts, told apart by short hashes: a test table has them too
     drop_conflicts    texts..., label     all rows of a text that has different labels
     drop_duplicates   texts..., label     all but the first row of the same text and label
+    mean_labels       texts..., label     rows of the same text get the mean of their numbers
+    cap_classes       texts..., label, most   at most so many times the rows of the smallest label; which, the texts say
     drop_columns      columns             the columns; those that are not there do not matter
     choose_columns    columns             all other columns go
     rename            names               columns get other names
@@ -26,28 +32,47 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fgdesign.data.letters import encoding_name, reread
 from fgdesign.data.table import count, short
 from fgdesign.data.task import MISSING
 from fgdesign.errors import DataError, choices
 
 FORMAT = "fgdesign.recipe/1"
 KINDS: dict[str, frozenset[str]] = {  # in the order of application: the fields that each one needs
+    "reread": frozenset({"names"}),
+    "drop_misread": frozenset({"rule"}),
     "mend_encoding": frozenset({"columns"}),
     "strip_labels": frozenset({"columns"}),
     "merge_labels": frozenset({"columns", "names"}),
     "drop_classes": frozenset({"columns", "labels"}),
+    "take_out": frozenset({"columns", "labels"}),
     "drop_rows": frozenset({"columns", "rule"}),
+    "drop_long": frozenset({"columns", "most", "by"}),
     "drop_texts": frozenset({"columns", "keys"}),
     "drop_conflicts": frozenset({"columns"}),
+    "mean_labels": frozenset({"columns"}),
     "drop_duplicates": frozenset({"columns", "rule"}),
+    "cap_classes": frozenset({"columns", "most"}),
     "drop_columns": frozenset({"columns"}),
     "choose_columns": frozenset({"columns"}),
     "rename": frozenset({"names"}),
 }
 RULES: dict[str, dict[str, str]] = {  # kind -> rule -> what a person reads; in the order of application
+    "drop_misread": {
+        "short_row": "Drop rows with fewer cells than the header",
+        "surplus_row": "Drop rows with more cells than the header",
+        "joined_row": "Drop rows that were joined again",
+        "open_quote": "Drop rows with a quote that never closes",
+        "quotes": "Drop rows with quotes against the rules",
+        "many_lines": "Drop rows with a cell of very many lines",
+        "zero_bytes": "Drop rows that had zero bytes",
+        "bad_bytes": "Drop rows with bytes that are no letters",
+    },
     "drop_rows": {
         "empty_text": "Drop rows without a text",
         "no_label": "Drop rows without a label",
+        "no_number": "Drop rows whose label is no number",
+        "lost_letters": "Drop rows with lost letters",
         "huge_cell": "Drop rows with a huge cell",
         "other_script": "Drop rows in another script than most",
         "other_language": "Drop rows in another language than most",
@@ -57,9 +82,13 @@ RULES: dict[str, dict[str, str]] = {  # kind -> rule -> what a person reads; in 
         "near": "Drop rows that repeat a text but for its punctuation",
     },
 }
-FIELDS = ("columns", "rule", "names", "labels", "keys")
+FIELDS = ("columns", "rule", "names", "labels", "keys", "most", "by")
 ONE_COLUMN = frozenset({"strip_labels", "merge_labels", "drop_classes"})
-TEXTS_AND_LABEL = frozenset({"drop_conflicts"})
+TEXTS_AND_LABEL = frozenset({"drop_conflicts", "mean_labels", "cap_classes"})
+OF_CHOICE = frozenset((  # kinds and rules
+    "reread", "drop_misread", "take_out", "drop_long", "mean_labels", "cap_classes", "lost_letters", "no_number",
+))  # fmt: skip
+WORDS = "words"  # what counts tokens where no tokeniser is at hand
 HUGE = 20_000  # characters of a cell from which on it is huge
 
 
@@ -74,6 +103,8 @@ class Repair:
         names: (old, new) pairs of labels or columns.
         labels: names of classes.
         keys: `alike.digest` of texts.
+        most: a number, 0 where the kind has none.
+        by: what counts tokens: the name of a backbone, or WORDS.
 
     Raises:
         DataError: the kind or rule is unknown, or a field lacks or is not wanted.
@@ -85,6 +116,8 @@ class Repair:
     names: tuple[tuple[str, str], ...] = ()
     labels: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    most: int = 0
+    by: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -97,6 +130,8 @@ class Repair:
             raise DataError(
                 f"Repair '{self.kind}' has no rule '{short(self.rule)}'. {choices(RULES[self.kind], self.rule)}"
             )
+        if self.most < 0:
+            raise DataError(f"Repair '{self.kind}' has 'most' {self.most}; it needs a number from 1 on.")
         self._check_columns()
         self._check_names()
 
@@ -121,6 +156,8 @@ class Repair:
                 )
         if self.kind == "rename" and len(new) < len(self.names):
             raise DataError("Repair 'rename' gives two columns the same name. Give each its own.")
+        for name in (*old, *new) if self.kind == "reread" else ():
+            encoding_name(name)
 
     def __str__(self) -> str:
         shown = ", ".join(f"'{short(name)}'" for name in (self.labels or self.columns)[:3])
@@ -128,14 +165,21 @@ class Repair:
         pairs = ", ".join(f"'{short(old, 24)}' to '{short(new, 24)}'" for old, new in self.names[:3])
         pairs += f" and {len(self.names) - 3} more" if len(self.names) > 3 else ""
         return {
+            "reread": f"Read letters as another encoding: {pairs}",
+            "drop_misread": f"{RULES['drop_misread'].get(self.rule)}",
             "mend_encoding": f"Read letters in {shown} as they were meant",
             "strip_labels": f"Remove needless spaces from labels in {shown}",
             "merge_labels": f"Rename labels: {pairs}",
             "drop_classes": f"Drop the rows of {shown}",
+            "take_out": f"Take the names of labels out of the texts: {shown}",
             "drop_rows": f"{RULES['drop_rows'].get(self.rule)} in {shown}",
+            "drop_long": f"Drop rows of more than {count(self.most, 'token')} in {', '.join(self.columns)}, counted by "
+            f"{short(self.by, 60)}",
             "drop_texts": f"Drop {count(len(self.keys), 'text')} that the test table has too",
             "drop_conflicts": "Drop all rows of texts with different labels",
+            "mean_labels": "Give rows of the same text the mean of their numbers",
             "drop_duplicates": f"{RULES['drop_duplicates'].get(self.rule)}",
+            "cap_classes": f"Keep at most {self.most} times the rows of the smallest label",
             "drop_columns": f"Drop {shown}",
             "choose_columns": f"Keep only {shown}",
             "rename": f"Rename columns: {pairs}",
@@ -150,14 +194,20 @@ class Repair:
         if self.kind == "drop_columns" and len(columns) == 1:
             return f"Drop '{short(columns[0], 30)}'"
         return {
+            "reread": f"Read as {names[0][1] if names else ''}",
+            "drop_misread": f"{RULES['drop_misread'].get(self.rule)}",
             "mend_encoding": "Read the letters as they were meant",
             "strip_labels": "Remove needless spaces",
             "merge_labels": f"Rename {count(len(names), 'label')}",
             "drop_classes": f"Drop the rows of {count(len(self.labels), 'label')}",
+            "take_out": f"Take {count(len(self.labels), 'label')} out of the texts",
             "drop_rows": f"{RULES['drop_rows'].get(self.rule)}",
+            "drop_long": f"Drop rows of more than {count(self.most, 'token')}",
             "drop_texts": f"Drop {count(len(self.keys), 'text')} from this table",
             "drop_conflicts": "Drop all rows of such texts",
+            "mean_labels": "Give each text the mean of its numbers",
             "drop_duplicates": "Drop repeated rows",
+            "cap_classes": f"Keep at most {self.most} times the smallest",
             "drop_columns": f"Drop {count(len(columns), 'column')}",
             "choose_columns": f"Keep only {count(len(columns), 'column')}",
             "rename": f"Rename {count(len(names), 'column')}",
@@ -168,10 +218,13 @@ class Repair:
         found: dict[str, Any] = {"repair": self.kind}
         for field in FIELDS:
             if value := getattr(self, field):
-                found[field] = (
-                    dict(value) if field == "names" else value if field == "rule" else list(value)
-                )
+                found[field] = dict(value) if field == "names" else list(value) if isinstance(value, tuple) else value
         return found
+
+    @property
+    def of_choice(self) -> bool:
+        """Whether it may take what is right, or is one of several ways: only a person accepts it, one by one."""
+        return self.kind in OF_CHOICE or self.rule in OF_CHOICE
 
 
 @dataclass(frozen=True)
@@ -221,7 +274,15 @@ class Recipe:
     def renamed(self, columns: Mapping[str, str | None]) -> dict[str, Any]:
         """The same columns under the names that the recipe gives them."""
         names = dict(pair for repair in self.repairs if repair.kind == "rename" for pair in repair.names)
-        return {role: names.get(name, name) if name is not None else None for role, name in columns.items()}
+        spelt = {role: name if name is None else self.respelt(name) for role, name in columns.items()}
+        return {role: name if name is None else names.get(name, name) for role, name in spelt.items()}
+
+    def respelt(self, name: str) -> str:
+        """A column's name as it is once letters were read as another encoding."""
+        for repair in self.repairs:
+            for old, new in repair.names if repair.kind == "reread" else ():
+                name = reread(name, old, new)
+        return name
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it, in the order of application."""
@@ -285,11 +346,12 @@ def repair_from(item: Any) -> Repair:
     """The repair that an object of JSON describes. Raises DataError."""
     if not isinstance(item, dict) or not isinstance(item.get("repair"), str):
         raise DataError(f'it is no object with a "repair". {choices(KINDS)}')
-    fields = {"repair": str, "columns": list, "rule": str, "names": dict, "labels": list, "keys": list}
+    fields = {"repair": str, "columns": list, "rule": str, "names": dict, "labels": list, "keys": list, "most": int,
+              "by": str}  # fmt: skip
     for field, value in item.items():
         if field not in fields:
             raise DataError(f"there is no field '{short(field)}'. {choices(fields, field)}")
-        if not isinstance(value, fields[field]) or not all(isinstance(cell, str) for cell in _cells(value)):
+        if type(value) is not fields[field] or not all(isinstance(cell, str) for cell in _cells(value)):
             raise DataError(f"'{field}' is of another kind than the format's: {short(json.dumps(value))}.")
     return Repair(
         item["repair"],
@@ -298,8 +360,12 @@ def repair_from(item: Any) -> Repair:
         tuple(item.get("names", {}).items()),
         tuple(item.get("labels", ())),
         tuple(item.get("keys", ())),
+        item.get("most", 0),
+        item.get("by", ""),
     )
 
 
 def _cells(value: Any) -> Iterable[Any]:
+    if isinstance(value, int):
+        return ()
     return value.values() if isinstance(value, dict) else value

@@ -7,6 +7,7 @@ import io
 import re
 import zipfile
 
+from fgdesign.data.letters import LEGACY
 from fgdesign.errors import DataError
 
 SAVE_AS = "Open it in the program it comes from and save it as CSV (UTF-8)."
@@ -52,11 +53,6 @@ FOREIGN = re.compile(r"[^\x00-\x7f]")
 SURE = 0.1  # confidence below which a few odd bytes say nothing
 WESTERN = ("cp1252", "iso8859-1", "iso8859-15")  # the same letters, told apart by rare signs only
 PLAINER = {"big5hkscs": "big5", "euc_jis_2004": "euc_jp"}  # what the same text usually calls itself
-LEGACY = (  # in all of them a comma, a quote and a line break are one byte, that of ASCII
-    "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874", "iso8859-2",
-    "iso8859-5", "iso8859-7", "iso8859-9", "koi8-r", "koi8-u", "cp437", "cp850", "cp852", "cp866", "mac-roman",
-    "mac-cyrillic", "gb18030", "big5hkscs", "cp932", "euc-jp", "cp949",
-)  # fmt: skip
 
 
 def file_kind(data: bytes, name: str) -> str:

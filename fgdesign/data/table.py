@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ class Table:
         delimiter: between cells, "" where the format has none.
         notes: plain sentences about what was decided or repaired, those about rows as a Note.
         sha256: of the file's bytes.
+        marks: what the reader had to do -> all row numbers where it did; names as in `recipe.RULES["drop_misread"]`.
     """
 
     frame: pd.DataFrame
@@ -35,6 +36,7 @@ class Table:
     delimiter: str
     notes: tuple[str, ...]
     sha256: str
+    marks: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -46,21 +48,31 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 class Note(str):
-    """A plain sentence about rows. rows: numbers of the first 1,000; total: how many there are."""
+    """A plain sentence about rows.
+
+    Attributes:
+        rows: numbers of the first 1,000.
+        total: how many there are.
+        mark: what was done to them, as `Table.marks` names it, "" where they need not be found again.
+        marked: the numbers of all of them, where there is a mark; empty in a note that was kept.
+    """
 
     rows: tuple[int, ...] = ()
     total: int = 0
+    mark: str = ""
+    marked: Sequence[int] = ()
 
-    def about(self, rows: Sequence[int], total: int = 0) -> Note:
+    def about(self, rows: Sequence[int], total: int = 0, mark: str = "") -> Note:
         """The same sentence about these rows."""
         found = Note(self)
-        found.rows, found.total = tuple(rows[:MOST_ROWS]), total or len(rows)
+        found.rows, found.total, found.mark = tuple(rows[:MOST_ROWS]), total or len(rows), mark
+        found.marked = rows if mark else ()
         return found
 
 
-def noted(words: str, rows: Sequence[int]) -> Note:
+def noted(words: str, rows: Sequence[int], mark: str = "") -> Note:
     """A note about rows; "{}" in it becomes their number and the first."""
-    return Note(words.replace("{}", first_row(rows))).about(rows)
+    return Note(words.replace("{}", first_row(rows))).about(rows, mark=mark)
 
 
 def first_row(rows: Sequence[int]) -> str:

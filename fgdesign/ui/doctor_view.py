@@ -18,7 +18,7 @@ from fgdesign.data.recipe import Recipe, Repair, load_recipe, recipe_from, recip
 from fgdesign.data.store import disk_told
 from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import workspace
-from fgdesign.ui import data_intake, data_profile, library, parts, state
+from fgdesign.ui import data_intake, data_profile, doctor_settings, library, parts, state
 from fgdesign.ui.words import label, one_line
 from fgdesign.views.numbers import plain
 
@@ -34,9 +34,10 @@ def show(file: library.DataFile, told: Told) -> None:
     notes = [finding for finding in found if finding["severity"] == "note"]
     left, right = st.columns([3, 1], vertical_alignment="center")
     left.markdown("**Findings**" if serious else "**Findings**: nothing to repair")
-    if sum(finding["repair"] is not None for finding in serious) > 1:
+    if len(_proposed(serious)) > 1:
         right.button(
-            "Repair all", key="repair_all", icon=":material/healing:", on_click=_accept_all, args=(file, serious)
+            "Repair all", key="repair_all", icon=":material/healing:", on_click=_accept_all, args=(file, serious),
+            help="All but those repairs that may take what is right: these you accept one by one.",
         )
     for finding in serious:
         _show_finding(file, finding)
@@ -77,12 +78,24 @@ def _show_finding(file: library.DataFile, finding: Found) -> None:
             if finding["rows"]:
                 st.button(_numbers(finding), key=f"rows_{key}", on_click=_look_at, args=(key,), type="tertiary",
                           icon=":material/table_rows:", help="Show these rows")  # fmt: skip
-            if finding["repair"] is not None:
-                proposed = repair_from(finding["repair"])
-                st.button(label(proposed.title, 80), key=f"repair_{key}", icon=":material/healing:",
-                          help=label(str(proposed), 300), on_click=_accept, args=(file, proposed))  # fmt: skip
+            for place, repair in enumerate(_repairs(finding)):
+                st.button(label(repair.title, 80), key=f"repair_{key}{place or ''}", icon=":material/healing:",
+                          help=label(str(repair), 300), on_click=_accept, args=(file, repair))  # fmt: skip
+            if finding["code"] in doctor_settings.BUTTONS:
+                doctor_settings.BUTTONS[finding["code"]]()
         if st.session_state.get(state.SHOWN) == key:
             _show_rows(file, finding)
+
+
+def _repairs(finding: Found) -> list[Repair]:
+    """The ways to mend it, the likeliest first."""
+    first = [] if finding["repair"] is None else [finding["repair"]]
+    return [repair_from(repair) for repair in (*first, *finding["others"])]
+
+
+def _proposed(serious: list[Found]) -> list[Repair]:
+    """The repairs that are accepted all at once."""
+    return [repair for finding in serious for repair in _repairs(finding)[:1] if not repair.of_choice]
 
 
 def _numbers(finding: Found) -> str:
@@ -167,8 +180,7 @@ def _accept_all(file: library.DataFile, serious: list[Found]) -> None:
     """The repairs of what is found; for a small table also those of what they bring up in turn."""
     recipe = data_profile.recipe_for(file)
     if library.is_large(file):
-        found = [repair_from(finding["repair"]) for finding in serious if finding["repair"] is not None]
-        data_profile.set_recipe(file, recipe.with_repairs(found))
+        data_profile.set_recipe(file, recipe.with_repairs(_proposed(serious)))
     else:
         test = data_profile.test_of(file)
         data_profile.set_recipe(file, full_recipe(

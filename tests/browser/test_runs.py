@@ -121,3 +121,23 @@ def test_two_runs_are_compared_and_one_is_marked_cloned_and_deleted(
     wait_until(lambda: marked.name in [job.name for job in place.store.jobs()])
     assert place.store.job(marked.name).starred
     shot(page, "runs-brought-back")
+
+
+CUT = """() => [...document.querySelectorAll('input[placeholder]')].filter(box => box.offsetParent && !box.value).filter(
+  box => { const style = getComputedStyle(box), pen = document.createElement('canvas').getContext('2d');
+    pen.font = style.font;
+    const room = box.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    return pen.measureText(box.placeholder).width > room; }).map(box => box.placeholder)"""
+
+
+def test_what_an_empty_setting_means_is_not_cut_on_a_narrow_screen(page: Any, app_url: str) -> None:
+    page.set_viewport_size({"width": 1024, "height": 900})
+    page.goto(f"{app_url}/train")
+    page.get_by_text("All settings are as by default").wait_for(timeout=60_000)
+    tabs = page.get_by_role("tab")
+    assert tabs.count() >= 6
+    for number in range(6):
+        tabs.nth(number).click()
+        page.wait_for_timeout(300)
+        assert page.get_by_placeholder("2 or 3, by rows").is_visible()
+        assert page.evaluate(CUT) == []

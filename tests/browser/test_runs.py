@@ -123,8 +123,9 @@ def test_two_runs_are_compared_and_one_is_marked_cloned_and_deleted(
     shot(page, "runs-brought-back")
 
 
-CUT = """() => [...document.querySelectorAll('input[placeholder]')].filter(box => box.offsetParent && !box.value).filter(
-  box => { const style = getComputedStyle(box), pen = document.createElement('canvas').getContext('2d');
+CUT = """() => [...document.querySelectorAll('input[placeholder]')].filter(
+  box => { if (!box.offsetParent || box.value) return false;
+    const style = getComputedStyle(box), pen = document.createElement('canvas').getContext('2d');
     pen.font = style.font;
     const room = box.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
     return pen.measureText(box.placeholder).width > room; }).map(box => box.placeholder)"""

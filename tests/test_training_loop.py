@@ -25,13 +25,13 @@ from fgdesign.training.loop import (
     fit,
     learned_state,
     run_stage,
-    step_share,
     validate,
+    warm_up_of,
 )
 from fgdesign.training.optimise import rate_factor
 from fgdesign.training.order import order_of
 from fgdesign.training.settings import Settings
-from fgdesign.training.stages import plan_stages
+from fgdesign.training.stages import plan_stages, validations_of
 
 QUICK = Settings(epochs=1, warm_epochs=2, batch_size=16, checkpoint_seconds=0)
 
@@ -65,7 +65,7 @@ def bench(tiny_graph: Callable[[str], Graph], tmp_path: Path) -> Callable[..., B
         data, splits = read_data(DataChoice(str(write_rows(tmp_path / "rows.csv", 90))))
         drawn, where = tiny_graph(graph) if isinstance(graph, str) else graph, torch.device(device)
         ready = prepare(drawn, data, splits, settings, device=where, note=lambda message: None)
-        stages = plan_stages(ready.network, ready.goal, settings, len(splits.train), 8.0)
+        stages = plan_stages(ready.network, ready.goal, settings, len(splits.train), len(splits.valid), 8.0)
         if not cached:
             stages = [replace(stage, known=()) for stage in stages]
         ports = tuple({port: None for stage in stages for port in stage.known})
@@ -189,9 +189,14 @@ def test_what_is_kept_is_an_average_and_training_goes_on_from_the_weights_themse
     assert [one == other for one, other in zip(told[0.0], told[0.9], strict=True)] == [True, True, False, False]
 
 
-def test_a_trial_has_a_schedule_of_its_own() -> None:
-    assert [step_share(step, 4, 12) for step in (0, 2, 4, 8)] == [0.0, 0.5, 0.0, 0.5]
-    assert [step_share(step, trial, 12) for step, trial in ((6, 0), (6, 12), (6, 48))] == [0.5, 0.5, 0.5]
+def test_a_trial_climbs_to_the_peak_rate_in_its_first_half_whatever_comes_after() -> None:
+    assert [warm_up_of(0.1, trial, 1000) for trial in (0, 48, 400)] == [0.1, 0.024, 0.1]
+    assert warm_up_of(0.0, 48, 1000) == 0.0
+
+
+def test_validations_take_a_quarter_of_the_steps_time_at_most() -> None:
+    assert [validations_of(Settings(), 4, rows, 1000) for rows in (9000, 4000, 770)] == [4, 3, 1]
+    assert validations_of(replace(Settings(), validations=7), 4, 770, 1000) == 7
 
 
 @pytest.mark.parametrize("name", ["cheap-word-first", "routed-experts"])

@@ -164,7 +164,8 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
         ready = prepare(folder.graph(), data, splits, settings, device=device, note=note,
                         start=model.network if model else None, start_labels=old)
         lengths = ready.parts["train"].inputs.lengths
-        stages = plan_stages(ready.network, ready.goal, settings, len(lengths), float(lengths.mean()))
+        stages = plan_stages(ready.network, ready.goal, settings, len(lengths), len(ready.parts["valid"]),
+                             float(lengths.mean()))
     config |= {"labels": list(data.labels), "task": data.task.kind, "data_sha256": data.sha256,
                "columns": asdict(data.columns), "graph_sha256": ready.graph.identity,
                "rows": {name: len(rows) for name, rows in ready.parts.items()}, "threads": torch.get_num_threads(),

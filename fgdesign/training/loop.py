@@ -203,6 +203,7 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
     log_every, look_every = max(1, total // LOGGED_STEPS), max(1, total // LOGGED_GRADIENTS)
     check_every = math.ceil(total / stage.epochs / stage.validations)
     earlier = sum(order.total for order in orders[:-1])
+    warm_up = warm_up_of(settings.warm_up, stage.trial, total)
     run.network.train()
     for step, epoch, batches in orders[-1].steps(at["step"]):
         if stale >= settings.patience:
@@ -213,8 +214,7 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
                                                 "stood before it is kept."})
             break
         torch.manual_seed(hash((settings.seed, number, step)) & 0x7FFFFFFF)
-        share = step_share(step, stage.trial, total)
-        rates = set_rates(optimiser, rate_factor(share, settings.warm_up, settings.schedule))
+        rates = set_rates(optimiser, rate_factor(step / total, warm_up, settings.schedule))
         where, last = {"stage": stage.name, "epoch": epoch, "step": step + 1}, step + 1 == total
         look = (step + 1) % look_every == 0 or last
         loss, norms = _step(run, stage, batches, optimiser, scaler, dtype, look)
@@ -247,11 +247,9 @@ def _validate_average(run: Run, stage: Stage, average: Average, where: dict[str,
         return validate(run, stage.known, where)
 
 
-def step_share(step: int, trial: int, total: int) -> float:
-    """How far a step is on its schedule, 0..1: a trial warms up and decays on its own, then the stage begins anew."""
-    if not 0 < trial < total:
-        return step / total
-    return step / trial if step < trial else (step - trial) / (total - trial)
+def warm_up_of(share: float, trial: int, total: int) -> float:
+    """Share of a stage's steps in which its rate climbs: as set, but a trial is made at its peak from half-way on."""
+    return min(share, trial / 2 / total) if trial else share
 
 
 def _progress(stages: Sequence[Stage], number: int, share: float) -> float:

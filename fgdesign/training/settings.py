@@ -56,8 +56,8 @@ class Settings:
     warm_epochs: int = _of(-1, "Length", "Warm epochs", "Passes before that with the pretrained layers frozen, on "
                            "cached values: cheap.", unit="passes", high=1000, auto="8, more for few rows")
     validations: int = _of(-1, "Length", "Validations per epoch", "How often the validation rows are measured; the "
-                           "best model seen is the one kept.", low=1, high=100,
-                           auto="4 while layers learn, else 2")
+                           "best model seen is the one kept. The planner takes fewer where few rows are learned from.",
+                           low=1, high=100, auto="4 while layers learn, else 2")
     metric: str = _of("auto", "Length", "Judged by", "What decides on the validation rows which model is kept, and "
                       "when a stage ends early; auto is macro-F1, of several labels micro-F1, of numbers Pearson.",
                       values=("auto", "accuracy", "macro_f1", "micro_f1", "log_loss", "ece", "roc_auc", "mae", "rmse",

@@ -34,8 +34,12 @@ def frontier_before_tuning(what: Plan) -> tuple[str, ...]:
     return infer(what.graph.with_nodes(nodes), what.classes).frontier
 
 
-def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, rows: int, tokens: float) -> list[Stage]:
-    """The stages in order; none for a graph of word functions alone. tokens: mean of a row."""
+def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, rows: int, validated: int,
+                tokens: float) -> list[Stage]:
+    """The stages in order; none for a graph of word functions alone.
+
+    Args: rows: to learn from. validated: rows of a validation. tokens: mean of a row.
+    """
     learned = tuple(name for name, parameter in network.named_parameters() if parameter.requires_grad)
     if not goal.heads or not learned:
         return []
@@ -52,13 +56,13 @@ def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, row
         if all(name.split(".")[1] in fitted for name in upper):
             epochs, probed = 0, True  # these heads are fitted in closed form; nothing else learns here
         stages.append(Stage("warm", early.given, upper, epochs, rows_per_batch(settings, tokens, WARM_ROWS),
-                            validations_of(settings, WARM_VALIDATIONS)))
+                            validations_of(settings, WARM_VALIDATIONS, rows, validated)))
     if tuned or not stages:
         epochs = tune_epochs(settings, rows)
         probed = probed and not network.nodes_of_role("exit")
         trial = settings.trial if settings.trial >= 0 else TRIAL_STEPS * probed
         stages.append(Stage("tune", drawn.given, learned, epochs, rows_per_batch(settings, tokens),
-                            validations_of(settings, TUNE_VALIDATIONS), trial=trial))
+                            validations_of(settings, TUNE_VALIDATIONS, rows, validated), trial=trial))
     for stage in stages:
         steps = stage.epochs * steps_per_epoch(rows, stage.batch_size)
         row = 3 * work_per_row(network, goal.ports, stage.known, tokens)  # forwards, and twice that backwards
@@ -66,9 +70,9 @@ def plan_stages(network: FunctionGraph, goal: Objective, settings: Settings, row
     return stages
 
 
-def validations_of(settings: Settings, planned: int) -> int:
-    """Validations per epoch: as set, or the planner's."""
-    return settings.validations if settings.validations > 0 else planned
+def validations_of(settings: Settings, most: int, rows: int, validated: int) -> int:
+    """Validations per epoch: as set, or as many as take a quarter of the steps' time, a step being three forwards."""
+    return settings.validations if settings.validations > 0 else max(1, min(most, 3 * rows // (4 * max(1, validated))))
 
 
 def work_per_row(network: FunctionGraph, wanted: Sequence[str], known: Sequence[str], tokens: float) -> float:

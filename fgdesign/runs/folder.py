@@ -15,6 +15,7 @@ from typing import Any
 
 from fgdesign.errors import RunError
 from fgdesign.graph.spec import Graph, load_file
+from fgdesign.runs.growing import grown_lines
 from fgdesign.runs.process import is_alive, try_lock
 
 FINAL_STATES = ("succeeded", "failed", "stopped", "cancelled")
@@ -112,7 +113,7 @@ class RunFolder:
         return self._read("report.json")
 
     def metrics(self, since: int = 0) -> list[dict[str, Any]]:
-        """Lines of metrics.jsonl from line `since` on; a line that is still being written is left out."""
+        """Lines of metrics.jsonl from line `since` on, not to be changed; one still being written is left out."""
         return self._lines("metrics.jsonl", since)
 
     def machine(self) -> list[dict[str, Any]]:
@@ -124,11 +125,7 @@ class RunFolder:
         return self._read("examples.json")
 
     def _lines(self, name: str, since: int = 0) -> list[dict[str, Any]]:
-        try:
-            lines = (self.path / name).read_text("utf-8").splitlines(keepends=True)
-        except OSError:
-            return []
-        return [json.loads(line) for line in lines[since:] if line.endswith("\n")]
+        return grown_lines(self.path / name)[since:]
 
     def log(self, entry: dict[str, Any]) -> None:
         """Append one line to metrics.jsonl."""

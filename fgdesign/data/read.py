@@ -19,12 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from fgdesign.data import plain
 from fgdesign.data.delimited import Repairs, open_text, read_records
-from fgdesign.data.dialect import beginning, written
+from fgdesign.data.dialect import Written, beginning, written
 from fgdesign.data.excel import excel_records
-from fgdesign.data.fast import read_fast
+from fgdesign.data.fast import Read, read_fast
 from fgdesign.data.formats import is_json, json_records, parquet_records
 from fgdesign.data.kept import load_kept
+from fgdesign.data.ragged import even_out
 from fgdesign.data.rows import check_width, make_frame, named_frame
 from fgdesign.data.sniff import file_kind, text_encoding
 from fgdesign.data.table import Note, Table, count, noted
@@ -114,7 +116,24 @@ def _read_text(
         notes.append(f"Read as JSON, {encoding}.")
         names, records = json_records(text.decode(), name)
         return *named_frame(names, records, name, notes), ""
-    form = written(text)
+    plain.refuse_sql(beginning(text), name)
+    if table := plain.drawn(text, beginning(text)):
+        found, between = _drawn(table, encoding, name, notes), table.between
+    else:
+        form = written(text)
+        if not form.dialect.delimiter and (table := plain.fixed_width(text)):
+            found, between = _drawn(table, encoding, name, notes), ""
+        else:
+            found, between = _delimited(form, encoding, name, notes), form.dialect.between
+    if not encoding.startswith("utf"):
+        words = Note(f"{encoding} is a guess: if letters look wrong, save the file as UTF-8.")
+        notes.append(words.about(found[1][_foreign(found[0])].tolist()))
+    _note_bad_bytes(*found, data, encoding, notes)
+    return *found, between
+
+
+def _delimited(form: Written, encoding: str, name: str, notes: list[str]) -> Read:
+    """(frame, row numbers) of a text with delimiters."""
     text, dialect = form.text, form.dialect
     check_width(dialect.width, name)
     notes.append(f"Read as {encoding}, separated by {SPOKEN.get(dialect.between, repr(dialect.between))}.")
@@ -127,12 +146,15 @@ def _read_text(
     if found is None:
         lines = open_text(text, dialect.newline)
         found = make_frame(read_records(lines, dialect, repairs), dialect.between, name, notes)
-    if not encoding.startswith("utf"):
-        words = Note(f"{encoding} is a guess: if letters look wrong, save the file as UTF-8.")
-        notes.append(words.about(found[1][_foreign(found[0])].tolist()))
     _note_repairs(repairs, notes)
-    _note_bad_bytes(*found, data, encoding, notes)
-    return *found, dialect.between
+    return found
+
+
+def _drawn(table: plain.Drawn, encoding: str, name: str, notes: list[str]) -> Read:
+    """The same of a table that is drawn as text."""
+    notes += [f"Read as {encoding}, {table.form}.", *table.notes]
+    even_out(table.rows, len(table.names), table.between, notes)
+    return named_frame(table.names, table.rows, name, notes)
 
 
 def _as_utf8(data: bytes, skip: int, encoding: str) -> bytes:

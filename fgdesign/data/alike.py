@@ -19,6 +19,7 @@ from fgdesign.data.task import MAYBE_MISSING, MISSING
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
 
+PUNCTUATION = bytes(code for code in range(128) if not chr(code).isalnum())
 NO_LETTERS = re.compile(r"[\W_]+")
 
 
@@ -34,7 +35,7 @@ def same_label(label: str) -> str:
 
 def text_keys(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """(N,) keys that rows share when their texts differ in case and white space only."""
-    keys = [[tidy(cell).casefold() for cell in frame[name].tolist()] for name in columns]
+    keys = [[" ".join(cell.split()).casefold() for cell in frame[name].tolist()] for name in columns]  # as `tidy` does
     return keys[0] if len(keys) == 1 else ["\n".join(pair) for pair in zip(*keys, strict=True)]
 
 
@@ -63,6 +64,15 @@ def near_keys(keys: Iterable[str]) -> list[str]:
     return [known[key] if key in known else known.setdefault(key, near_key(key)) for key in keys]
 
 
+def near_hashes(keys: Sequence[str]) -> Numbers:
+    """(N,) numbers that are the same where `near_key` is; quickly made, so now and then the same where it is not."""
+    return np.fromiter(
+        (hash((key if key.isascii() else near_key(key)).encode(errors="replace").translate(None, PUNCTUATION))
+         for key in keys),
+        np.int64, len(keys),
+    )  # fmt: skip
+
+
 def numbered(keys: Sequence[str]) -> Numbers:
     """(N,) a number for each row, from 0 on, the same for the same key."""
     return np.asarray(pd.factorize(np.array(keys, object))[0], np.int64)
@@ -70,14 +80,12 @@ def numbered(keys: Sequence[str]) -> Numbers:
 
 def repeats(numbers: Numbers) -> Mask:
     """(N,) rows whose number stood in an earlier row."""
-    first = np.zeros(len(numbers), bool)
-    first[np.unique(numbers, return_index=True)[1]] = True
-    return ~first
+    return np.asarray(pd.Series(numbers).duplicated(), bool)
 
 
 def has_text(cells: Sequence[str]) -> Mask:
     """(N,) cells with something to read."""
-    return np.fromiter((not NOTHING_TO_READ.fullmatch(cell) for cell in cells), bool, len(cells))
+    return np.fromiter((cell[:1].isalnum() or not NOTHING_TO_READ.fullmatch(cell) for cell in cells), bool, len(cells))
 
 
 def has_label(cells: Sequence[str]) -> Mask:
@@ -106,6 +114,6 @@ def conflicting(texts: Numbers, labels: Numbers) -> Mask:
         labels: (N,) numbers of the labels, -1 where there is none.
     """
     known = labels >= 0
-    firsts = np.unique(paired(texts[known], labels[known]), return_index=True)[1]
+    firsts = ~repeats(paired(texts[known], labels[known]))
     several = np.bincount(texts[known][firsts], minlength=int(texts.max(initial=-1)) + 1) > 1
     return several[texts] & known

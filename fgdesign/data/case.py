@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fgdesign.data import alike
@@ -69,20 +70,36 @@ class Case:
         return alike.numbered(self.keys)
 
     @cached_property
+    def _cells(self) -> tuple[Numbers, list[str]]:
+        """((N,) a number for each label cell, the cells of the numbers)."""
+        label = self.columns.label
+        if label is None:
+            return np.zeros(len(self.table), np.int64), [""]
+        found, names = pd.factorize(self.table.frame[label].str.strip())
+        return np.asarray(found, np.int64), list(map(str, names))
+
+    @property
+    def cell_numbers(self) -> Numbers:
+        """(N,) a number for each label cell, also where it is empty."""
+        return self._cells[0]
+
+    @cached_property
     def cells(self) -> list[str]:
         """(N,) labels without white space at their ends; empty ones where there is no label column."""
-        label = self.columns.label
-        return [""] * len(self.table) if label is None else self.table.frame[label].str.strip().tolist()
+        found, names = self._cells
+        cells: list[str] = np.array(names, object)[found].tolist()
+        return cells
 
     @cached_property
     def has_label(self) -> Mask:
         """(N,) rows with a label."""
-        return alike.has_label(self.cells)
+        found, names = self._cells
+        return alike.has_label(names)[found]
 
     @cached_property
     def labels(self) -> Numbers:
         """(N,) a number for each label cell, -1 where there is none."""
-        return np.where(self.has_label, alike.numbered(self.cells), -1)
+        return np.where(self.has_label, self.cell_numbers, -1)
 
     @cached_property
     def task(self) -> Task | None:
@@ -102,9 +119,10 @@ class Case:
         """Label -> its rows; a row with several labels counts for each. Empty for numbers."""
         if self.task_kind not in ("single", "multi"):
             return {}
-        cells = Counter(cell for cell, kept in zip(self.cells, self.has_label, strict=True) if kept)
+        numbers, names = np.unique(self.labels[self.has_label], return_counts=True), self._cells[1]
+        cells = {names[number]: size for number, size in zip(*map(np.ndarray.tolist, numbers), strict=True)}
         if self.task_kind == "single":
-            return dict(cells)
+            return cells
         several: Counter[str] = Counter()
         for cell, number in cells.items():
             several.update(dict.fromkeys(parts(cell), number))
@@ -114,9 +132,9 @@ class Case:
         """(N,) rows with one of the labels."""
         wanted = set(labels)
         if self.task_kind == "multi":
-            wanted = {cell for cell in set(self.cells) if not wanted.isdisjoint(parts(cell))}
-        found: Mask = np.fromiter((cell in wanted for cell in self.cells), bool, len(self.cells))
-        return found & self.has_label
+            wanted = {cell for cell in self._cells[1] if not wanted.isdisjoint(parts(cell))}
+        found, names = self._cells
+        return np.fromiter((cell in wanted for cell in names), bool, len(names))[found] & self.has_label
 
     @property
     def some(self) -> Numbers:

@@ -72,9 +72,9 @@ def _not_numbers(case: Case, label: str) -> Iterator[Finding]:
 
 
 def _spaces(case: Case, label: str) -> Iterator[Finding]:
-    cells = case.table.frame[label].tolist()
-    untidy = {cell for cell in set(cells) if cell != alike.tidy(cell)}
-    found = case.has_label & np.fromiter((cell in untidy for cell in cells), bool, len(cells))
+    cells = case.table.frame[label]
+    untidy = [cell for cell in cells.unique().tolist() if cell != alike.tidy(cell)]
+    found = case.has_label & cells.isin(untidy).to_numpy(bool) if untidy else np.zeros(len(cells), bool)
     if found.any():
         yield about_rows(
             case.table, found, "label_spaces", "warning",

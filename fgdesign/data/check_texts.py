@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from fgdesign.data import alike
@@ -53,7 +54,8 @@ def check_texts(case: Case) -> Iterator[Finding]:
 
 def _encoded_twice(case: Case, text: str) -> Iterator[Finding]:
     """Texts with letters such as "Ã©", which were UTF-8 once."""
-    found = np.fromiter((alike.meant(cell) != cell for cell in case.texts), bool, len(case.texts))
+    cells = case.texts
+    found = np.fromiter((not cell.isascii() and alike.meant(cell) != cell for cell in cells), bool, len(cells))
     if found.any():
         cell = case.texts[int(np.flatnonzero(found)[0])]
         spoilt = next(word for word in cell.split(" ") if not word.isascii())
@@ -144,8 +146,7 @@ def _repeated(case: Case, text: str) -> Iterator[Finding]:
     """Duplicates of text and label, texts with several labels, texts alike but for punctuation."""
     columns = (*case.text_columns, *([case.columns.label] if case.columns.label else []))
     texts, filled = case.text_numbers, case.has_text
-    labels = alike.numbered(case.cells)
-    pairs = alike.paired(texts, labels)
+    pairs = alike.paired(texts, case.cell_numbers)
     again = alike.repeats(pairs) & filled
     if again.any():
         yield about_rows(
@@ -190,8 +191,10 @@ def _near(case: Case, again: Mask) -> Mask:
     """(N,) rows that repeat an earlier text and label once punctuation is taken away, duplicates left out."""
     near = np.zeros(len(again), bool)
     rows = np.flatnonzero(~again & case.has_text)
+    hashes = pd.Series(alike.near_hashes([case.keys[row] for row in rows]))
+    rows = rows[hashes.duplicated(keep=False).to_numpy(bool)]  # of the others no two can be near
     keys = alike.numbered([alike.near_key(case.keys[row]) for row in rows])
-    near[rows] = alike.repeats(alike.paired(keys, alike.numbered(case.cells)[rows]))
+    near[rows] = alike.repeats(alike.paired(keys, case.cell_numbers[rows]))
     return near
 
 

@@ -173,7 +173,8 @@ def _assemble(
 def _rows_with_text(table: Table, chosen: Columns, notes: list[str]) -> NDArray[np.int64]:
     """Positions of the rows whose text is not empty."""
     cells = table.frame[chosen.text].tolist()
-    filled = np.fromiter((not NOTHING_TO_READ.fullmatch(cell) for cell in cells), bool, len(cells))
+    readable = (cell[:1].isalnum() or not NOTHING_TO_READ.fullmatch(cell) for cell in cells)
+    filled = np.fromiter(readable, bool, len(cells))
     _note_left_out(table, np.flatnonzero(~filled), "an empty text", notes)
     if not filled.any():
         raise DataError(f"Column '{chosen.text}' has no text in any row. Name another text column.")

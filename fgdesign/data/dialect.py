@@ -15,7 +15,10 @@ from itertools import islice
 from fgdesign.data.delimited import CELL_LIMIT, NOWHERE, PAIRS, Dialect, Repairs, read_records, split_loosely
 
 DELIMITERS = ("\t", ";", ",", "|", "^", "~", "\x01")  # on a tie the first one wins
-LONG_DELIMITERS = ("|~|", "||", "::", "~~", "^^")
+LONG_DELIMITERS = (NOWHERE, " ||| ", "|||", "|~|", "||", "::", "~~", "^^", "，", "<SEP>", "<sep>", "[SEP]", "@@")
+FENCED, MOST_OUTSIDE = 2000, 6  # bytes in which a fence begins, lines outside of it
+NAME = re.compile(r" ?\w+(?:[ _.-]\w+){0,2} ?")  # of a column, beyond doubt
+WHOLE = re.compile(rb'^"(.*)"\r?$', re.MULTILINE)  # a line that is one cell in quotes
 SEPARATOR_LINE = re.compile(r"""["']?sep=(.)["']?\r?\n?""", re.IGNORECASE)
 SAMPLE_CHARACTERS = 1 << 18
 SAMPLE_RECORDS = 500
@@ -50,7 +53,44 @@ def beginning(text: bytes) -> str:
 
 def written(text: bytes) -> Written:
     """How a text in UTF-8 is written."""
+    found = _written(text)
+    if found.dialect.delimiter or not text.startswith(b'"'):
+        return found
+    lines = text.count(b"\n") + (not text.endswith(b"\n"))
+    bare, quoted = WHOLE.subn(lambda line: line[1].replace(b'""', b'"'), text)
+    inside = _written(bare) if quoted >= MOSTLY * lines else found
+    if not names_columns(inside):
+        return found
+    return replace(inside, notes=("Each line is in quotes as a whole.", *inside.notes))
+
+
+def names_columns(form: Written) -> bool:
+    """Whether the first line has a short name for each of several columns."""
+    line = beginning(form.text).partition("\n")[0]
+    cells, _ = split_loosely(line, form.dialect.delimiter, PAIRS)
+    distinct = len(set(cells)) == len(cells) == form.dialect.width
+    return len(cells) > 1 and distinct and all(map(NAME.fullmatch, cells))
+
+
+def out_of_fence(text: bytes) -> tuple[bytes, list[int]]:
+    """(a text in UTF-8 without what stands outside of its only code fence, numbers of these lines); else as it is."""
+    if b"```" not in text[:FENCED]:
+        return text, []
+    lines = text.decode().split("\n")
+    fences = [at for at, line in enumerate(lines) if line.lstrip(" \ufeff").startswith("```")]
+    first, last = (*fences, len(lines), len(lines))[:2]
+    outside = [at for at in range(len(lines)) if not first < at < last and lines[at].strip()]
+    if len(fences) > 2 or len(outside) > MOST_OUTSIDE or last - first < 3 or "".join(lines[:first]).count('"') % 2:
+        return text, []
+    inside = [line if first < at < last else "" for at, line in enumerate(lines)]
+    return "\n".join(inside).encode(), [at + 1 for at in outside]
+
+
+def _written(text: bytes) -> Written:
     sample = beginning(text)
+    if "\x1e" in sample and "\x1f" in sample:  # signs of ASCII for records and cells
+        text = text.replace(b"\x1e\n", b"\x1e").replace(b"\n", b" ").replace(b"\x1e", b"\n")
+        sample = beginning(text)
     complete = len(sample) < SAMPLE_CHARACTERS
     said = SEPARATOR_LINE.fullmatch(sample.splitlines(keepends=True)[0]) if sample else None
     delimiter, notes = "", []

@@ -220,9 +220,15 @@ def _against(case: Case, test: Table) -> Iterator[Finding]:
 
 
 def _refused(case: Case) -> Iterator[Finding]:
-    """What still keeps the table from being learnt from, whatever the checks did not know."""
-    columns = case.columns
+    """What still keeps the table from being learnt from, whatever the checks did not know.
+
+    Two rows of each label with a text and two without show it as well as all do.
+    """
+    columns, kinds = case.columns, alike.paired(case.labels, case.has_text.astype(np.int64))
+    keep = ~alike.repeats(kinds)
+    keep[np.flatnonzero(~keep)[~alike.repeats(kinds[~keep])]] = True
+    few = replace(case.table, frame=case.table.frame[keep], row_numbers=case.table.row_numbers[keep])
     try:
-        load_dataset(case.table, text=columns.text, text_b=columns.text_b, label=columns.label, task=case.kind)
+        load_dataset(few, text=columns.text, text_b=columns.text_b, label=columns.label, task=case.task_kind or "auto")
     except DataError as error:
         yield Finding("not_learnable", "error", str(error), columns.label or "")

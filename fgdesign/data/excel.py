@@ -28,7 +28,7 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
         MissingExtraError: the package that reads workbooks is not installed.
     """
     try:
-        from openpyxl.reader.excel import ExcelReader
+        from openpyxl import reader as readers
     except ImportError:
         raise MissingExtraError("openpyxl, which reads Excel files,", "excel") from None
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -37,7 +37,7 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
         unknown = _look_over(data, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and extensions, which do not matter here
-            reader = ExcelReader(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
+            reader = readers.excel.ExcelReader(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
             reader.read_chartsheet = lambda *_: None  # they have no cells, and an empty one cannot be read
             reader.read()
             workbook = reader.wb

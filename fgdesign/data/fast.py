@@ -16,7 +16,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyarrow import csv as arrow_csv
 
-from fgdesign.data.delimited import CELL_LIMIT, LONG_CELL, NOWHERE, Dialect, Repairs, Rows, open_text, read_records
+from fgdesign.data.delimited import (
+    CELL_LIMIT,
+    LONG_CELL,
+    NOWHERE,
+    Dialect,
+    Repairs,
+    Rows,
+    check_size,
+    open_text,
+    read_records,
+)
 from fgdesign.data.kept import FRAME_TYPES, STRING
 from fgdesign.data.ragged import MOST_WHOLE, even_out
 from fgdesign.data.rows import (
@@ -81,9 +91,9 @@ def read_fast(data: bytes, dialect: Dialect, name: str, notes: list[str], repair
     whole = np.ones(len(table) + len(ragged), bool)
     whole[[row - start for row, _ in ragged]] = False
     row_numbers = np.flatnonzero(whole) + start
-    keep = ~_all(table, lambda column, _: pc.equal(pc.utf8_trim(column, BLANK), ""))
+    keep = ~all_cells(table, lambda column, _: pc.equal(pc.utf8_trim(column, BLANK), ""))
     if start > 1 and len(header) > 1:
-        again = keep & _all(table, lambda column, place: pc.equal(column, header[place]))
+        again = keep & all_cells(table, lambda column, place: pc.equal(column, header[place]))
         said += [repeated_header(row_numbers[again].tolist())] if again.any() else []
         keep &= ~again
     if not keep.any():
@@ -203,7 +213,26 @@ def _parsed(
     return table, ragged
 
 
-def _all(table: pa.Table, test: Callable[[pa.ChunkedArray, int], pa.ChunkedArray]) -> NDArray[np.bool_]:
+def named_table(table: pa.Table, name: str, notes: list[str]) -> Read:
+    """(frame, row numbers) of columns of strings that have their names, without blank rows.
+
+    Raises:
+        DataError: there are no rows, too many cells, or one that is too long.
+    """
+    check_cells(len(table), table.num_columns, name)
+    names = column_names(table.column_names, notes)
+    keep = ~all_cells(table, lambda column, _: pc.equal(pc.utf8_trim(column, BLANK), ""))
+    if not keep.any():
+        filled((), name)
+    for column in table.columns:
+        if pc.max(pc.binary_length(column)).as_py() > CELL_LIMIT:
+            at = int(np.argmax(pc.utf8_length(column).to_numpy()))
+            check_size([column[at].as_py()], at + 1)
+    frame = table.rename_columns(names).filter(pa.array(keep)).to_pandas(types_mapper=FRAME_TYPES)
+    return frame, np.flatnonzero(keep) + 1
+
+
+def all_cells(table: pa.Table, test: Callable[[pa.ChunkedArray, int], pa.ChunkedArray]) -> NDArray[np.bool_]:
     """(N,) rows of which all cells pass `test(column, place)`."""
     found = np.ones(len(table), bool)
     for place, column in enumerate(table.columns):

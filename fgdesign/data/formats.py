@@ -10,7 +10,10 @@ from contextlib import suppress
 from datetime import date, datetime, time
 from typing import Any
 
+import pyarrow as pa
+
 from fgdesign.data.delimited import Record
+from fgdesign.data.kept import STRING
 from fgdesign.data.rows import COLUMN_LIMIT, ROW_LIMIT, check_width, too_many
 from fgdesign.data.task import SEPARATOR
 from fgdesign.errors import DataError
@@ -87,6 +90,9 @@ def _json_items(text: str, name: str) -> Iterator[tuple[int, Any]]:
     else:
         yield from enumerate(_in_records(whole), 1)
         return
+    if not _is_value(text.partition("\n")[0]):
+        yield from enumerate(_joined(text), 1)
+        return
     for row, line in enumerate(io.StringIO(text, newline="\n"), 1):
         try:
             if line := line.strip():
@@ -96,6 +102,24 @@ def _json_items(text: str, name: str) -> Iterator[tuple[int, Any]]:
                 f"Line {row} of {name} is broken JSON: {error.msg}, column {error.colno}. Correct the line, "
                 "or write the file as CSV."
             ) from None
+
+
+def _is_value(line: str) -> bool:
+    """Whether a line is one value of JSON."""
+    with suppress(ValueError, RecursionError):
+        JSON.decode(line)
+        return True
+    return False
+
+
+def _joined(text: str) -> Iterator[Any]:
+    """Values of JSON one behind the other, over as many lines as they like. Raises ValueError."""
+    at = 0
+    while at < len(text):
+        value, at = JSON.raw_decode(text, at)
+        yield value
+        while at < len(text) and text[at] in " \t\r\n,":
+            at += 1
 
 
 def _in_records(whole: Any) -> list[Any]:
@@ -113,13 +137,12 @@ def _in_records(whole: Any) -> list[Any]:
     return [whole]
 
 
-def parquet_records(data: bytes, name: str) -> tuple[list[str], Iterator[Record]]:
-    """(column names, records) of a Parquet file, unpacked a few rows at a time.
+def parquet_table(data: bytes, name: str) -> pa.Table:
+    """A Parquet file as columns of strings, unpacked a few rows at a time.
 
     Raises:
         DataError: it is damaged, has too many rows or columns, or is too large when unpacked.
     """
-    import pyarrow as pa
     from pyarrow import parquet
 
     try:
@@ -129,36 +152,33 @@ def parquet_records(data: bytes, name: str) -> tuple[list[str], Iterator[Record]
         if about.num_rows > ROW_LIMIT:
             raise too_many(name)
         check_unpacked(sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups)), name)
-        return list(file.schema_arrow.names), _unpacked(file.iter_batches(ROWS_AT_ONCE), name)
+        names = list(file.schema_arrow.names)
+        schema = pa.schema([(str(place), STRING) for place in range(len(names))])
+        batches = _unpacked(file.iter_batches(ROWS_AT_ONCE), schema, name)
+        return pa.Table.from_batches(batches, schema).rename_columns(names)
+    except pa.ArrowMemoryError:
+        raise
     except (pa.ArrowException, OSError, ValueError, OverflowError, UnicodeError) as error:
         raise _damaged(name, error) from None
 
 
-def _unpacked(batches: Iterator[Any], name: str) -> Iterator[Record]:
-    """Records of batches of rows, as long as they are not too large altogether."""
-    import pyarrow as pa
-
-    row, size = 0, 0
-    try:
-        for batch in batches:
-            size += batch.nbytes
-            check_unpacked(size, name)
-            for cells in zip(*map(_as_cells, batch.columns), strict=True):
-                row += 1
-                yield row, list(cells)
-    except (pa.ArrowException, OSError, ValueError, OverflowError, UnicodeError) as error:
-        raise _damaged(name, error) from None
+def _unpacked(batches: Iterator[Any], schema: pa.Schema, name: str) -> Iterator[pa.RecordBatch]:
+    """Batches of strings of batches of rows, as long as they are not too large altogether."""
+    size = 0
+    for batch in batches:
+        size += batch.nbytes
+        check_unpacked(size, name)
+        yield pa.record_batch(list(map(_as_strings, batch.columns)), schema)
 
 
-def _as_cells(column: Any) -> list[str]:
+def _as_strings(column: pa.Array) -> pa.Array:
     """A column of a batch as text. Raises DataError for a list that is too long for a cell."""
-    import pyarrow as pa
-
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return [cell or "" for cell in column.to_pylist()]
+        column.validate(full=True)  # that it is UTF-8
+        return column.cast(STRING).fill_null("")
     if pa.types.is_nested(column.type) and column.nbytes > MOST_NESTED:
         raise DataError("A column of lists has more values in a few rows than a cell can hold. Leave the column out.")
-    return [as_cell(cell) for cell in column.to_pylist()]
+    return pa.array(list(map(as_cell, column.to_pylist())), STRING)
 
 
 def _damaged(name: str, error: Exception) -> DataError:

@@ -19,6 +19,7 @@ SCRIPTS = (  # name, first and last code point
     ("Arabic", 0x600, 0x6FF), ("Devanagari", 0x900, 0x97F), ("Bengali", 0x980, 0x9FF), ("Tamil", 0xB80, 0xBFF),
     ("Thai", 0xE00, 0xE7F), ("Kana", 0x3041, 0x30FF), ("Chinese", 0x3400, 0x9FFF), ("Hangul", 0xAC00, 0xD7A3),
 )  # fmt: skip
+LETTER = re.compile("[A-Za-z]")
 WITHOUT_SPACES = ("Thai", "Kana", "Chinese")
 FEWEST = 2  # words of a language, and more than of any other, that make a text one of it
 WORDS = {
@@ -65,19 +66,24 @@ def _language(text: str) -> int:
 
 def script_of_rows(texts: Sequence[str]) -> NDArray[np.int8]:
     """(N,) the place in SCRIPTS of the script that most letters of each text's beginning are of, -1 for none."""
-    place = np.full(1 << 16, len(SCRIPTS), np.uint8)
+    kind_of = np.full(1 << 16, len(SCRIPTS), np.uint8)
     for number, (_, first, last) in enumerate(SCRIPTS):
-        place[first : last + 1] = number
-    place[[*range(0x5B, 0x61), *range(0x7B, 0xC0), 0xD7, 0xF7]] = len(SCRIPTS)
+        kind_of[first : last + 1] = number
+    kind_of[[*range(0x5B, 0x61), *range(0x7B, 0xC0), 0xD7, 0xF7]] = len(SCRIPTS)
     found = np.full(len(texts), -1, np.int8)
-    for start in range(0, len(texts), CHUNK):
-        chunk = [cell[:SCRIPT_SEEN] for cell in texts[start : start + CHUNK]]
+    plain = np.fromiter(map(str.isascii, texts), bool, len(texts))
+    latin = (LETTER.search(text, 0, SCRIPT_SEEN) is not None for text, known in zip(texts, plain, strict=True) if known)
+    found[plain] = np.where(np.fromiter(latin, bool, int(plain.sum())), 0, -1)  # Latin stands first
+    rows = np.flatnonzero(~plain)
+    for start in range(0, len(rows), CHUNK):
+        places = rows[start : start + CHUNK]
+        chunk = [texts[place][:SCRIPT_SEEN] for place in places]
         codes = np.frombuffer("".join(chunk).encode("utf-32-le", "replace"), np.uint32)
         row = np.repeat(np.arange(len(chunk)), list(map(len, chunk)))
-        kinds = place[np.minimum(codes, 0xFFFF)]
+        kinds = kind_of[np.minimum(codes, 0xFFFF)]
         width = len(SCRIPTS) + 1
         counts = np.bincount(row * width + kinds, minlength=len(chunk) * width).reshape(len(chunk), width)[:, :-1]
-        found[start : start + len(chunk)] = np.where(counts.any(1), counts.argmax(1), -1)
+        found[places] = np.where(counts.any(1), counts.argmax(1), -1)
     return found
 
 

@@ -105,7 +105,8 @@ class TokenCounter:
         if limit < 1:
             raise DataError(f"The limit of {limit} tokens is below 1. Give one from 1 on.")
         special = int(self.count([""])[0])
-        sizes = np.fromiter((len(text.encode("utf-8", "replace")) for text in texts), np.int64, len(texts))
+        sizes = np.fromiter((len(text) if text.isascii() else len(text.encode("utf-8", "replace")) for text in texts),
+                            np.int64, len(texts))  # fmt: skip
         found = sizes + special
         open_ = np.flatnonzero(found > limit)
         words = np.fromiter((len(texts[row].split()) for row in open_.tolist()), np.int64, len(open_)) + special

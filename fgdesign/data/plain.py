@@ -162,12 +162,20 @@ def _labelled(lines: Sequence[str]) -> Drawn | None:
     return Drawn("lines of fastText, labels first", ["text", "label"], rows, "", tuple(notes))
 
 
-def fixed_width(data: bytes) -> Drawn | None:
+def fixed_width(data: bytes, sample: str) -> Drawn | None:
     """The table of a text in columns of fixed width; None where spaces do not part all its lines alike.
 
     At least two columns have names in the first line; between any two there is a gap in every line.
+
+    Args: data: all of it in UTF-8; sample: its beginning, which decides whether all is looked at.
     """
-    lines = [(number, line.rstrip()) for number, line in enumerate(_lines(data.decode()), 1) if line.strip()]
+    if _columns(_lines(sample.rpartition("\n")[0] if len(data) > len(sample.encode()) else sample)) is None:
+        return None
+    return _columns(_lines(data.decode()))
+
+
+def _columns(text: list[str]) -> Drawn | None:
+    lines = [(number, line.rstrip()) for number, line in enumerate(text, 1) if line.strip()]
     cells = [[(found.start(), found.end()) for found in GAP.finditer(line)] for _, line in lines]
     several = sum(len(places) > 1 for places in cells)
     if len(lines) < 3 or len(cells[0]) < 2 or several < MOSTLY * len(lines) or any("\t" in line for _, line in lines):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fgdesign.data import alike
@@ -133,13 +134,15 @@ def near_groups(data: Dataset) -> list[list[list[Any]]]:
 
     Each row is (row number, text, label).
     """
-    keys = alike.near_keys(alike.text_keys(data.frame, [data.columns.text]))
+    exact = alike.text_keys(data.frame, [data.columns.text])
+    rows = np.flatnonzero(pd.Series(alike.near_hashes(exact)).duplicated(keep=False)).tolist()  # only these can be near
+    keys = alike.near_keys([exact[row] for row in rows])
     sizes = Counter(keys)
     wanted = {key for key, size in sizes.most_common(MOST_GROUPS) if size > 1}
     groups: dict[str, list[list[Any]]] = {key: [] for key in sizes if key in wanted}
     label = data.columns.label
     cells = data.frame[label].tolist() if label else [""] * len(data)
-    for row, key in enumerate(keys):
+    for row, key in zip(rows, keys, strict=True):
         if key in wanted and len(groups[key]) < 2 * SAMPLES:
             groups[key].append([int(data.row_numbers[row]), data.texts[row][:TEXT], cells[row]])
     return sorted(groups.values(), key=lambda group: -len(group))

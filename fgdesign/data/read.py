@@ -20,11 +20,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from fgdesign.data import plain
-from fgdesign.data.delimited import Repairs, open_text, read_records
-from fgdesign.data.dialect import Written, beginning, written
+from fgdesign.data.delimited import Record, Repairs, open_text, read_records
+from fgdesign.data.dialect import Written, beginning, names_columns, out_of_fence, written
 from fgdesign.data.excel import excel_records
-from fgdesign.data.fast import Read, read_fast
-from fgdesign.data.formats import is_json, json_records, parquet_records
+from fgdesign.data.fast import Read, named_table, read_fast
+from fgdesign.data.formats import is_json, json_records, parquet_table
 from fgdesign.data.kept import load_kept
 from fgdesign.data.ragged import even_out
 from fgdesign.data.rows import check_width, make_frame, named_frame
@@ -74,14 +74,24 @@ def _read(data: bytes, name: str) -> Table:
     encoding = delimiter = ""
     kind = file_kind(data, name)
     if kind == "parquet":
-        frame, rows = named_frame(*parquet_records(data, name), name, notes)
+        frame, rows = named_table(parquet_table(data, name), name, notes)
     elif kind == "xlsx":
-        frame, rows = make_frame(excel_records(data, name, notes), ",", name, notes)
+        frame, rows = _of_sheet(excel_records(data, name, notes), name, notes)
     else:
         encoding, skip = text_encoding(data, name)
         frame, rows, delimiter = _read_text(data, encoding, skip, name, notes)
     marks = {note.mark: np.asarray(note.marked, np.int64) for note in notes if isinstance(note, Note) and note.mark}
     return Table(frame, rows, encoding, delimiter, tuple(notes), hashlib.sha256(data).hexdigest(), marks)
+
+
+def _of_sheet(records: list[Record], name: str, notes: list[str]) -> Read:
+    """The table of a sheet; where all of it stands in one column, as lines of a CSV, that CSV is read."""
+    if len(records) > 1 and all(len(cells) == 1 for _, cells in records):
+        form = written("\n".join(cells[0].replace("\n", " ") for _, cells in records).encode())
+        if names_columns(form):
+            notes.append("All cells stand in one column, as lines of a CSV.")
+            return _delimited(form, "the text of that column", name, notes)
+    return make_frame(records, ",", name, notes)
 
 
 def _load(source: str | Path | IO[bytes], name: str) -> tuple[bytes, str]:
@@ -111,7 +121,9 @@ def _read_text(
     data: bytes, encoding: str, skip: int, name: str, notes: list[str]
 ) -> tuple[pd.DataFrame, NDArray[np.int64], str]:
     """(frame, row numbers, delimiter) of JSON or delimited text."""
-    text = _as_utf8(data, skip, encoding)
+    text, outside = out_of_fence(_as_utf8(data, skip, encoding))
+    if outside:
+        notes.append(noted("What stands outside of the code fence is left out ({}).", outside))
     if is_json(beginning(text)):
         notes.append(f"Read as JSON, {encoding}.")
         names, records = json_records(text.decode(), name)
@@ -121,7 +133,7 @@ def _read_text(
         found, between = _drawn(table, encoding, name, notes), table.between
     else:
         form = written(text)
-        if not form.dialect.delimiter and (table := plain.fixed_width(text)):
+        if not form.dialect.delimiter and (table := plain.fixed_width(text, beginning(text))):
             found, between = _drawn(table, encoding, name, notes), ""
         else:
             found, between = _delimited(form, encoding, name, notes), form.dialect.between

@@ -5,6 +5,7 @@ Knows records (row number, cells), not the format they were read from.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -40,7 +41,8 @@ OTHER_NAMES = {
 KNOWN_NAMES = OTHER_NAMES.union(TEXT_NAMES, LABEL_NAMES)
 COMMENTS = ("# ", "##", "#!")
 TITLE_ROWS = 20  # above a header, at most
-UNSEEN = "\ufeff\u200b\u200c\u200d\u2060"
+UNSEEN = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
+COUNTED = re.compile(r"\(\d+ rows?\)")  # what databases write below a table
 BLANK = " \t\r\n\x1a" + UNSEEN
 
 
@@ -58,6 +60,8 @@ def make_frame(
     width, share = usual_width(rows)
     check_width(width, name)
     drop_above(rows, width, notes)
+    if width > 1 and COUNTED.fullmatch("".join(rows[-1][1])):
+        notes.append(noted("The count below the table is left out ({}).", [rows.pop()[0]]))
     header = take_header(rows, notes)
     narrow = share < CLEARLY or (all(header) and are_torn(rows[:LOOK_AT], len(header)))
     width = len(header) if narrow else max(width, len(header))

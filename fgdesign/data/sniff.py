@@ -30,6 +30,11 @@ SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (  # offset, bytes, what i
     (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive", UNPACK),
     (257, b"ustar", "a tar archive", UNPACK),
     (0, b"SQLite format 3", "an SQLite database", "Export the table as CSV."),
+    (0, b"Obj\x01", "an Avro file", "Write the table as Parquet or CSV."),
+    (0, b"$FL2@", "an SPSS file (.sav)", SAVE_AS),
+    (0, b"<stata_dta>", "a Stata file (.dta)", SAVE_AS),
+    (4, b"Standard Jet DB", "an Access database", "Export the table as CSV."),
+    (4, b"Standard ACE DB", "an Access database", "Export the table as CSV."),
     (0, b"ARROW1", "an Arrow file", "Write the table as Parquet or CSV."),
     (0, b"\x89HDF", "an HDF5 file", "Write the table as Parquet or CSV."),
     (0, b"\x93NUMPY", "a NumPy array", "Write the table as CSV."),
@@ -40,7 +45,16 @@ SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (  # offset, bytes, what i
 PICKLE = re.compile(rb"\x80[\x02-\x05](\x95|c|\}|\]|q)")
 MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body|table|svg|\?xml)\b", re.IGNORECASE)
 
+WRITTEN = (  # forms that other programs write, what they are, what to do
+    (re.compile(rb"(?:%[^\n]*\n|\s)*+@relation\b", re.IGNORECASE), "an ARFF file of Weka", SAVE_AS),
+    (re.compile(rb"\s*\[?\s*\{\s*'[^'\n]*'\s*:"), "Python dictionaries, which only look like JSON",
+     "Write them by json.dumps, one per line, or as CSV."),
+    (re.compile(rb"(?:---[^\n]*\n)?(?:#[^\n]*\n)*- [\w-]+:(?: [^\n]*)?\n +[\w-]+:(?: |\r?\n)"), "YAML",
+     "Write its records as JSON or CSV."),
+)  # fmt: skip
+READ_AS_CP1252 = codecs.BOM_UTF8.decode("cp1252").encode()  # a mark that an earlier program took for letters
 BYTE_ORDER_MARKS = (
+    (READ_AS_CP1252, "utf-8"),
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -50,6 +64,7 @@ BYTE_ORDER_MARKS = (
 SAMPLE = 1 << 16  # bytes that a guess looks at
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f\x7f]")
 FOREIGN = re.compile(r"[^\x00-\x7f]")
+EBCDIC = 0.05  # share of bytes that are spaces in EBCDIC, which has no byte that is one elsewhere
 SURE = 0.1  # confidence below which a few odd bytes say nothing
 WESTERN = ("cp1252", "iso8859-1", "iso8859-15")  # the same letters, told apart by rare signs only
 PLAINER = {"big5hkscs": "big5", "euc_jis_2004": "euc_jp"}  # what the same text usually calls itself
@@ -70,7 +85,10 @@ def file_kind(data: bytes, name: str) -> str:
             raise DataError(f"{name} is {what}, whatever its ending. {advice}")
     if PICKLE.match(data):
         raise DataError(f"{name} is a Python pickle, which may run code; it is never read. Write it as CSV.")
-    if MARKUP.match(data[:200]):
+    for form, what, advice in WRITTEN:
+        if form.match(data[:SAMPLE]):
+            raise DataError(f"{name} is {what}, not a table. {advice}")
+    if MARKUP.match(data[:200]) or data.startswith(b"MIME-Version:"):
         raise DataError(f"{name} is a web page or XML document, not a table. {SAVE_AS}")
     return "text"
 
@@ -86,6 +104,8 @@ def _inside_zip(data: bytes, name: str) -> str:
         ) from None
     if "xl/workbook.xml" in members:
         return "xlsx"
+    if any(member.endswith(".iwa") for member in members):
+        raise DataError(f"{name} is an Apple Numbers document. Export it as CSV there.")
     if b"opendocument" in first:
         raise DataError(f"{name} is an OpenDocument file (.ods). {SAVE_AS}")
     if "word/document.xml" in members or "ppt/presentation.xml" in members or "xl/workbook.bin" in members:
@@ -109,6 +129,8 @@ def text_encoding(data: bytes, name: str) -> tuple[str, int]:
                 skip += len(mark)
             return encoding, skip
     encoding = _utf32(data[:SAMPLE]) or _utf16(data[:SAMPLE]) or _utf8(data) or _legacy(data)
+    if b" " not in data[:SAMPLE] and data[:SAMPLE].count(b"@") > EBCDIC * len(data[:SAMPLE]) and b"%" in data[:SAMPLE]:
+        raise DataError(f"{name} seems to be EBCDIC, of a mainframe. Convert it, by: iconv -f CP500 -t UTF-8")
     shown = data[:SAMPLE].decode(encoding, "replace")
     controls = len(CONTROLS.findall(shown)) / max(1, len(shown))
     if controls > (0.3 if encoding.startswith("utf") else 0.02):

@@ -168,6 +168,27 @@ def test_labels_are_taken_out_of_texts(text: str, left: str) -> None:
     assert without_labels(text, names) == left and without_labels(left, names) == left
 
 
+@pytest.mark.parametrize(
+    ("cells", "rule", "joined"),
+    [
+        (["['a b', 'c']", '["c"]', "[]", "['a b' 'c']", "(a b, c)", "{c}", "plain"], "list",
+         ["a b|c", "c", "", "a b|c", "a b|c", "c", "plain"]),
+        (["a, b", "b,a,b", "a", ", a"], "comma", ["a|b", "b|a", "a", ", a"]),
+        (["a; b", "a, b"], "semicolon", ["a|b", "a, b"]),
+    ],
+)  # fmt: skip
+def test_lists_of_labels_are_joined_as_several(cells: list[str], rule: str, joined: list[str]) -> None:
+    bad = table({"text": [f"text {row}" for row in range(len(cells))], "label": cells})
+    once, _ = apply(Recipe((Repair("split_labels", ("label",), rule),)), bad)
+    assert once.frame["label"].tolist() == joined
+    assert apply(Recipe((Repair("split_labels", ("label",), rule),)), once)[0].frame["label"].tolist() == joined
+
+
+def test_a_place_with_a_comma_is_one_label() -> None:
+    cells = ["Paris, France", "Rome, Italy", "Bonn, Germany"] * 10
+    assert find(examine(table({"text": TEXTS, "label": cells})), "label_lists") is None
+
+
 def test_numbers_that_differ_become_their_mean_and_words_go() -> None:
     numbers = table({"text": ["same", *TEXTS[1:29], "same"], "label": [f"{row}.5" for row in range(30)]})
     once, said = apply(Recipe((repair_of(examine(numbers), "different_numbers"),)), numbers)

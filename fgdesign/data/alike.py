@@ -20,12 +20,22 @@ Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
 
 PUNCTUATION = bytes(code for code in range(128) if not chr(code).isalnum())
+LIST = re.compile(r"\s*[\[({](.*)[\])}]\s*", re.DOTALL)  # of Python, JSON or NumPy
+IN_LIST = re.compile(r"""'([^']*)'|"([^"]*)"|([^\s,'"]+(?: [^\s,'"]+)*)""")
 NO_LETTERS = re.compile(r"[\W_]+")
 
 
 def tidy(cell: str) -> str:
     """Without white space at its ends, and single spaces inside."""
     return " ".join(cell.split())
+
+
+def listed(cell: str, rule: str) -> list[str]:
+    """The labels of a cell that has several: as a "list" in brackets, or with a "comma" or "semicolon" between."""
+    if rule == "list":
+        inside = LIST.fullmatch(cell)
+        return [] if inside is None else [next(filter(None, part), "") for part in IN_LIST.findall(inside[1])]
+    return [part for part in map(str.strip, cell.split("," if rule == "comma" else ";")) if part]
 
 
 def same_label(label: str) -> str:

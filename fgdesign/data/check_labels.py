@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from fgdesign.data.task import numbers
 
 OTHER = "other"  # the class of what is too small to stand alone
 UNEVEN = 10  # times as many rows in the largest class as in the smallest that can be split
+MOSTLY, SEVERAL = 0.9, 0.2  # shares of rows whose label is a list, has commas, that make the labels several
 NAMES = 3  # labels that a message names
 
 
@@ -37,6 +38,8 @@ def check_labels(case: Case) -> Iterator[Finding]:
         yield from _not_numbers(case, label)
         return
     yield from _spaces(case, label)
+    if case.task_kind == "single":
+        yield from _lists(case, label)
     variants = list(_variants(case, label))
     yield from variants or _sizes(case, label)  # sizes mean something only when each class has one name
 
@@ -81,6 +84,36 @@ def _spaces(case: Case, label: str) -> Iterator[Finding]:
             "{rows} {has a label/have labels} with needless spaces ({first}). Remove them.",
             label, Repair("strip_labels", (label,)),
         )  # fmt: skip
+
+
+def _lists(case: Case, label: str) -> Iterator[Finding]:
+    """Labels that are lists of labels, which would count as one each."""
+    total = sum(case.sizes.values())
+    for rule, sign in (("list", ""), ("comma", ","), ("semicolon", ";")):
+        several = {name: alike.listed(name, rule) for name in case.sizes if sign in name}
+        several = {name: parts for name, parts in several.items() if len(parts) > (rule != "list")}
+        rows = sum(case.sizes[name] for name in several)
+        if rule == "list" and rows < MOSTLY * total:
+            continue
+        if rule != "list" and (rows < SEVERAL * total or not _come_back(case, several)):
+            continue
+        if several:
+            yield about_rows(
+                case.table, case.rows_with(several), "label_lists", "warning" if rule == "list" else "note",
+                f"{{rows}} {{has/have}} several labels in '{label}', such as '{short(next(iter(several)))}' "
+                "({first}); all of a cell counts as one label. Join them by '|', so that each counts.",
+                label, Repair("split_labels", (label,), rule),
+            )  # fmt: skip
+            return
+
+
+def _come_back(case: Case, several: Mapping[str, Sequence[str]]) -> bool:
+    """Whether the parts are short names that make fewer labels than the cells do, nearly all in other cells too."""
+    cells = Counter(part for name in case.sizes for part in set(several.get(name, [name])))
+    parts = [part for found in several.values() for part in found]
+    again = sum(cells[part] > 1 for part in parts)
+    short_names = all(len(part) <= 40 and len(part.split()) <= 3 for part in parts)
+    return short_names and 2 * len(cells) <= len(case.sizes) and again >= MOSTLY * len(parts)
 
 
 def _variants(case: Case, label: str) -> Iterator[Finding]:

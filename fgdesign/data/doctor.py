@@ -175,8 +175,8 @@ def _guess(table: Table, note: Note) -> Iterator[Finding]:
     columns = [table.frame[name].iloc[at].tolist() for name in map(str, table.frame.columns)]
     cells = [*map(str, table.frame.columns), *chain.from_iterable(columns)]
     others = other_encodings(cells, table.encoding)
-    shown = ", ".join(f"'{short(word, 24)}' as {name}" for name, _, word in others)
-    more = f" '{short(others[0][1], 24)}' and the like would be: {shown}." if others else ""
+    shown = ", ".join(f"'{short(now, 24)}' would be '{short(then, 24)}' as {name}" for name, now, then in others)
+    more = f" {shown}." if others else ""
     ways = [Repair("reread", names=((table.encoding, name),)) for name, *_ in others]
     yield Finding(
         "encoding_guess", "warning", f"{note}{more}", rows=note.rows, count=note.total,

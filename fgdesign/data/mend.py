@@ -154,6 +154,16 @@ def _strip_labels(table: Table, repair: Repair) -> Done:
     return _relabelled(table, repair.columns[0], alike.tidy)
 
 
+def _split_labels(table: Table, repair: Repair) -> Done:
+    def joined(cell: str) -> str:
+        if repair.rule == "list" and not alike.LIST.fullmatch(cell):
+            return cell
+        several = list(dict.fromkeys(alike.listed(cell, repair.rule)))
+        return SEPARATOR.join(several) if repair.rule == "list" or len(several) > 1 else cell
+
+    return _relabelled(table, repair.columns[0], joined)
+
+
 def _merge_labels(table: Table, repair: Repair) -> Done:
     names = {alike.tidy(old): new for old, new in repair.names}
 
@@ -298,6 +308,7 @@ _DOES: dict[str, Callable[[Table, Repair], Done]] = {
     "drop_misread": _drop_misread,
     "mend_encoding": _mend_encoding,
     "strip_labels": _strip_labels,
+    "split_labels": _split_labels,
     "merge_labels": _merge_labels,
     "drop_classes": _drop_classes,
     "take_out": _take_out,

@@ -8,6 +8,7 @@ A repair names a rule, never row numbers, so that a recipe fits next month's fil
     drop_rows         columns, rule       rows where the rule holds in any of the columns
     drop_long         columns, most, by   rows with a text of more tokens, counted as a backbone does or by words
     strip_labels      column              spaces at the ends of labels go, those inside become single
+    split_labels      column, rule        several labels in a cell, as a list or with commas, are joined by "|"
     merge_labels      column, names       labels get the name they are paired with
     drop_classes      column, labels      rows with these labels; of several labels only these go
     take_out          texts, labels       the names of these labels go out of the texts
@@ -43,6 +44,7 @@ KINDS: dict[str, frozenset[str]] = {  # in the order of application: the fields 
     "drop_misread": frozenset({"rule"}),
     "mend_encoding": frozenset({"columns"}),
     "strip_labels": frozenset({"columns"}),
+    "split_labels": frozenset({"columns", "rule"}),
     "merge_labels": frozenset({"columns", "names"}),
     "drop_classes": frozenset({"columns", "labels"}),
     "take_out": frozenset({"columns", "labels"}),
@@ -77,13 +79,18 @@ RULES: dict[str, dict[str, str]] = {  # kind -> rule -> what a person reads; in 
         "other_script": "Drop rows in another script than most",
         "other_language": "Drop rows in another language than most",
     },
+    "split_labels": {
+        "list": "Join labels that are written as lists by '|'",
+        "comma": "Join labels that have commas between them by '|'",
+        "semicolon": "Join labels that have semicolons between them by '|'",
+    },
     "drop_duplicates": {
         "same": "Drop repeated rows",
         "near": "Drop rows that repeat a text but for its punctuation",
     },
 }
 FIELDS = ("columns", "rule", "names", "labels", "keys", "most", "by")
-ONE_COLUMN = frozenset({"strip_labels", "merge_labels", "drop_classes"})
+ONE_COLUMN = frozenset({"strip_labels", "split_labels", "merge_labels", "drop_classes"})
 TEXTS_AND_LABEL = frozenset({"drop_conflicts", "mean_labels", "cap_classes"})
 OF_CHOICE = frozenset((  # kinds and rules
     "reread", "drop_misread", "take_out", "drop_long", "mean_labels", "cap_classes", "lost_letters", "no_number",
@@ -169,6 +176,7 @@ class Repair:
             "drop_misread": f"{RULES['drop_misread'].get(self.rule)}",
             "mend_encoding": f"Read letters in {shown} as they were meant",
             "strip_labels": f"Remove needless spaces from labels in {shown}",
+            "split_labels": f"{RULES['split_labels'].get(self.rule)}",
             "merge_labels": f"Rename labels: {pairs}",
             "drop_classes": f"Drop the rows of {shown}",
             "take_out": f"Take the names of labels out of the texts: {shown}",
@@ -198,6 +206,7 @@ class Repair:
             "drop_misread": f"{RULES['drop_misread'].get(self.rule)}",
             "mend_encoding": "Read the letters as they were meant",
             "strip_labels": "Remove needless spaces",
+            "split_labels": "Read them as several labels",
             "merge_labels": f"Rename {count(len(names), 'label')}",
             "drop_classes": f"Drop the rows of {count(len(self.labels), 'label')}",
             "take_out": f"Take {count(len(self.labels), 'label')} out of the texts",

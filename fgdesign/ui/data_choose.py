@@ -18,7 +18,7 @@ def choose() -> None:
     data_upload.show()
     with st.popover("Paste a table", icon=":material/content_paste:", width="stretch"):
         st.text_area(
-            "Cells copied from a spreadsheet, or CSV", key="pasted", height=160, max_chars=MOST_PASTED,
+            "Cells copied from a spreadsheet, CSV, or Markdown", key="pasted", height=160, max_chars=MOST_PASTED,
             placeholder="text\tlabel\nwhere is my parcel\tshipping",
         )  # fmt: skip
         st.button("Use these rows", key="use_pasted", icon=":material/check:", on_click=_paste)

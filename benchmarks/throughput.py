@@ -16,6 +16,7 @@ from benchmarks.public import texts
 from fgdesign.graph.backbones import backbone_files, describe_backbone
 from fgdesign.graph.spec import DEFAULT_BACKBONE
 from fgdesign.graph.starters import Sketch
+from fgdesign.model import quantised
 from fgdesign.model.backbone import load_backbone, load_tokenizer
 from fgdesign.model.build import plan
 from fgdesign.model.device import fast_dtype
@@ -46,6 +47,11 @@ def measure(quick: bool) -> Question:
         return collect(network, make_inputs(network, tokenizer, rows), CPU, ("pool.out",))["pool.out"].numpy()
 
     contenders: dict[str, Callable[[], Any]] = {"ours": ours}
+    if quantised.engine():
+        whole = pooled()[0]
+        whole.quantise()
+        contenders["ours, int8"] = lambda: collect(whole, make_inputs(whole, tokenizer, rows), CPU,
+                                                   ("pool.out",))["pool.out"].numpy()
     with tempfile.TemporaryDirectory() as folder:
         if installed(question, "sentence_transformers"):
             contenders["sentence-transformers"] = _sentence_transformers(rows)

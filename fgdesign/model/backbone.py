@@ -132,6 +132,7 @@ class EncoderLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.heads, self.attention_dropout = heads, attention_dropout
+        self.int8 = False  # in evaluation on a CPU, whose processor must be able to
         self.activation = activation_named(activation)
         self.qkv: nn.Module = nn.Linear(width, 3 * width)
         self.attention_out: nn.Module = nn.Linear(width, width)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from fgdesign.graph.catalogue import CATALOGUE
 from fgdesign.graph.infer import tuning_of
 from fgdesign.graph.rows import ALL
-from fgdesign.model.backbone import Backbone
+from fgdesign.model import quantised
+from fgdesign.model.backbone import Backbone, EncoderLayer
 from fgdesign.model.build import Needed, Plan, build_modules, compile_program
 from fgdesign.model.flows import Batch, Flow
 from fgdesign.model.lexical import Lexical
@@ -52,6 +53,16 @@ class FunctionGraph(nn.Module):
     def answer(self) -> str:
         """The port that is the graph's result."""
         return self.program.answer
+
+    def quantise(self) -> None:
+        """Multiply int8 numbers in the encoder layers from now on, in evaluation on a CPU; layers with LoRA stay.
+
+        Answers change a little, and with the rows that are computed together. Raises DeviceError where the processor
+        cannot.
+        """
+        for layer in (module for module in self.modules() if isinstance(module, EncoderLayer)):
+            quantised.require(layer.ffn_norm.weight.device)
+            layer.int8 = True
 
     def module_of(self, node_id: str) -> nn.Module:
         """The module a node runs; nodes that share weights have the same one."""

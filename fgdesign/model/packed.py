@@ -2,7 +2,7 @@
 
 The products take their activation or their residual along, and hidden states stay in the fast precision from layer to
 layer. What is computed is `EncoderLayer.forward` without dropout. Packed weights follow their layer: after a change
-they are packed again. Knows nothing of graphs.
+they are packed again. A layer marked `int8` multiplies int8 numbers instead. Knows nothing of graphs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from fgdesign.model import quantised
 
 if TYPE_CHECKING:
     from fgdesign.model.backbone import EncoderLayer
@@ -96,6 +98,7 @@ class Packed:
     """One layer's parts, ready to call, and what they were made from."""
 
     dtype: torch.dtype
+    int8: bool
     state: tuple[int, ...]
     qkv: Callable[[Tensor], Tensor]
     attention_out: Callable[[Tensor, Tensor], Tensor]
@@ -114,12 +117,21 @@ def _packed(layer: EncoderLayer, dtype: torch.dtype) -> Packed:
             if p is not None]
     state = (*map(torch.Tensor.data_ptr, held), sum(map(VERSION, held)))
     found = _kept.get(layer)
-    if found is None or found.dtype != dtype or found.state != state:
-        found = _kept[layer] = Packed(
-            dtype, state, _product(layer.qkv, dtype), _product_and_sum(layer.attention_out, dtype),
-            _norm(layer.attention_norm, dtype), _activated(layer.ffn_in, layer.activation, dtype),
-            _product_and_sum(layer.ffn_out, dtype), _norm(layer.ffn_norm, dtype))
+    if found is None or (found.dtype, found.int8, found.state) != (dtype, layer.int8, state):
+        products = _int8_products(layer) if layer.int8 else (
+            _product(layer.qkv, dtype), _product_and_sum(layer.attention_out, dtype),
+            _activated(layer.ffn_in, layer.activation, dtype), _product_and_sum(layer.ffn_out, dtype))
+        qkv, attention_out, ffn_in, ffn_out = products
+        found = _kept[layer] = Packed(dtype, layer.int8, state, qkv, attention_out, _norm(layer.attention_norm, dtype),
+                                      ffn_in, ffn_out, _norm(layer.ffn_norm, dtype))
     return found
+
+
+def _int8_products(layer: EncoderLayer) -> tuple[Any, ...]:
+    engine, activation = quantised.require(layer.ffn_norm.weight.device), layer.activation
+    qkv, attention_out, ffn_in, ffn_out = (quantised.product(part, engine) for part in _linears(layer))
+    return (qkv, lambda hidden, residual: attention_out(hidden) + residual,
+            lambda hidden: activation(ffn_in(hidden)), lambda hidden, residual: ffn_out(hidden) + residual)
 
 
 def _weights(part: Any, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Whole numbers in the encoder: nearly the same answers, told what they change, refused where they are not multiplied."""
+"""Whole numbers in the encoder: nearly the same answers, told what they change, refused where they cannot be."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_layers_with_lora_and_layers_that_learn_stay_as_they_are() -> None:
 
 
 def test_processors_without_it_and_other_devices_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(DeviceError, match="this is a cuda device. Choose precision auto"):
+    with pytest.raises(DeviceError, match=r"this is a cuda device\. Choose precision auto"):
         quantised.require(torch.device("cuda"))
     monkeypatch.setattr(quantised, "engine", lambda: None)
     with pytest.raises(DeviceError, match="this is a processor without"):

@@ -29,7 +29,8 @@ from fgdesign.runs.store import open_store
 from fgdesign.runs.trained import TrainedRun
 from fgdesign.training.alarms import alarms
 from fgdesign.training.settings import Settings
-from fgdesign.ui import library, live, models, runs_table, start, state
+from fgdesign.ui import header, library, live, models, runs_table, start, state
+from fgdesign.views.numbers import percent
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 60
@@ -572,3 +573,13 @@ def test_without_optuna_the_page_says_how_to_get_it(home: Path, monkeypatch: pyt
     monkeypatch.setattr("fgdesign.runs.search.find_spec", lambda name: None)
     page = show("train")
     assert "pip install 'fgdesign[search]'" in words(page) and not page.exception
+
+
+def test_the_header_cuts_a_runs_name_and_not_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "20260101-000000-cheap-word-first-customer-questions")
+    monkeypatch.setattr(RunFolder, "status", lambda self: {"state": "running", "progress": 0.42})
+    line = header.run_line(run)
+    assert len(line) == header.LONGEST_LINE
+    assert line.startswith("20260101-000000-cheap-word")
+    assert line.endswith(f"… · running {percent(0.42)}")
+    assert header.run_line(RunFolder(tmp_path / "short")) == f"short · running {percent(0.42)}"

@@ -10,10 +10,11 @@ import streamlit as st
 from fgdesign.graph import STARTERS, load_graph
 from fgdesign.runs.folder import RunFolder, list_runs, workspace
 from fgdesign.ui import library, start, state
-from fgdesign.ui.words import label
+from fgdesign.ui.words import label, one_line
 from fgdesign.views.numbers import percent
 
 MOST_RUNS = 8
+LONGEST_LINE = 48  # of a run
 SIGNS = {
     "preparing": ":material/hourglass_top:",
     "running": ":material/play_circle:",
@@ -39,10 +40,11 @@ def show_header(*, train: bool = False) -> None:
 
 
 def run_line(run: RunFolder) -> str:
-    """A run in one short line: its name, state and progress."""
+    """A run in one short line: as much of its name as fits before its state and progress."""
     status = run.status()
     going = f" {percent(status['progress'])}" if status["state"] == "running" else ""
-    return f"{run.name} · {status['state']}{going}"
+    how = f" · {status['state']}{going}"
+    return one_line(run.name, LONGEST_LINE - len(how)) + how
 
 
 def _graph() -> None:

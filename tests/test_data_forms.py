@@ -9,7 +9,6 @@ import json
 import re
 import zipfile
 
-import openpyxl
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -38,6 +37,7 @@ def between(delimiter: str) -> str:
 
 
 def book(rows: list[list[object]]) -> bytes:
+    openpyxl = pytest.importorskip("openpyxl")
     made, file = openpyxl.Workbook(), io.BytesIO()
     for row in rows:
         made.active.append(row)

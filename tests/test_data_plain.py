@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 
-import openpyxl
 import pytest
-from openpyxl.chart import BarChart, Reference
 
 from fgdesign.data import Table, read_table
 from fgdesign.errors import DataError
@@ -97,14 +95,16 @@ def test_a_long_line_of_signs_is_no_trouble() -> None:
 
 
 def workbook(*, chart: bool, rows: list[list[str]]) -> bytes:
+    openpyxl = pytest.importorskip("openpyxl")
+    charts = pytest.importorskip("openpyxl.chart")
     book = openpyxl.Workbook()
     sheet = book.active
     for row in rows:
         sheet.append(row)
     picture = book.create_chartsheet("Picture", 0)
     if chart:
-        drawn = BarChart()
-        drawn.add_data(Reference(sheet, min_col=1, min_row=1, max_row=3))
+        drawn = charts.BarChart()
+        drawn.add_data(charts.Reference(sheet, min_col=1, min_row=1, max_row=3))
         picture.add_chart(drawn)
     file = io.BytesIO()
     book.save(file)

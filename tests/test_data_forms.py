@@ -8,12 +8,14 @@ import io
 import json
 import re
 import zipfile
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from fgdesign.data import read_table
+from fgdesign.data.table import Table
 from fgdesign.errors import DataError
 
 TEXTS = ["where is my parcel", "the zip, it broke", 'she said "thanks"', "refund, please; now", "größer als gedacht",
@@ -36,7 +38,8 @@ def between(delimiter: str) -> str:
     return f"text{delimiter}label\n" + "".join(f"{text}{delimiter}{label}\n" for text, label in PAIRS)
 
 
-def book(rows: list[list[object]]) -> bytes:
+def book(rows: list[list[Any]]) -> bytes:
+    """A workbook of one sheet; the test is skipped where nothing reads them."""
     openpyxl = pytest.importorskip("openpyxl")
     made, file = openpyxl.Workbook(), io.BytesIO()
     for row in rows:
@@ -67,7 +70,8 @@ TYPES = pa.table({
     "labels": pa.array([["x", "y"], [], None]),
     "bytes": pa.array([b"ab", None, b"\xff"]),
 })  # fmt: skip
-READ: dict[str, tuple[str | bytes, dict[str, list[str]]]] = {
+Cells = list[list[Any]]  # of a workbook
+READ: dict[str, tuple[str | bytes | Cells, dict[str, list[str]]]] = {
     "a code fence": (f"```csv\n{CSV}```\n", ROWS),
     "a code fence with words around": (f"Here, as you asked:\n\n```\n{CSV}```\nHope it helps, tell me.\n", ROWS),
     "a count below": (f"{CSV}(8 rows)\n", ROWS),
@@ -88,10 +92,10 @@ READ: dict[str, tuple[str | bytes, dict[str, list[str]]]] = {
     "a tag": (between("<SEP>"), ROWS),
     "signs of ASCII": ("\x1e".join(["text\x1flabel", *("\x1f".join(pair) for pair in PAIRS)]) + "\x1e", ROWS),
     "marks of direction": ("\u200etext\u200e,\u200flabel\n" + CSV.partition("\n")[2], ROWS),
-    "lines in a sheet": (book([[line] for line in LINES]), ROWS),
+    "lines in a sheet": ([[line] for line in LINES], ROWS),
     "kinds of cells": (
-        book([["text", "label", "day", "flag", "error"], ["a b", 1, DAY, True, "#N/A"], ["c d", 2.5, HOUR, False, None],
-              ["e", 10**15, None, None, "x"]]),
+        [["text", "label", "day", "flag", "error"], ["a b", 1, DAY, True, "#N/A"], ["c d", 2.5, HOUR, False, None],
+         ["e", 10**15, None, None, "x"]],
         {"text": ["a b", "c d", "e"], "label": ["1", "2.5", str(10**15)], "flag": ["true", "false", ""],
          "day": ["2024-01-02T00:00:00", "2024-01-02T03:04:00", ""], "error": ["#N/A", "", "x"]}),
     "types of Parquet": (packed(TYPES), {
@@ -104,7 +108,7 @@ READ: dict[str, tuple[str | bytes, dict[str, list[str]]]] = {
     "fences inside of texts": ('text,label\n"see\n```\ncode\nmore\n```\n",x\nother,y\nthird,x\n',
                                {"text": ["see\n```\ncode\nmore\n```\n", "other", "third"], "label": ["x", "y", "x"]}),
     "one column in quotes": ('"one thing"\n"a, b"\n"c, d"\n"e, f"\n', {"one thing": ["a, b", "c, d", "e, f"]}),
-    "a sheet of texts": (book([["text"], ["yes, it is"], ["no, not so"]]), {"text": ["yes, it is", "no, not so"]}),
+    "a sheet of texts": ([["text"], ["yes, it is"], ["no, not so"]], {"text": ["yes, it is", "no, not so"]}),
 }
 REFUSED: dict[str, tuple[str | bytes, str]] = {
     "Python dictionaries": ("".join(f"{item!r}\n" for item in OBJECTS), "is Python dictionaries, .* json.dumps"),
@@ -128,10 +132,15 @@ REFUSED: dict[str, tuple[str | bytes, str]] = {
 }  # fmt: skip
 
 
+def reading(data: str | bytes | Cells) -> Table:
+    whole = book(data) if isinstance(data, list) else data if isinstance(data, bytes) else data.encode()
+    return read_table(io.BytesIO(whole), name="a")
+
+
 @pytest.mark.parametrize("name", READ)
 def test_a_form_is_read_as_what_it_holds(name: str) -> None:
     data, rows = READ[name]
-    read = read_table(io.BytesIO(data if isinstance(data, bytes) else data.encode()), name="a")
+    read = reading(data)
     assert read.frame.to_dict("list") == rows
     assert read.row_numbers.tolist() == sorted(set(read.row_numbers.tolist()))
 
@@ -140,7 +149,7 @@ def test_a_form_is_read_as_what_it_holds(name: str) -> None:
 def test_a_form_that_is_no_table_is_refused_by_its_cause(name: str) -> None:
     data, said = REFUSED[name]
     with pytest.raises(DataError, match=said):
-        read_table(io.BytesIO(data if isinstance(data, bytes) else data.encode()), name="a")
+        reading(data)
 
 
 @pytest.mark.parametrize(
@@ -154,5 +163,5 @@ def test_a_form_that_is_no_table_is_refused_by_its_cause(name: str) -> None:
 )
 def test_what_was_decided_is_said(name: str, note: str) -> None:
     data, _ = READ[name]
-    notes = read_table(io.BytesIO(data if isinstance(data, bytes) else data.encode()), name="a").notes
+    notes = reading(data).notes
     assert re.search(note, " ".join(notes))

@@ -13,6 +13,7 @@ from typing import Any
 
 import optuna
 import pytest
+from killed import Killed, Writes
 from made_up_rows import write_rows
 
 from fgdesign.cli import main
@@ -271,10 +272,6 @@ def test_what_was_deleted_a_week_ago_is_removed_by_the_supervisor(store: Store, 
     assert store.jobs(deleted=True) == [] == list_searches(store.root, deleted=True)
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing catches it."""
-
-
 @pytest.mark.parametrize("parallel", [1, 2])
 def test_a_kill_at_any_step_loses_and_doubles_no_trial(tmp_path: Path, rows: dict[str, str | None], parallel: int,
                                                        monkeypatch: pytest.MonkeyPatch) -> None:
@@ -282,17 +279,7 @@ def test_a_kill_at_any_step_loses_and_doubles_no_trial(tmp_path: Path, rows: dic
     def whole(place: str, kill_at: int) -> tuple[list[Any], int]:
         store = open_store(tmp_path / place)
         search = begin(store, GRAPH, rows, DRAWN, space=SPACE, trials=3, parallel=parallel)
-        written = 0
-
-        def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                nonlocal written
-                written += 1
-                if written == kill_at:
-                    raise Killed
-                return real(*args, **kwargs)
-            return call
-
+        writes = Writes(kill_at)
         with monkeypatch.context() as patch:
             from optuna.storages._cached_storage import _CachedStorage
 
@@ -300,7 +287,7 @@ def test_a_kill_at_any_step_loses_and_doubles_no_trial(tmp_path: Path, rows: dic
                                                        "set_trial_state_values", "set_trial_intermediate_value")),
                                 (type(store), ("_add", "say", "change")), (Search, ("_write",))):
                 for name in names:
-                    patch.setattr(kind, name, counted(getattr(kind, name)))
+                    patch.setattr(kind, name, writes.counted(getattr(kind, name)))
             for _ in range(60):
                 try:
                     if not advance_all(store):
@@ -308,12 +295,12 @@ def test_a_kill_at_any_step_loses_and_doubles_no_trial(tmp_path: Path, rows: dic
                     for name in at_work(store, search):
                         pretend(store, name, [0.5, 0.6])
                 except Killed:
-                    kill_at = 0
+                    continue
         found = [(trial["number"], trial["state"], trial["params"]) for trial in search.trials()]
         jobs = sorted(job.name for job in store.jobs())
         assert jobs == [search.run_name(number) for number in range(3)] and search.told()["state"] == "done"
         assert all(job.managed for job in store.jobs())
-        return found, written
+        return found, writes.made
 
     monkeypatch.setattr(time, "strftime", lambda *_: "now")
     wanted, writes = whole("ws-0", 0)

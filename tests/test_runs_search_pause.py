@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from killed import Killed, Writes
 from made_up_rows import write_rows
 from supervised import end_supervisor
 
@@ -28,6 +29,7 @@ TOY = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
 SUPERVISE = "import sys; from pathlib import Path; from fgdesign.runs.supervisor import supervise; " \
             "supervise(Path(sys.argv[1]), command=sys.argv[2:], slots=('cpu',))"
 RUNNING = ("starting", "running")
+STEPS = 300  # of 20 ms: longer than a supervisor takes to begin on a busy machine
 
 
 @pytest.fixture
@@ -156,26 +158,13 @@ def test_what_a_person_asks_meanwhile_is_not_overwritten(store: Store, rows: dic
     assert search.told()["state"] == "running" and states(store, search) == ["queued"]
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing catches it."""
-
-
 def test_a_kill_at_any_step_of_a_pause_loses_nothing(tmp_path: Path, rows: dict[str, str | None],
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     """Every n-th write from the pause on is the last of its process; n grows until none is killed."""
     def whole(place: str, kill_at: int) -> int:
-        store, written = open_store(tmp_path / place), 0
+        store, writes = open_store(tmp_path / place), Writes(kill_at)
         search = begin(store, GRAPH, rows, Settings(), space=SPACE, trials=3, parallel=2)
         started(store, search)
-
-        def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                nonlocal written
-                written += 1
-                if written == kill_at:
-                    raise Killed
-                return real(*args, **kwargs)
-            return call
 
         def until(goal: str, step: Callable[[], None]) -> None:
             for _ in range(20):
@@ -195,12 +184,12 @@ def test_a_kill_at_any_step_of_a_pause_loses_nothing(tmp_path: Path, rows: dict[
         with monkeypatch.context() as patch:
             for kind, names in ((Store, ("_add", "say", "change")), (Search, ("_write",))):
                 for name in names:
-                    patch.setattr(kind, name, counted(getattr(kind, name)))
+                    patch.setattr(kind, name, writes.counted(getattr(kind, name)))
             until("paused", lambda: (ask(searches.pause, "running"), carried_out(store))[-1])
             assert states(store, search) == ["paused", "paused"], kill_at
             until("done", lambda: (ask(searches.resume, "paused"), through(store, search))[-1])
         assert states(store, search) == ["succeeded"] * 3 and shown(search) == ["done"] * 3, kill_at
-        return written
+        return writes.made
 
     writes = whole("ws-0", 0)
     for kill_at in range(1, writes + 1):
@@ -224,7 +213,7 @@ def test_a_supervisor_killed_between_goes_on_as_asked(store: Store, rows: dict[s
         boss.kill()
         boss.wait()
 
-    search = begin(store, GRAPH, rows, Settings(epochs=60, patience=20), space=SPACE, trials=3, parallel=2)
+    search = begin(store, GRAPH, rows, Settings(epochs=STEPS, patience=20), space=SPACE, trials=3, parallel=2)
     boss = supervise()
     first = search.run_name(0)
     wait_for(lambda: "step-" in (store.job(first).folder.newest_checkpoint() if search.trials() else ""))
@@ -246,4 +235,4 @@ def test_a_supervisor_killed_between_goes_on_as_asked(store: Store, rows: dict[s
     assert shown(search) == ["done"] * 3
     for job in store.jobs(group=search.name):
         logged = [entry["step"] for entry in job.folder.metrics()]
-        assert logged == list(range(1, 61)), job.name
+        assert logged == list(range(1, STEPS + 1)), job.name

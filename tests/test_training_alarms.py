@@ -75,13 +75,17 @@ def test_the_gravest_comes_first_and_stages_are_judged_alone() -> None:
 
 
 def test_a_real_run_is_judged_too(tiny_graph: Callable[[str], Any], tmp_path: Any) -> None:
+    import pandas as pd
     from made_up_rows import write_rows
 
     import fgdesign as fg
     from fgdesign.runs.folder import RunFolder
 
-    fg.train(tiny_graph("routed-experts"), write_rows(tmp_path / "rows.csv", 60), out=tmp_path / "run", epochs=6,
-             patience=100, warm_epochs=0, rate=1.0, layer_rate=1.0, clip=0.0, schedule="constant", device="cpu",
+    rows = pd.read_csv(write_rows(tmp_path / "rows.csv", 60))
+    rows["label"] = rows["label"].sample(frac=1, random_state=0).to_numpy()  # nothing to learn
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    fg.train(tiny_graph("routed-experts"), tmp_path / "rows.csv", out=tmp_path / "run", epochs=6, patience=100,
+             warm_epochs=0, rate=1.0, layer_rate=1.0, clip=0.0, schedule="constant", warm_up=0.0, device="cpu",
              batch_size=4)
     folder = RunFolder(tmp_path / "run")
     report = folder.report()

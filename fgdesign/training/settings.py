@@ -26,7 +26,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
 @dataclass(frozen=True)
 class About:
     """What a setting is. low, high: its range. step: of a field's buttons, 0 for one that follows from the default.
-    auto: what -1 means. values: the choices of a word."""
+    auto: what -1 means; brief: in the words of a narrow field. values: the choices of a word."""
 
     group: str
     label: str
@@ -36,6 +36,7 @@ class About:
     high: float = 0.0
     step: float = 0.0
     auto: str = ""
+    brief: str = ""
     values: tuple[str, ...] = ()
 
 
@@ -51,8 +52,8 @@ AS_DRAWN = "as drawn in the graph"
 class Settings:
     """How a run trains. Raises InputError for a value out of its range."""
 
-    epochs: int = _of(-1, "Length", "Epochs", "Passes over the rows with the pretrained layers that are trained. The "
-                      "planner makes 3 below 5,000 rows, else 2.", unit="passes", high=1000, auto="2 or 3, by rows")
+    epochs: int = _of(-1, "Length", "Epochs", "Passes over the rows with the pretrained layers that are trained.",
+                      unit="passes", high=1000, auto="3 below 5,000 rows, else 2", brief="2 or 3, by rows")
     warm_epochs: int = _of(-1, "Length", "Warm epochs", "Passes before that with the pretrained layers frozen, on "
                            "cached values: cheap.", unit="passes", high=1000, auto="8, more for few rows")
     validations: int = _of(-1, "Length", "Validations per epoch", "How often the validation rows are measured; the "
@@ -65,8 +66,9 @@ class Settings:
     patience: int = _of(8, "Length", "Patience", "Validations without a gain after which a stage ends early.",
                         unit="validations", low=1, high=1000)
     trial: int = _of(-1, "Length", "Trial", "Steps after which tuning the layers ends unless it has gained over what "
-                     "came before; 0 for no trial. The planner gives 48 where that is a head in closed form and the "
-                     "graph has no exits.", unit="steps", high=1_000_000, auto="48 or none, by the graph")
+                     "came before; 0 for no trial.", unit="steps", high=1_000_000,
+                     auto="48 where that is a head in closed form and the graph has no exits",
+                     brief="48 or none, by the graph")
     rate: float = _of(1e-3, "Learning rate", "Rate", "Peak learning rate of everything but pretrained weights.",
                       high=1)
     layer_rate: float = _of(-1.0, "Learning rate", "Rate of pretrained layers", "Peak learning rate of pretrained "

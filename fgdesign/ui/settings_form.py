@@ -115,7 +115,7 @@ def _field(name: str) -> Any:
     usual = 1 if kind is int else 10.0 ** math.floor(math.log10(default)) / 2 if default > 0 else 0.05
     value = st.number_input(
         shown, kind(about.low), kind(about.high), key=key, step=about.step or usual,
-        placeholder=about.auto or None, format="%d" if kind is int else "%g",
+        placeholder=about.brief or about.auto or None, format="%d" if kind is int else "%g",
         help=about.help + (f" Empty: {about.auto}." if about.auto else ""))
     return kind(-1 if about.auto else default) if value is None else kind(value)
 

@@ -140,5 +140,5 @@ def test_what_an_empty_setting_means_is_not_cut_on_a_narrow_screen(page: Any, ap
     for number in range(6):
         tabs.nth(number).click()
         page.wait_for_timeout(300)
-        assert page.get_by_placeholder("2 or 3, by rows").is_visible()
+        page.get_by_placeholder("2 or 3, by rows").wait_for()
         assert page.evaluate(CUT) == []

@@ -27,7 +27,7 @@ from fgdesign.runs.search import begin as begin_search
 from fgdesign.runs.space import as_drawn
 from fgdesign.runs.store import open_store
 from fgdesign.runs.trained import TrainedRun
-from fgdesign.training.alarms import alarms
+from fgdesign.training.alarms import NAMES, alarms
 from fgdesign.training.settings import Settings
 from fgdesign.ui import header, library, live, models, runs_table, start, state
 from fgdesign.views.numbers import percent
@@ -461,9 +461,9 @@ def test_every_alarm_stands_on_the_page_with_what_to_do(home: Path) -> None:
         run.log({"epoch": 0, "step": number, **entry, "best": False})
     page = show("train", run=run.name)
     found = alarms(run.metrics())
-    assert {alarm.code for alarm in found} == set(live.ALARMS) and not page.exception
+    assert {alarm.code for alarm in found} == set(NAMES) and not page.exception
     for alarm in found:
-        assert f"{alarm.message} {alarm.suggestion}" in words(page) and live.ALARMS[alarm.code] in words(page)
+        assert f"{alarm.message} {alarm.suggestion}" in words(page) and NAMES[alarm.code] in words(page)
 
 
 def searched(home: Path) -> Search:
@@ -578,8 +578,9 @@ def test_without_optuna_the_page_says_how_to_get_it(home: Path, monkeypatch: pyt
 def test_the_header_cuts_a_runs_name_and_not_how_far_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "20260101-000000-cheap-word-first-customer-questions")
     monkeypatch.setattr(RunFolder, "status", lambda self: {"state": "running", "progress": 0.42})
-    line = header.run_line(run)
+    line, stands = header.run_line(run)
     assert len(line) == header.LONGEST_LINE
     assert line.startswith("20260101-000000-cheap-word")
     assert line.endswith(f"… · running {percent(0.42)}")
-    assert header.run_line(RunFolder(tmp_path / "short")) == f"short · running {percent(0.42)}"
+    assert (stands.state, stands.alarms) == ("running", ())
+    assert header.run_line(RunFolder(tmp_path / "short"))[0] == f"short · running {percent(0.42)}"

@@ -18,7 +18,7 @@ from fgdesign.runs.compare import differences
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.store import Store, open_store
 from fgdesign.training.settings import Settings
-from fgdesign.ui import library, parts, runs_desk, state
+from fgdesign.ui import header, library, parts, runs_desk, state
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +141,26 @@ def test_runs_are_compared_by_curve_settings_and_mean(home: Path) -> None:
     assert differences([one, one]) == {}
     page.button(key="delete_runs").click().run()
     assert not open_store().jobs()
+
+
+def test_a_run_that_ended_with_an_alarm_says_so_wherever_it_is_named(home: Path) -> None:
+    good, bad = trained(home, "20260101-good"), trained(home, "20260102-bad")
+    report = bad.report() or {}
+    told = [{"code": code, "where": "tune", "message": "", "suggestion": ""} for code in ("divergence", "overfitting")]
+    bad.write("report.json", {**report, "alarms": [*told, told[0]]})
+    page = chosen("20260101-good", "20260102-bad")
+    said = "succeeded, but: divergence, overfitting"
+    table = next(frame.value for frame in page.dataframe if "state" in frame.value)
+    assert dict(zip(table["run"], table["state"], strict=True)) == {"20260102-bad": f"⚠ {said}",
+                                                                    "20260101-good": "succeeded"}
+    assert f":orange-badge[:material/warning: {said}]" in words(page) and "20260102-bad" in words(page)
+    lines = {run.name: header.run_line(run) for run in (good, bad)}
+    assert [line.rpartition(" · ")[2] for line, _ in lines.values()] == ["succeeded", "succeeded, alarm"]
+    assert [(stands.colour, stands.sign) for _, stands in lines.values()] == [
+        ("green", ":material/check_circle:"), ("orange", ":material/warning:")]
+    live = show("train", run="20260102-bad")
+    assert f":orange-badge[:material/warning: {said}]" in words(live)
+    assert ":green-badge[succeeded]" in words(show("train", run="20260101-good"))
 
 
 def test_a_run_at_work_is_not_deleted(home: Path) -> None:

@@ -90,6 +90,8 @@ def test_a_real_run_is_judged_too(tiny_graph: Callable[[str], Any], tmp_path: An
     folder = RunFolder(tmp_path / "run")
     report = folder.report()
     assert report is not None and report["alarms"][0]["code"] == "divergence"
+    assert folder.status()["state"] == "succeeded"
+    assert folder.status()["message"].startswith("Finished. Alarm: Divergence")
     told = folder.examples()
     assert told is not None and told["rows"] == report["train"]["rows"] and len(told["examples"]) == 12
     assert {example["label"] for example in told["examples"]} == set(report["labels"])

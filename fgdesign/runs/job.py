@@ -31,7 +31,7 @@ from fgdesign.runs.request import versions, write_request
 from fgdesign.runs.sinks import outbox
 from fgdesign.runs.watch import watching, write_examples
 from fgdesign.training import checkpoint
-from fgdesign.training.alarms import alarms
+from fgdesign.training.alarms import alarms, names
 from fgdesign.training.calibrate import pick_thresholds
 from fgdesign.training.evaluate import answer_rows, as_outputs, report
 from fgdesign.training.loop import Run, Stage, Stopped, fit, validation_opinions
@@ -117,8 +117,9 @@ def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None
         folder.write_status(state="failed", message=_reason(folder, error))
         raise
     done = {"progress": 1.0, "stage": "done"} if state != "paused" else {}
-    folder.write_status(state=state, seconds_left=None if state == "paused" else 0.0,
-                        message=MESSAGES[state, (folder.model / "config.json").is_file()], **done)
+    bad = names((folder.report() or {}).get("alarms", ())) if done else ()
+    message = MESSAGES[state, (folder.model / "config.json").is_file()] + (f" Alarm: {', '.join(bad)}." if bad else "")
+    folder.write_status(state=state, seconds_left=None if state == "paused" else 0.0, message=message, **done)
     return folder
 
 
@@ -194,7 +195,7 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
     if state == "stopped":  # a person waits: what was measured when it was best is enough
         save_model(ready, folder)
         folder.write("report.json", _about(folder, ready, run) | _as_logged(folder) | {
-            "seconds": clock.all(), "state": state})
+            "seconds": clock.all(), "state": state, "alarms": _alarms(folder)})
         return state
     folder.write_status(stage="report", message="Measuring.")
     with clock.phase("calibration"):
@@ -204,10 +205,13 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
     save_model(ready, folder)
     with clock.phase("evaluation"):
         result = _report(folder, ready, run, known, device)
-    result |= {"seconds": clock.all(), "threshold": threshold, "state": state,
-               "alarms": [asdict(alarm) for alarm in alarms(folder.metrics())]}
+    result |= {"seconds": clock.all(), "threshold": threshold, "state": state, "alarms": _alarms(folder)}
     folder.write("report.json", result)
     return state
+
+
+def _alarms(folder: RunFolder) -> list[dict[str, Any]]:
+    return [asdict(alarm) for alarm in alarms(folder.metrics())]
 
 
 def _ending(folder: RunFolder) -> str:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Events = Sequence[Mapping[str, Any]]
+NAMES = {"divergence": "Divergence", "collapse": "Router collapse", "no-learning": "No learning",
+         "overfitting": "Overfitting"}  # by code, the gravest first
 FULL = {2: 0.97}  # share of the rows on one branch from which a router has collapsed, by branches
 FULL_OF_MANY = 0.9
 TWICE = 2  # validations one after another before something counts as lasting
@@ -42,8 +44,12 @@ def alarms(events: Events) -> list[Alarm]:
         gone = divergence(stage, steps)
         found += [gone] if gone else [a for a in (overfitting(stage, steps, valid), no_learning(stage, steps, valid,
                                                                                             events)) if a]
-    order = ("divergence", "collapse", "no-learning", "overfitting")
-    return sorted([*found, *collapses(events)], key=lambda alarm: order.index(alarm.code))
+    return sorted([*found, *collapses(events)], key=lambda alarm: list(NAMES).index(alarm.code))
+
+
+def names(told: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """What the alarms of a report are called, each once."""
+    return tuple(dict.fromkeys(NAMES[one["code"]] for one in told if one["code"] in NAMES))
 
 
 def divergence(stage: str, steps: Events) -> Alarm | None:

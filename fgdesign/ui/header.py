@@ -10,21 +10,12 @@ import streamlit as st
 from fgdesign.graph import STARTERS, load_graph
 from fgdesign.runs.folder import RunFolder, list_runs, workspace
 from fgdesign.ui import library, start, state
+from fgdesign.ui.standing import Standing, standing
 from fgdesign.ui.words import label, one_line
 from fgdesign.views.numbers import percent
 
 MOST_RUNS = 8
 LONGEST_LINE = 48  # of a run
-SIGNS = {
-    "preparing": ":material/hourglass_top:",
-    "running": ":material/play_circle:",
-    "succeeded": ":material/check_circle:",
-    "failed": ":material/error:",
-    "stopped": ":material/stop_circle:",
-    "queued": ":material/hourglass_top:",
-    "paused": ":material/pause_circle:",
-    "cancelled": ":material/cancel:",
-}
 
 
 def show_header(*, train: bool = False) -> None:
@@ -39,12 +30,13 @@ def show_header(*, train: bool = False) -> None:
             start.train_button(state.current_graph())
 
 
-def run_line(run: RunFolder) -> str:
-    """A run in one short line: as much of its name as fits before its state and progress."""
+def run_line(run: RunFolder) -> tuple[str, Standing]:
+    """A run in one short line, as much of its name as fits before its state and progress; and how it stands."""
     status = run.status()
+    stands = standing(run, status)
     going = f" {percent(status['progress'])}" if status["state"] == "running" else ""
-    how = f" · {status['state']}{going}"
-    return one_line(run.name, LONGEST_LINE - len(how)) + how
+    how = f" · {stands.brief}{going}"
+    return one_line(run.name, LONGEST_LINE - len(how)) + how, stands
 
 
 def _graph() -> None:
@@ -85,17 +77,18 @@ def _run() -> None:
     if run is None:
         st.page_link("pages/train.py", label="No run yet", icon=":material/model_training:")
         return
-    sign = SIGNS.get(run.status()["state"], ":material/help:")
-    with st.popover(label(run_line(run)), icon=sign, type="tertiary", help="The run"):
+    line, stands = run_line(run)
+    with st.popover(label(line), icon=stands.sign, type="tertiary", help=f"The run: {stands.words}"):
         for page, text in (("train", "Curves"), ("routes", "Routes"), ("evaluate", "Evaluate")):
             st.page_link(f"pages/{page}.py", label=text, query_params={"run": run.name})
         st.caption("Other runs")
         for other in list_runs(workspace())[:MOST_RUNS]:
+            line, stands = run_line(other)
             st.button(
-                label(run_line(other)),
+                label(line),
                 key=f"look_{other.name}",
                 type="tertiary",
-                icon=SIGNS.get(other.status()["state"]),
+                icon=stands.sign,
                 on_click=state.set_run,
                 args=(other.name,),
             )

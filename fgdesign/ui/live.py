@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from fgdesign.runs.compare import judged
 from fgdesign.runs.folder import FINAL_STATES, RunFolder
-from fgdesign.training.alarms import alarms
+from fgdesign.training.alarms import NAMES, alarms
 from fgdesign.ui import canvas, parts, queue
+from fgdesign.ui.standing import WARNING, standing
 from fgdesign.ui.words import duration
 from fgdesign.views import curves, figures
 from fgdesign.views.canvas import canvas_data
 from fgdesign.views.canvas_overlay import with_gradients
 from fgdesign.views.numbers import percent, plain
-
-COLOURS: dict[str, Literal["blue", "green", "red", "orange"]] = {
-    "preparing": "blue",
-    "running": "blue",
-    "succeeded": "green",
-    "failed": "red",
-    "stopped": "orange",
-    "paused": "orange",
-    "cancelled": "orange",
-}
-ALARMS = {
-    "divergence": "Divergence",
-    "collapse": "Router collapse",
-    "no-learning": "No learning",
-    "overfitting": "Overfitting",
-}
-
 
 SOON = 0.5  # seconds between two drawings of the numbers of a run at work
 LATER = {"state": 1.0, "metric": 2.1, "curves": 3.1, "graph": 4.3, "folded": 5.7}  # seldom together: numbers come first
@@ -89,7 +73,8 @@ def _measured(events: list[dict[str, Any]]) -> bool:
 def _progress(run: RunFolder, status: dict[str, Any]) -> None:
     name, going = status["state"], status["state"] not in FINAL_STATES
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.badge(name, color=COLOURS.get(name, "blue"))
+        how = standing(run, status)
+        st.badge(how.words, icon=how.sign if how.alarms else None, color=how.colour)
         since = (time.time() if going else status["updated"]) - status["started"]
         words = [status["message"].rstrip(".") if going else ""]
         if status["started"] and name != "queued":
@@ -174,7 +159,7 @@ def _alarms(events: list[dict[str, Any]], going: bool) -> None:
     with st.container(key="run_alarms", gap="small"):
         for alarm in found:
             with st.container(border=True, horizontal=True, vertical_alignment="center"):
-                st.badge(ALARMS[alarm.code], icon=":material/warning:", color="orange")
+                st.badge(NAMES[alarm.code], icon=WARNING, color="orange")
                 st.text(f"{alarm.message} {alarm.suggestion}")
         if not found and any(event["kind"] == "valid" for event in events):
             verb = "shows" if going else "showed"

@@ -15,6 +15,7 @@ from fgdesign.runs.compare import differences, judged
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.seeds import spread
 from fgdesign.ui import parts
+from fgdesign.ui.standing import standing
 from fgdesign.views import curves
 from fgdesign.views.figures import metric_name
 from fgdesign.views.numbers import plain
@@ -28,6 +29,12 @@ def show(runs: Sequence[RunFolder]) -> None:
     names = [run.name for run in runs]
     with st.container(border=True, key="run_compare"):
         summary(runs)
+        for run in runs:
+            stands = standing(run)
+            if stands.alarms:
+                with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+                    st.badge(stands.words, icon=stands.sign, color=stands.colour)
+                    st.text(run.name)
         kind = st.segmented_control("Curve", list(CURVES), default="validation", key="compare_curve")
         events = {run.name: run.metrics() for run in runs}
         metric = judged(runs[0])[0]

@@ -12,6 +12,7 @@ from fgdesign.errors import FgdesignError
 from fgdesign.runs.compare import judged
 from fgdesign.runs.folder import RunFolder
 from fgdesign.ui import library, state
+from fgdesign.ui.standing import standing
 from fgdesign.views.figures import metric_name
 
 MOST = 50
@@ -32,7 +33,7 @@ def rows(runs: Sequence[RunFolder]) -> pd.DataFrame:
             found.append(
                 {
                     "run": run.name,
-                    "state": status["state"],
+                    "state": standing(run, status).marked,
                     "graph": run.graph().name,
                     "data": data_name(config),
                     "score": part.get(metric),

@@ -29,7 +29,7 @@ from fgdesign.runs.store import open_store
 from fgdesign.runs.trained import TrainedRun
 from fgdesign.training.alarms import NAMES, alarms
 from fgdesign.training.settings import Settings
-from fgdesign.ui import header, library, live, models, runs_table, start, state
+from fgdesign.ui import header, library, models, runs_table, start, state
 from fgdesign.views.numbers import percent
 
 ROOT = Path(__file__).parents[1]

@@ -201,6 +201,24 @@ def test_train_shows_a_run_at_work_and_stops_it(home: Path) -> None:
     assert page.button(key="stop_run").disabled
 
 
+def test_the_first_look_at_a_run_at_work_has_its_numbers_alone_and_the_next_has_all(home: Path) -> None:
+    run = make_run(home, state="running", report=False)
+    page = show("train", run=run.name)
+    assert "best so far 0.5" in words(page) and not page.dataframe and not page.selectbox
+    page.run()
+    assert "best so far 0.5" in words(page) and page.dataframe and page.selectbox
+    assert not page.exception
+
+
+def test_a_form_once_drawn_stays_when_its_run_begins(home: Path) -> None:
+    page = show("train")
+    page.number_input(key="seeds").set_value(3).run()
+    run = make_run(home, state="running", report=False)
+    page.query_params["run"] = run.name
+    page.run()
+    assert page.number_input(key="seeds").value == 3
+
+
 def test_train_queues_other_seeds_at_a_click(home: Path) -> None:
     run = make_run(home)
     run.write("config.json", run.config() | {"settings": {"seed": 5}, "data": {"train": "rows.csv"}})

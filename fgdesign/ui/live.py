@@ -20,12 +20,34 @@ from fgdesign.views.canvas import canvas_data
 from fgdesign.views.canvas_overlay import with_gradients
 from fgdesign.views.numbers import percent, plain
 
+SEEN = "live_seen"  # session key: this browser has had the page whole, or the numbers of a run at work
 SOON = 0.5  # seconds between two drawings of the numbers of a run at work
 LATER = {"state": 1.0, "metric": 2.1, "curves": 3.1, "graph": 4.3, "folded": 5.7}  # seldom together: numbers come first
 
 
-def show_run(run: RunFolder) -> None:
-    """Draw a run; while it is at work each part of the drawing renews itself in its own time."""
+def is_first_look(run: RunFolder | None) -> bool:
+    """Whether a browser's first page here is about a run at work: its numbers are not to wait for charts and forms."""
+    if run is None or run.status()["state"] in FINAL_STATES:
+        st.session_state[SEEN] = True
+    return SEEN not in st.session_state
+
+
+def show_the_rest_soon() -> None:
+    """Run the page again, whole, once the browser has drawn what it was sent."""
+    st.fragment(_whole, run_every=SOON)()
+
+
+def _whole() -> None:
+    if SEEN in st.session_state:
+        st.rerun()
+    st.session_state[SEEN] = True
+
+
+def show_run(run: RunFolder, *, glance: bool = False) -> None:
+    """Draw a run; while it is at work each part of the drawing renews itself in its own time.
+
+    glance: its state and numbers alone.
+    """
     now = run.status()["state"]
     going = now not in FINAL_STATES
 
@@ -37,11 +59,13 @@ def show_run(run: RunFolder) -> None:
         left, right = st.columns([1, 3], gap="medium")
         with left:
             part(_numbers, SOON)
-        with right:
-            part(_metric, LATER["metric"])
-        part(_curves, LATER["curves"])
-        part(_graph, LATER["graph"])
-    part(_folded, LATER["folded"])
+        if not glance:
+            with right:
+                part(_metric, LATER["metric"])
+            part(_curves, LATER["curves"])
+            part(_graph, LATER["graph"])
+    if not glance:
+        part(_folded, LATER["folded"])
 
 
 def _state(run: RunFolder, shown: str) -> None:
@@ -61,8 +85,10 @@ def _folded(run: RunFolder) -> None:
     events = run.metrics()
     if run.status()["state"] not in FINAL_STATES or _measured(events):
         _examples(run)
-        with st.expander("Machine", icon=":material/memory:"):
-            parts.chart(curves.machine_load(run.machine(), dark=parts.is_dark()), "live_machine")
+        machine = st.expander("Machine", icon=":material/memory:", key="live_machine_open", on_change="rerun")
+        if machine.open:
+            with machine:
+                parts.chart(curves.machine_load(run.machine(), dark=parts.is_dark()), "live_machine")
     _messages(run, events)
 
 

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from benchmarks.measure import Question, machine, show, write
 
-CASES = {"training": ("sst2", "trec6", "banking77", "clinc150", "banking77-few"),
+CASES = {"early_exit": ("banking77", "banking77-frozen", "sst2"),
+         "training": ("sst2", "trec6", "banking77", "clinc150", "banking77-few"),
          "routing": ("sst2", "trec6", "banking77", "clinc150", "union")}
 QUESTIONS = (*(f"training:{case}" for case in CASES["training"]), "static_cache", "executor", "dispatch", "throughput",
-             "early_exit", *(f"routing:{case}" for case in CASES["routing"]), "latency", "weight", "growth", "insight",
-             "jobs", "data")
+             *(f"{file}:{case}" for file in ("early_exit", "routing") for case in CASES[file]),
+             "latency", "weight", "growth", "insight", "jobs", "data")
 
 
 def main() -> None:

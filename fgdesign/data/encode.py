@@ -102,8 +102,8 @@ def buckets(
         seed, epoch: another pair, another order.
         tokens: where it is not 0, a batch holds what fits into so many tokens with padding, and at least one row.
     """
-    rng = np.random.default_rng((seed, epoch))
-    order = rng.permutation(len(lengths)) if shuffle else np.arange(len(lengths))
+    rng = np.random.default_rng((seed, epoch)) if shuffle else None
+    order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
     window = batch_size * WINDOW if shuffle else max(1, len(lengths))
     batches: list[NDArray[np.int64]] = []
     for start in range(0, len(order), window):
@@ -113,7 +113,7 @@ def buckets(
             batches += _fitting(rows, np.asarray(lengths)[rows], tokens)
         else:
             batches += [rows[place : place + batch_size] for place in range(0, len(rows), batch_size)]
-    return [batches[place] for place in rng.permutation(len(batches))] if shuffle else batches
+    return [batches[place] for place in rng.permutation(len(batches))] if rng else batches
 
 
 def _fitting(rows: NDArray[Any], lengths: NDArray[Any], tokens: int) -> list[NDArray[np.int64]]:

@@ -9,6 +9,7 @@ import copy
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import networkx as nx
 import torch
@@ -25,6 +26,8 @@ from fgdesign.model.blocks import BLOCKS, Place
 from fgdesign.model.dispatch import fused
 from fgdesign.model.lexical import Lexical
 from fgdesign.model.lora import TUNINGS, tune_layer
+
+WANT_ALL = (s.Call, s.Words, s.Join, c.Leave, c.Route, c.RuleRoute)  # steps that do nothing without all their inputs
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class Program:
         given = tuple(port for slot, port in held.items() if slot in slots)
         kept = {self.slots[port] for port in wanted} | set(held)
         joined = fused(steps, kept)
-        return Needed(steps, given, joined, _last_read(joined, kept))
+        return Needed(steps, given, joined, _last_read(joined, kept), _jumps(joined))
 
 
 def _last_read(steps: Sequence[s.Step], kept: Collection[int]) -> tuple[tuple[int, ...], ...]:
@@ -155,23 +158,44 @@ def _last_read(steps: Sequence[s.Step], kept: Collection[int]) -> tuple[tuple[in
     return tuple(reversed(found))
 
 
+def _jumps(steps: Sequence[s.Step]) -> dict[int, tuple[int, int]]:
+    """Per place of an exit: the slot of the rows that go on, and the next step that has work when it is empty."""
+    found = {}
+    for place, leave in enumerate(steps):
+        if isinstance(leave, c.Leave) and leave.outputs[1] >= 0:
+            empty, at = {leave.outputs[1]}, place + 1
+            while at < len(steps) and _idle(steps[at], empty):
+                empty.update(steps[at].outputs)
+                at += 1
+            found[place] = (leave.outputs[1], at)
+    return found
+
+
+def _idle(step: s.Step, empty: set[int]) -> bool:
+    """Whether a step does nothing while these slots are empty."""
+    missing = [slot in empty for slot in step.inputs]
+    return bool(missing) and (any(missing) if isinstance(step, WANT_ALL) else all(missing))
+
+
 @dataclass(frozen=True)
 class Needed:
     """steps: in order. given: known ports that they, or the caller, read. fused: the same in fewer steps, for runs
-    that are neither timed nor steered. dropped: slots that are empty again after each of these.
+    that are neither timed nor steered. dropped: slots that are empty again after each of these. jumps: where in these
+    an exit that all rows leave by leads to.
     """
 
     steps: tuple[s.Step, ...]
     given: tuple[str, ...]
     fused: tuple[s.Step, ...]
     dropped: tuple[tuple[int, ...], ...]
+    jumps: Mapping[int, tuple[int, int]]
 
-    @property
+    @cached_property
     def reads_tokens(self) -> bool:
         """True where a step starts from token ids."""
         return any(isinstance(step, s.Source) for step in self.steps)
 
-    @property
+    @cached_property
     def layers(self) -> int:
         """How many of the steps are encoder layers."""
         return sum(isinstance(step, s.Layer) for step in self.steps)

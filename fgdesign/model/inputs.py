@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from fgdesign.data.encode import Encoded, encode
-from fgdesign.graph.infer import params_of
 from fgdesign.model.device import moved
 from fgdesign.model.flows import Batch, Flow
 from fgdesign.model.network import FunctionGraph
@@ -84,6 +83,10 @@ class Inputs:
 
 def token_flow(encoded: Encoded, rows: np.ndarray, device: torch.device) -> Flow:
     """(n, 2, T) ids and segments padded to the longest row, and the mask (None where nothing is padded)."""
+    if len(rows) == 1:  # nothing to pad
+        part = slice(encoded.offsets[rows[0]], encoded.offsets[rows[0] + 1])
+        one = np.stack([encoded.ids[part], encoded.segments[part]]).astype(np.int64)
+        return Flow(moved(torch.from_numpy(one[None]), device))
     starts, lengths = encoded.offsets[rows], encoded.lengths[rows]
     longest = int(lengths.max(initial=1))
     real = np.arange(longest) < lengths[:, None]
@@ -99,11 +102,7 @@ def make_inputs(network: FunctionGraph, tokenizer: object, texts: Sequence[str],
     """Tokenise texts as the network's text nodes want them; equal views are made once."""
     views: dict[tuple[str, int], Encoded] = {}
     tokens = {}
-    for node_id in network.nodes_of_role("source"):
-        if not network.plan.needs_tokens(node_id):
-            continue
-        params = params_of(network.plan.graph.node(node_id))
-        column, longest = str(params["column"]), int(str(params["max_length"]))
+    for node_id, column, longest in network.views:
         if (column, longest) not in views:
             first = texts_b if column == "second" and texts_b is not None else texts
             second = texts_b if column == "all" else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -28,6 +27,8 @@ def words(text: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
+    if text.isascii():  # nothing below would change it
+        return text.lower()
     plain = unicodedata.normalize("NFKD", text).lower()
     plain = "".join(char for char in plain if not unicodedata.combining(char))
     return HAN.sub(r" \1 ", unicodedata.normalize("NFC", plain))
@@ -97,15 +98,22 @@ class Lexical(nn.Module):
     def forward(self, texts: Sequence[str]) -> Tensor:
         """(n, C) float32 log-probabilities, multi-label logits, or values, for n texts."""
         index, idf, weight, bias = self._look_up
-        out = np.tile(bias, (len(texts), 1))
+        out = np.empty((len(texts), len(bias)), np.float32)
+        out[:] = bias
         for row, text in enumerate(texts):
-            counts = Counter(index[term] for term in terms_of(text, self.ngrams) if term in index)
+            counts: dict[int, int] = {}
+            for term in terms_of(text, self.ngrams):
+                place = index.get(term)
+                if place is not None:
+                    counts[place] = counts.get(place, 0) + 1
             if not counts:
                 continue
-            ids = np.fromiter(counts, np.int64, len(counts))
-            values = np.fromiter((1 + math.log(n) for n in counts.values()), np.float32, len(counts)) * idf[ids]
-            out[row] += (values / np.linalg.norm(values)) @ weight[ids]
-        logits = torch.from_numpy(out.astype(np.float32)).to(self.bias.device) / self.temperature
+            ids = np.array(list(counts))
+            values = idf[ids]
+            if len(counts) < sum(counts.values()):
+                values = np.array([1 + math.log(n) for n in counts.values()], np.float32) * values
+            out[row] += (values / np.sqrt(values @ values)) @ weight[ids]
+        logits = torch.from_numpy(out).to(self.bias.device) / self.temperature
         return torch.log_softmax(logits, -1) if self.kind == "single" else logits
 
     def contributions(self, text: str, label: int) -> tuple[list[tuple[int, int]], np.ndarray, float]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from fgdesign.graph.catalogue import CATALOGUE
-from fgdesign.graph.infer import tuning_of
+from fgdesign.graph.infer import params_of, tuning_of
 from fgdesign.graph.rows import ALL
 from fgdesign.model import quantised
 from fgdesign.model.backbone import Backbone, EncoderLayer
@@ -47,6 +48,7 @@ class FunctionGraph(nn.Module):
         self.modules_by_key, self.keys = build_modules(what, seed, pretrained)
         self.register_buffer("decision", torch.tensor(0.5))
         self.program = compile_program(what, self.modules_by_key, self.keys)
+        self._of_role: dict[tuple[str, ...], list[str]] = {}
         self._needed: dict[tuple[tuple[str, ...], tuple[str, ...], bool], Needed] = {}
 
     @property
@@ -70,8 +72,17 @@ class FunctionGraph(nn.Module):
 
     def nodes_of_role(self, *roles: str) -> list[str]:
         """Node ids in running order, by the role of their type."""
-        graph = self.plan.graph
-        return [n for n in self.plan.found.order if CATALOGUE[graph.node(n).type].role in roles]
+        if roles not in self._of_role:
+            graph = self.plan.graph
+            self._of_role[roles] = [n for n in self.plan.found.order if CATALOGUE[graph.node(n).type].role in roles]
+        return list(self._of_role[roles])
+
+    @cached_property
+    def views(self) -> list[tuple[str, str, int]]:
+        """What the text nodes read whose tokens are needed: (node, column, longest sequence)."""
+        found = [(n, params_of(self.plan.graph.node(n))) for n in self.nodes_of_role("source")
+                 if self.plan.needs_tokens(n)]
+        return [(n, str(params["column"]), int(str(params["max_length"]))) for n, params in found]
 
     def lexicals(self) -> dict[str, Lexical]:
         """The word functions, by node."""
@@ -124,7 +135,7 @@ class FunctionGraph(nn.Module):
         if timed or batch.steer is not None:
             run_steps(needed.steps, state)
         else:
-            run_through(needed.fused, needed.dropped, state)
+            run_through(needed.fused, needed.dropped, needed.jumps, state)
         found = {port: slots[self.program.slots[port]] for port in ports}
         return Outcome({port: flow for port, flow in found.items() if flow is not None}, record)
 

@@ -225,13 +225,19 @@ def row_texts(batch: Batch, rows: Tensor | None, column: str) -> list[str]:
     return list(texts) if rows is None else [texts[i] for i in rows.tolist()]
 
 
-def run_through(steps: Sequence[Step], dropped: Sequence[Sequence[int]], state: State) -> None:
-    """Run the steps in order, neither timed nor steered, and empty the slots that no later one reads."""
-    slots = state.slots
-    for step, done in zip(steps, dropped, strict=True):
-        step.run(state)
-        for slot in done:
+def run_through(steps: Sequence[Step], dropped: Sequence[Sequence[int]], jumps: Mapping[int, tuple[int, int]],
+                state: State) -> None:
+    """Run the steps in order, neither timed nor steered, and empty the slots that no later one reads.
+
+    jumps: by the place of an exit, the slot of the rows that go on and the next step that has work without them.
+    """
+    slots, place = state.slots, 0
+    while place < len(steps):
+        steps[place].run(state)
+        for slot in dropped[place]:
             slots[slot] = None
+        jump = jumps.get(place)
+        place = place + 1 if jump is None or slots[jump[0]] is not None else jump[1]
 
 
 def run_steps(steps: Sequence[Step], state: State) -> None:

@@ -20,7 +20,8 @@ from fgdesign.data.kept import keep, load_kept
 from fgdesign.data.lengths import counter_named
 from fgdesign.data.letters import other_encodings, reread
 from fgdesign.data.mend import apply
-from fgdesign.data.recipe import Recipe, Repair, recipe_from, recipe_json
+from fgdesign.data.recipe import Recipe, recipe_from, recipe_json
+from fgdesign.data.repair import Repair
 from fgdesign.data.take_out import label_words, without_labels
 from fgdesign.errors import DataError
 from fgdesign.graph.spec import DEFAULT_BACKBONE

@@ -21,17 +21,8 @@ from fgdesign.data.doctor import examine, full_recipe
 from fgdesign.data.findings import MOST_ROWS, Finding
 from fgdesign.data.lengths import TokenCounter
 from fgdesign.data.mend import apply
-from fgdesign.data.recipe import (
-    FORMAT,
-    HUGE,
-    KINDS,
-    Recipe,
-    Repair,
-    load_recipe,
-    recipe_from,
-    recipe_json,
-    save_recipe,
-)
+from fgdesign.data.recipe import FORMAT, Recipe, load_recipe, recipe_from, recipe_json, save_recipe
+from fgdesign.data.repair import HUGE, KINDS, Repair
 from fgdesign.data.write import write_cells, write_table
 from fgdesign.errors import DataError, FgdesignError
 
@@ -107,7 +98,7 @@ PLANTED: list[tuple[str, Table, str, tuple[int, ...], bool]] = [  # code, table,
      "warning", tuple(range(2, 32)), True),
     ("single_class", table({"text": TEXTS, "label": ["yes"] * 30}), "error", (), False),
     ("no_labels", table({"text": TEXTS, "label": [""] * 30}), "error", tuple(range(2, 32)), False),
-    ("no_label_column", table({"text": TEXTS}), "error", (), False),
+    ("no_label_column", table({"text": TEXTS}), "error", (), True),
     ("no_texts", table({"text": [""] * 30, "label": LABELS}), "error", tuple(range(2, 32)), False),
     ("all_classes_small", table({"text": TEXTS[:4], "label": ["a", "b", "a", "b"]}), "warning", (), False),
     ("imbalance", table({"text": [f"text {row}" for row in range(99)], "label": ["a"] * 4 + ["b"] * 95}), "warning",
@@ -236,6 +227,10 @@ APPLIED: list[tuple[Repair, list[str], str]] = [  # repair, labels that are left
     (Repair("choose_columns", ("text", "label")), MIXED.frame["label"].tolist(), "2 columns dropped"),
     (Repair("rename", names=(("kept", "key"),)), MIXED.frame["label"].tolist(), "1 column renamed"),
     (Repair("reread", names=(("cp1252", "cp1251"),)), MIXED.frame["label"].tolist(), "0 cells changed"),
+    (Repair("header", names=(("kept", "key"),)), MIXED.frame["label"].tolist(), "0 columns named"),
+    (Repair("read_as", ("kept",), "label"), MIXED.frame["label"].tolist(), "0 cells changed"),
+    (Repair("add_column", ("topic",)), MIXED.frame["label"].tolist(), "1 column added"),
+    (Repair("shorten_labels", ("label",), "slash"), MIXED.frame["label"].tolist(), "0 rows changed"),
     (Repair("split_labels", ("label",), "comma"), MIXED.frame["label"].tolist(), "0 rows changed"),
     (Repair("drop_misread", rule="short_row"), MIXED.frame["label"].tolist(), "0 rows dropped"),
     (Repair("take_out", ("text",), labels=("two", "Six")), MIXED.frame["label"].tolist(), "4 cells changed"),

@@ -16,7 +16,8 @@ from fgdesign.data import apart, jobs, kept, read_table, store
 from fgdesign.data.edits import Edits, apply_edits, edits_from
 from fgdesign.data.lengths import token_counter, tokenizer_folder, tokens_read
 from fgdesign.data.profile import histogram, profile
-from fgdesign.data.recipe import Recipe, Repair, recipe_json
+from fgdesign.data.recipe import Recipe, recipe_json
+from fgdesign.data.repair import Repair
 from fgdesign.errors import DataError
 from fgdesign.graph import load_graph
 from fgdesign.graph.spec import Graph

@@ -10,7 +10,7 @@ import numpy as np
 from fgdesign.data import alike
 from fgdesign.data.case import Case
 from fgdesign.data.findings import Finding, about_rows
-from fgdesign.data.recipe import HUGE, Repair
+from fgdesign.data.repair import HUGE, Repair
 from fgdesign.data.table import count, short
 
 TELLING = 0.98  # share of rows whose label a column names, from which on it is telling

@@ -9,8 +9,9 @@ import numpy as np
 
 from fgdesign.data import alike
 from fgdesign.data.case import Case
-from fgdesign.data.findings import Finding, about_rows
-from fgdesign.data.recipe import Repair
+from fgdesign.data.check_roles import empty_label, other_labels, shorter_labels
+from fgdesign.data.findings import Finding, about_rows, with_ways
+from fgdesign.data.repair import Repair
 from fgdesign.data.split import FEWEST
 from fgdesign.data.table import count, short
 from fgdesign.data.task import numbers
@@ -25,10 +26,12 @@ def check_labels(case: Case) -> Iterator[Finding]:
     """Findings about the label column."""
     label = case.columns.label
     if label is None:
-        yield Finding(
+        found = Finding(
             "no_label_column", "error",
-            "No column seems to hold labels, so there is nothing to learn. Name the label column.",
+            "No column seems to hold labels, so there is nothing to learn. Name the label column, or add one and label "
+            "the rows.",
         )  # fmt: skip
+        yield with_ways(found, other_labels(case) or [empty_label(case)])
         return
     yield from _gaps(case, label)
     if case.task is None:
@@ -47,10 +50,11 @@ def check_labels(case: Case) -> Iterator[Finding]:
 def _gaps(case: Case, label: str) -> Iterator[Finding]:
     without = ~case.has_label
     if without.all():
-        yield about_rows(
+        found = about_rows(
             case.table, without, "no_labels", "error",
-            f"No row has a label in '{label}'. Name the column that holds labels.", label,
+            f"No row has a label in '{label}'. Name the column that holds labels, or label the rows.", label,
         )  # fmt: skip
+        yield with_ways(found, other_labels(case))
     elif without.any():
         yield about_rows(
             case.table, without, "missing_labels", "warning",
@@ -142,19 +146,21 @@ def _sizes(case: Case, label: str) -> Iterator[Finding]:
     sizes = case.sizes
     if len(sizes) == 1:
         only = short(next(iter(sizes)))
-        yield Finding(
+        found = Finding(
             "single_class", "error",
             f"Every label in '{label}' is '{only}'; a classifier needs at least 2 different ones. Add rows of "
             "another label, or name another label column.", label,
         )  # fmt: skip
+        yield with_ways(found, other_labels(case))
         return
     small = sorted(name for name, size in sizes.items() if size < FEWEST)
     if len(small) == len(sizes):
-        yield Finding(
+        found = Finding(
             "all_classes_small", "warning",
             f"No label in '{label}' has {FEWEST} rows, so none can be both trained on and tested. Add rows, or "
             "name another label column.", label,
         )  # fmt: skip
+        yield with_ways(found, [*shorter_labels(case), *other_labels(case)])
         return
     if small:
         yield _small(case, label, small)

@@ -15,7 +15,7 @@ from fgdesign.data.findings import Finding, about_rows
 from fgdesign.data.languages import NAMES, SCRIPTS, language_of_rows, other_language, other_script, script_of_rows
 from fgdesign.data.lengths import about_tokens
 from fgdesign.data.letters import LOST
-from fgdesign.data.recipe import WORDS, Repair
+from fgdesign.data.repair import WORDS, Repair
 from fgdesign.data.table import count, short
 from fgdesign.data.take_out import label_words, without_labels
 

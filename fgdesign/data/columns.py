@@ -105,7 +105,7 @@ def _check_roles(text: str, text_b: str | None, label: str | None) -> None:
 
 def _guess_text(frame: pd.DataFrame, free: list[str], *, pair: bool) -> tuple[str, str | None, str]:
     """(text, second text or None, reason)."""
-    names = {_plain(name): name for name in reversed(free)}
+    names = {plain_name(name): name for name in reversed(free)}
     for first, second in PAIRS if pair else ():
         if first in names and second in names:
             found = names[first], names[second]
@@ -138,14 +138,17 @@ def _guess_label(frame: pd.DataFrame, free: list[str]) -> tuple[str | None, str]
     few = {name: number for name, number in kinds.items() if 2 <= number <= max(2, rows // 2)}
     if not few:
         decimal = next((name for name in filled if _numeric(frame[name], decimals=True)), None)
-        return decimal, f"'{decimal}' is read as the label: it has numbers with decimals." if decimal else ""
+        if decimal:
+            return decimal, f"'{decimal}' is read as the label: it has numbers with decimals."
+        empty = next((name for name in free if name not in filled and plain_name(name) in LABEL_NAMES), None)
+        return empty, f"'{empty}' is read as the label, by its name; it is empty." if empty else ""
     label = min(few, key=lambda name: few[name])
     return label, f"'{label}' is read as the label: it has the fewest values ({count(few[label], 'value')})."
 
 
 def _known(names: Iterable[str], known: Sequence[str]) -> str | None:
     """The name that stands first in `known`, else one that has such a word in it ("review_text")."""
-    by_plain = {_plain(name): name for name in reversed(list(names))}
+    by_plain = {plain_name(name): name for name in reversed(list(names))}
     for word in known:
         if word in by_plain:
             return by_plain[word]
@@ -157,10 +160,15 @@ def _known(names: Iterable[str], known: Sequence[str]) -> str | None:
     return None
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """ "Review Text", "reviewText" and "review-text" are all "review_text"."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(name).strip())
     return re.sub(r"[\W_]+", "_", spaced).strip("_").lower()
+
+
+def has_known_name(name: str) -> bool:
+    """Whether a column is called as labels usually are."""
+    return _known([name], LABEL_NAMES) is not None
 
 
 def _sample(column: pd.Series) -> pd.Series:

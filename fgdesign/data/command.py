@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fgdesign.data.findings import Finding
-    from fgdesign.data.recipe import Repair
+    from fgdesign.data.repair import Repair
+    from fgdesign.data.table import Table
 
+ROLES = ("no_label_column", "no_labels", "single_class", "all_classes_small", "not_learnable")
 Add = Callable[..., argparse.ArgumentParser]
 
 
@@ -27,7 +29,10 @@ def add_doctor(command: Add) -> None:
                       "up to 256 where not given")
     made.add_argument("--fix", action="store_true", help="apply the repairs of all errors and warnings")
     made.add_argument("--accept", metavar="CODE", action="append", default=[], help="apply also the repair of this "
-                      "finding, which --fix leaves to you; encoding_guess=cp1250 names the encoding; may be repeated")
+                      "finding, which --fix leaves to you; encoding_guess=cp1250 names the encoding, "
+                      "single_class=COL the label column; may be repeated")
+    made.add_argument("--out-test", metavar="CSV", help="where the test table goes without the rows whose labels are "
+                      "not in this one")
     made.add_argument("--recipe", metavar="R.json", help="first apply the repairs of this recipe")
     made.add_argument("--save-recipe", metavar="R.json", help="write the recipe with the proposed repairs")
     made.add_argument("--out", metavar="CSV", help="where the repaired table goes")
@@ -62,6 +67,8 @@ def _doctor(options: argparse.Namespace) -> int:
         mended, said = apply(used, table)
         said += write_table(mended, options.out)
         left = examine(mended, **used.renamed(columns), task=options.task, test=test, **counted)
+    if options.out_test is not None:
+        said += _mended_test(found, test, options)
     faulty = any(finding.severity == "error" for finding in left)
     if options.json:
         print(json.dumps({"data": options.data, "rows": len(table), "findings": [item.to_dict() for item in found],
@@ -70,8 +77,8 @@ def _doctor(options: argparse.Namespace) -> int:
         return int(faulty)
     for finding in found:
         print(f"{finding.severity} [{finding.code}]: {finding.message}")
-        if finding.repair is not None and finding.severity != "note":
-            print(f"    {finding.repair} ({f'--accept {finding.code}' if finding.repair.of_choice else '--fix'})")
+        for line in _ways(finding):
+            print(f"    {line}")
     for sentence in said:
         print(f"repaired: {sentence}")
     for finding in left if mends else ():
@@ -80,13 +87,40 @@ def _doctor(options: argparse.Namespace) -> int:
     return int(faulty)
 
 
+def _mended_test(found: tuple[Finding, ...], test: Table | None, options: argparse.Namespace) -> tuple[str, ...]:
+    """Write the test table as the findings mend it; what was done."""
+    from fgdesign.data.mend import apply
+    from fgdesign.data.recipe import Recipe
+    from fgdesign.data.write import write_table
+
+    ways = [finding.there for finding in found if finding.there is not None]
+    if test is None or not ways:
+        options.wrong_usage("--out-test needs --test FILE with rows whose labels are not in this table; none are found")
+    assert test is not None
+    mended, said = apply(Recipe(tuple(ways)), test)
+    return (*said, *write_table(mended, options.out_test))
+
+
+def _ways(finding: Finding) -> list[str]:
+    """The repairs of a finding, each with the words that accept it."""
+    first = finding.repair
+    shown = [first] if first is not None and (finding.severity != "note" or finding.code == "no_header") else []
+    words = [f"{way} ({f'--accept {finding.code}' if way.of_choice else '--fix'})" for way in shown]
+    words += [f"{way} (--accept {finding.code}={way.columns[0]})" for way in finding.others if way.kind == "read_as"]
+    if finding.there is not None:
+        words.append(f"In the test table: {finding.there} (--out-test FILE)")
+    return words
+
+
 def _accepted(said: str, encoding: str, found: tuple[Finding, ...]) -> Repair:
-    """The repair of the finding that is named; "encoding_guess=NAME" takes that encoding. Raises InputError."""
-    from fgdesign.data.recipe import Repair
+    """The repair of the finding that is named; what follows "=" names an encoding or a column. Raises InputError."""
+    from fgdesign.data.repair import Repair
     from fgdesign.errors import InputError, choices
 
     code, _, name = said.partition("=")
     repairs = {finding.code: finding.repair for finding in found if finding.repair is not None}
+    if name and code in ROLES:
+        return Repair("read_as", (name,), "label")
     if code not in repairs or (name and code != "encoding_guess"):
         raise InputError(f"--accept {said} names no finding with a repair. {choices(repairs, code)}")
     return Repair("reread", names=((encoding, name),)) if name else repairs[code]

@@ -24,6 +24,7 @@ from fgdesign.data.task import (
     KINDS,
     MAYBE_MISSING,
     MISSING,
+    POINT_ZERO,
     SEPARATOR,
     Kind,
     Task,
@@ -39,7 +40,6 @@ from fgdesign.errors import DataError, choices
 __all__ = ["Columns", "Dataset", "Task", "choose_columns", "detect_task", "load_dataset"]
 
 NOTHING_TO_READ = re.compile(r"[\s\x00-\x1f\u00ad\u200b-\u200f\u202a-\u202e\u2060\ufeff]*")
-POINT_ZERO = re.compile(r"([+-]?\d+)\.0+")
 WHOLE = re.compile(r"[+-]?\d+")
 MANY_LABELS = 20  # rows from which on a label that never comes back is refused
 

@@ -6,6 +6,7 @@ The findings of `examine` carry repairs; a recipe of the accepted ones is applie
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 
@@ -15,14 +16,17 @@ from fgdesign.data import alike
 from fgdesign.data.case import Case
 from fgdesign.data.check_columns import check_columns
 from fgdesign.data.check_labels import check_labels
+from fgdesign.data.check_roles import check_test_columns, check_test_labels, other_labels, shorter_labels
 from fgdesign.data.check_texts import check_texts
 from fgdesign.data.columns import choose_columns
 from fgdesign.data.dataset import load_dataset
-from fgdesign.data.findings import Finding, Severity, about_rows, worst_first
+from fgdesign.data.findings import Finding, Severity, about_rows, with_ways, worst_first
 from fgdesign.data.lengths import TokenCounter
 from fgdesign.data.letters import other_encodings
 from fgdesign.data.mend import apply
-from fgdesign.data.recipe import Recipe, Repair
+from fgdesign.data.recipe import Recipe
+from fgdesign.data.repair import Repair
+from fgdesign.data.rows import column_names
 from fgdesign.data.table import MOST_ROWS, Note, Table, first_row, short
 from fgdesign.errors import DataError
 
@@ -149,12 +153,32 @@ def _reading(table: Table) -> Iterator[Finding]:
             ((code, severity) for words, code, severity in READING if words in note), ("reading", "note")
         )
         about = note if isinstance(note, Note) else Note(note)
-        if code == "encoding_guess":
+        if code == "no_header":
+            yield from _first_row(table, about)
+        elif code == "encoding_guess":
             yield from _guess(table, about)
         elif about.mark:
             yield from _misread(table, about, code, severity)
         else:
             yield Finding(code, severity, str(note), rows=about.rows, count=about.total)
+
+
+def _first_row(table: Table, note: Note) -> Iterator[Finding]:
+    """The first row that was read as data, with the other reading, and names of the usual kind; until it has names."""
+    if not len(table.marks.get("no_header", ())) or table.row_numbers[0] != note.rows[0]:
+        return
+    names = [str(name) for name in table.frame.columns]
+    if not any(name.startswith("column_") for name in names):
+        return
+    first = column_names([str(table.frame[name].iloc[0]) for name in names], [])
+    ways: list[Repair | None] = [Repair("header", names=tuple(
+        (old, new) for old, new in zip(names, first, strict=True) if old != new
+    ))]  # fmt: skip
+    with suppress(DataError):
+        found = choose_columns(table)
+        roles = {found.text: "text", found.text_b: "text_b", found.label: "label"}
+        ways.append(Repair("rename", names=tuple((old, new) for old, new in roles.items() if old in names)))
+    yield with_ways(Finding("no_header", "note", str(note), rows=note.rows, count=1), ways)
 
 
 def _misread(table: Table, note: Note, code: str, severity: Severity) -> Iterator[Finding]:
@@ -190,10 +214,7 @@ def _against(case: Case, test: Table) -> Iterator[Finding]:
     needed = [*case.text_columns, *([columns.label] if columns.label else [])]
     absent = [name for name in needed if name not in test.frame]
     if absent:
-        yield Finding(
-            "test_columns", "error",
-            f"The test table has no column '{short(absent[0])}'. Name its columns as they are named here.", absent[0],
-        )  # fmt: skip
+        yield check_test_columns(case, test, absent)
         return
     tested = set(alike.text_keys(test.frame, case.text_columns))
     leaks = case.has_text & np.fromiter((key in tested for key in case.keys), bool, len(case.keys))
@@ -207,16 +228,7 @@ def _against(case: Case, test: Table) -> Iterator[Finding]:
             "score would be too good. Take {it/them} out of one of the two.", columns.text,
             Repair("drop_texts", case.text_columns, keys=digests) if digests else None,
         )  # fmt: skip
-    other = replace(case, table=test)
-    unknown = sorted(set(other.sizes).difference(case.sizes)) if case.sizes else []
-    if unknown:
-        shown = ", ".join(f"'{short(name)}'" for name in unknown[:3]) + (", ..." if len(unknown) > 3 else "")
-        rows = int(other.rows_with(unknown).sum())
-        yield Finding(
-            "test_labels", "warning",
-            f"The test table has labels that are not in this one ({shown}; {rows:,} of its rows): they can never be "
-            "answered right. Write the labels the same way in both.", columns.label or "",
-        )  # fmt: skip
+    yield from check_test_labels(case, replace(case, table=test))
 
 
 def _refused(case: Case) -> Iterator[Finding]:
@@ -231,4 +243,5 @@ def _refused(case: Case) -> Iterator[Finding]:
     try:
         load_dataset(few, text=columns.text, text_b=columns.text_b, label=columns.label, task=case.task_kind or "auto")
     except DataError as error:
-        yield Finding("not_learnable", "error", str(error), columns.label or "")
+        found = Finding("not_learnable", "error", str(error), columns.label or "")
+        yield with_ways(found, [*shorter_labels(case), *other_labels(case)])

@@ -12,11 +12,11 @@ from typing import Any
 from fgdesign.data.delimited import Record
 from fgdesign.data.formats import as_cell, check_unpacked
 from fgdesign.data.rows import check_width
-from fgdesign.data.table import count
+from fgdesign.data.table import count, noted
 from fgdesign.errors import DataError, MissingExtraError
 
 SHEET_CELLS = 3_000_000  # of an Excel file, which takes long to read
-NO_RESULT = re.compile(rb"</f>(<v ?/>|<v></v>|</c>)")  # a formula without a value behind it
+NO_RESULT = re.compile(rb'<c r="[A-Z]+(\d+)"[^>]*>(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)(?:<v ?/>|<v></v>|</c>)')  # a formula
 MERGED = re.compile(rb'<mergeCell ref="([A-Z]+)(\d+):\1(\d+)"')  # cells of one column
 
 
@@ -34,7 +34,7 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         check_unpacked(sum(member.file_size for member in archive.infolist()), name)
     try:
-        unknown = _look_over(data, name)
+        _look_over(data, name)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of styles and extensions, which do not matter here
             reader = readers.excel.ExcelReader(io.BytesIO(data), read_only=True, data_only=True, keep_links=False)
@@ -45,7 +45,9 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
                 sheet.reset_dimensions()
                 rows = _sheet_rows(sheet, name)
                 if any(map(any, rows)):
-                    merged = _fill_merged(rows, data, sheet)
+                    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                        xml = archive.read(sheet._worksheet_path)
+                    merged, unknown = _fill_merged(rows, xml), _without_result(xml)
                     break
             else:
                 return []
@@ -56,10 +58,12 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
             f"{name} is an Excel file that cannot be read: {error!r}. Save it as CSV (UTF-8)."
         ) from None
     if unknown:
-        notes.append(
-            f"{count(unknown, 'formula')} without a result in the file, so the {'cell' if unknown == 1 else 'cells'} "
-            "stay empty. Open the workbook in a spreadsheet and save it there, so that results are kept."
+        words = (
+            f"{count(len(unknown), 'formula')} without a result in the file, so the "
+            f"{'cell stays' if len(unknown) == 1 else 'cells stay'} empty ({{}}). Open the workbook in a spreadsheet "
+            "and save it there, so that results are kept."
         )
+        notes.append(noted(words, sorted(set(unknown)), "no_result"))
     if merged:
         notes.append(f"{count(merged, 'merged cell')} without a value of their own got that of the topmost one.")
     if len(workbook.worksheets) > 1:
@@ -68,9 +72,9 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
     return [(row, cells + [""] * (width - len(cells))) for row, cells in enumerate(rows, 1)]
 
 
-def _look_over(data: bytes, name: str) -> int:
-    """The formulas of all sheets that have no result. Raises DataError where sheets have more cells than are read."""
-    cells = unknown = 0
+def _look_over(data: bytes, name: str) -> None:
+    """Raise DataError where sheets have more cells than are read."""
+    cells = 0
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for member in archive.namelist():
             if not member.startswith("xl/worksheets/"):
@@ -78,13 +82,16 @@ def _look_over(data: bytes, name: str) -> int:
             with archive.open(member) as sheet:
                 while piece := sheet.read(1 << 20):
                     cells += piece.count(b"<c ") + piece.count(b"<c/") + piece.count(b"<c>")
-                    unknown += len(NO_RESULT.findall(piece))
     if cells > SHEET_CELLS:
         raise DataError(
             f"{name} has about {count(cells, 'cell')}, empty ones with a format among them; at most "
             f"{count(SHEET_CELLS, 'cell')} are read of an Excel file. Save it as CSV (UTF-8)."
         )
-    return unknown
+
+
+def _without_result(xml: bytes) -> list[int]:
+    """The row of each formula that has no value in the file."""
+    return [int(row) for row in NO_RESULT.findall(xml)]
 
 
 def _sheet_rows(sheet: Any, name: str) -> list[list[str]]:
@@ -99,12 +106,10 @@ def _sheet_rows(sheet: Any, name: str) -> list[list[str]]:
     return rows
 
 
-def _fill_merged(rows: list[list[str]], data: bytes, sheet: Any) -> int:
+def _fill_merged(rows: list[list[str]], xml: bytes) -> int:
     """Write the value of cells that are merged downwards into all their rows; how many were filled."""
-    with zipfile.ZipFile(io.BytesIO(data)) as archive, archive.open(sheet._worksheet_path) as file:
-        found = MERGED.findall(file.read())
     filled = 0
-    for column, first, last in found:
+    for column, first, last in MERGED.findall(xml):
         at = functools.reduce(lambda place, letter: 26 * place + letter - 64, column, 0) - 1
         top = rows[int(first) - 1] if int(first) <= len(rows) else []
         for row in rows[int(first) : int(last)] if len(top) > at and top[at] else ():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from fgdesign.data.alike import Mask
-from fgdesign.data.recipe import Repair
+from fgdesign.data.repair import Repair
 from fgdesign.data.table import MOST_ROWS, Table, count
 
 Severity = Literal["error", "warning", "note"]
@@ -29,6 +30,7 @@ class Finding:
         count: all rows it is about, 0 where it is not about rows.
         repair: what mends it, None where only a person can.
         others: other ways to mend it, from which a person may choose.
+        there: what mends it in the test table instead, None where nothing does.
     """
 
     code: str
@@ -39,6 +41,7 @@ class Finding:
     count: int = 0
     repair: Repair | None = None
     others: tuple[Repair, ...] = ()
+    there: Repair | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -51,6 +54,7 @@ class Finding:
             "count": self.count,
             "repair": None if self.repair is None else self.repair.to_dict(),
             "others": [repair.to_dict() for repair in self.others],
+            "there": None if self.there is None else self.there.to_dict(),
         }
 
 
@@ -72,6 +76,12 @@ def about_rows(
     said = message.replace("{rows}", count(total, "row")).replace("{first}", f"first: row {rows[0]}")
     said = re.sub(r"\{([\w ]+)/([\w ]+)\}", r"\1" if total == 1 else r"\2", said)
     return Finding(code, severity, said, column, rows, total, repair)
+
+
+def with_ways(finding: Finding, ways: Sequence[Repair | None]) -> Finding:
+    """The finding with ways to mend it, the likeliest first."""
+    found = [way for way in ways if way is not None]
+    return replace(finding, repair=found[0], others=tuple(found[1:])) if found else finding
 
 
 def worst_first(findings: list[Finding]) -> tuple[Finding, ...]:

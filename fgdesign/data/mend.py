@@ -13,7 +13,8 @@ from fgdesign.data.alike import Mask
 from fgdesign.data.languages import language_of_rows, other_language, other_script, script_of_rows
 from fgdesign.data.lengths import about_tokens, counter_named
 from fgdesign.data.letters import LOST, encoding_name, reread
-from fgdesign.data.recipe import HUGE, WORDS, Recipe, Repair
+from fgdesign.data.recipe import Recipe
+from fgdesign.data.repair import HUGE, SIGNS, WORDS, Repair
 from fgdesign.data.split import FEWEST
 from fgdesign.data.table import Table, count
 from fgdesign.data.take_out import label_words, without_labels
@@ -49,11 +50,11 @@ def apply(recipe: Recipe, table: Table) -> tuple[Table, tuple[str, ...]]:
 def _fit(repair: Repair, recipe: Recipe, table: Table) -> Repair | None:
     """The repair with the names the columns have in this table; None when the recipe removed them."""
     there = set(map(str, table.frame.columns))
-    if repair.kind == "reread":
+    if repair.kind in ("reread", "header"):
         return repair
     spelt = {name: name if name in there else recipe.respelt(name) for name in repair.columns}
     repair = replace(repair, columns=tuple(spelt.values()))
-    if repair.kind == "drop_columns":
+    if repair.kind in ("drop_columns", "add_column"):
         return repair
     renamed = dict(pair for step in recipe.steps if step.kind == "rename" for pair in step.names)
     if repair.kind == "rename":
@@ -136,6 +137,40 @@ def _reread(table: Table, repair: Repair) -> Done:
         names = [reread(str(name), old, new) for name in table.frame.columns]
         table = replace(table, frame=table.frame.set_axis(names, axis=1), encoding=encoding_name(new))
     return table, total, "cell changed"
+
+
+def _header(table: Table, repair: Repair) -> Done:
+    """Names for the columns of a table without any; the row that holds them goes, another first row stays."""
+    first, names = list(table.marks.get("no_header", ())), dict(repair.names)
+    there = [str(name) for name in table.frame.columns]
+    if not first or not len(table) or not names.keys() <= set(there):
+        return table, 0, "column named"
+    if set(names.values()) & (set(there) - names.keys()):
+        raise DataError(f"'{repair}' gives a name that another column has. Take this repair out of the recipe.")
+    top = {name: " ".join(str(table.frame[name].iloc[0]).split()) for name in names}
+    if table.row_numbers[0] == first[0] and top == names:
+        table, *_ = _kept(table, np.arange(len(table)) > 0)
+    marks = {mark: rows for mark, rows in table.marks.items() if mark != "no_header"}
+    return replace(table, frame=table.frame.rename(columns=names), marks=marks), len(names), "column named"
+
+
+def _read_as(table: Table, _: Repair) -> Done:
+    """Nothing: `Recipe.renamed` tells who reads the table."""
+    return table, 0, "cell changed"
+
+
+def _add_column(table: Table, repair: Repair) -> Done:
+    if repair.columns[0] in table.frame:
+        return table, 0, "column added"
+    frame = table.frame.assign(**{repair.columns[0]: ""}).astype("str")
+    return replace(table, frame=frame), 1, "column added"
+
+
+def _shorten_labels(table: Table, repair: Repair) -> Done:
+    sign = SIGNS[repair.rule]
+    return _relabelled(
+        table, repair.columns[0], lambda cell: (sign in cell and cell.partition(sign)[0].strip()) or cell
+    )
 
 
 def _drop_misread(table: Table, repair: Repair) -> Done:
@@ -305,10 +340,14 @@ def _rename(table: Table, repair: Repair) -> Done:
 
 _DOES: dict[str, Callable[[Table, Repair], Done]] = {
     "reread": _reread,
+    "header": _header,
+    "read_as": _read_as,
+    "add_column": _add_column,
     "drop_misread": _drop_misread,
     "mend_encoding": _mend_encoding,
     "strip_labels": _strip_labels,
     "split_labels": _split_labels,
+    "shorten_labels": _shorten_labels,
     "merge_labels": _merge_labels,
     "drop_classes": _drop_classes,
     "take_out": _take_out,

@@ -222,7 +222,8 @@ def take_header(rows: Rows, notes: list[str]) -> list[str]:
     if (sample or len(rows) == 1) and not _is_data(first, sample):
         return rows.pop(0)[1]
     names = [f"column_{place}" for place in range(1, len(first) + 1)]
-    notes.append(f"The first row looks like data, so the columns are called {_first_names(names)}.")
+    said = f"The first row looks like data, so the columns are called {_first_names(names)}."
+    notes.append(noted(said, [rows[0][0]], "no_header"))
     return names
 
 

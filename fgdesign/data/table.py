@@ -27,7 +27,7 @@ class Table:
         delimiter: between cells, "" where the format has none.
         notes: plain sentences about what was decided or repaired, those about rows as a Note.
         sha256: of the file's bytes.
-        marks: what the reader had to do -> all row numbers where it did; names as in `recipe.RULES["drop_misread"]`.
+        marks: what the reader had to do -> all row numbers where it did; names as in `repair.RULES["drop_misread"]`.
     """
 
     frame: pd.DataFrame

@@ -21,6 +21,7 @@ SHARE_JOINED = 0.02  # of labels with a separator, from which on they are taken 
 MISSING = frozenset({"", "nan", "NaN", "null", "NULL", "<NA>", "#N/A", "N/A", "\\N"})
 MAYBE_MISSING = frozenset({"None", "NA"})  # a label like any other in a column without gaps
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+POINT_ZERO = re.compile(r"([+-]?\d+)\.0+")
 COMMA_NUMBER = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -88,6 +89,12 @@ def numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
     if _decimal_commas(cells):
         return np.array([cell.replace(",", ".") for cell in cells], np.float64)
     return None
+
+
+def without_point_zero(cell: str) -> str:
+    """A whole number without the ".0" that programs add when a column has gaps; all else as it is."""
+    found = POINT_ZERO.fullmatch(cell)
+    return found[1] if found else cell
 
 
 def first_not_number(cells: Sequence[str]) -> int:

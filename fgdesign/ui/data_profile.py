@@ -42,6 +42,14 @@ def set_recipe(file: library.DataFile, recipe: Recipe) -> None:
     st.session_state[state.RECIPES] = {**st.session_state.get(state.RECIPES, {}), file.id: recipe}
 
 
+def forget_reading(file: library.DataFile, role: str) -> None:
+    """Leave the choice of this column to a person."""
+    recipe = recipe_for(file)
+    kept = tuple(repair for repair in recipe.repairs if (repair.kind, repair.rule) != ("read_as", role))
+    if kept != recipe.repairs:
+        set_recipe(file, Recipe(kept))
+
+
 def test_of(file: library.DataFile) -> library.DataFile | None:
     """The data set that this one is to be tested on, where a person named it."""
     return library.find(st.session_state.get(state.TESTS, {}).get(file.id, ""))
@@ -50,6 +58,12 @@ def test_of(file: library.DataFile) -> library.DataFile | None:
 def set_test(file: library.DataFile, test: str) -> None:
     """Name the data set to be tested on, "" for none."""
     st.session_state[state.TESTS] = {**st.session_state.get(state.TESTS, {}), file.id: test}
+
+
+def test_is_now(file: library.DataFile, new: library.DataFile) -> None:
+    """Test on a new version of a data set wherever the one before was named."""
+    named = st.session_state.get(state.TESTS, {})
+    st.session_state[state.TESTS] = {key: new.id if test == file.id else test for key, test in named.items()}
 
 
 def told(file: library.DataFile) -> Told | None:

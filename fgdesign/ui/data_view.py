@@ -11,7 +11,7 @@ import pandas as pd
 import streamlit as st
 
 from fgdesign.data.profile import Told
-from fgdesign.ui import library, parts, state
+from fgdesign.ui import data_profile, library, parts, state
 from fgdesign.ui.words import label
 from fgdesign.views import figures
 from fgdesign.views.numbers import percent, plain
@@ -55,6 +55,9 @@ def _option(guess: str | None) -> Callable[[str], str]:
 
 def _choose_column(key: str, file_id: str) -> None:
     value = st.session_state[f"column_{key}_{file_id}"]
+    file = library.find(file_id)
+    if file is not None:
+        data_profile.forget_reading(file, key)
     state.change(**{key: value})
 
 

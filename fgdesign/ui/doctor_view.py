@@ -14,11 +14,12 @@ import streamlit as st
 from fgdesign.data.apart import Progress
 from fgdesign.data.doctor import full_recipe
 from fgdesign.data.profile import Told
-from fgdesign.data.recipe import Recipe, Repair, load_recipe, recipe_from, recipe_json, repair_from, save_recipe
+from fgdesign.data.recipe import Recipe, load_recipe, recipe_from, recipe_json, save_recipe
+from fgdesign.data.repair import Repair, repair_from
 from fgdesign.data.store import disk_told
 from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import workspace
-from fgdesign.ui import data_intake, data_profile, doctor_settings, library, parts, state
+from fgdesign.ui import data_intake, data_profile, doctor_settings, doctor_ways, library, parts, state
 from fgdesign.ui.words import label, one_line
 from fgdesign.views.numbers import plain
 
@@ -80,7 +81,9 @@ def _show_finding(file: library.DataFile, finding: Found) -> None:
                           icon=":material/table_rows:", help="Show these rows")  # fmt: skip
             for place, repair in enumerate(_repairs(finding)):
                 st.button(label(repair.title, 80), key=f"repair_{key}{place or ''}", icon=":material/healing:",
-                          help=label(str(repair), 300), on_click=_accept, args=(file, repair))  # fmt: skip
+                          help=label(str(repair), 300), on_click=doctor_ways.accept, args=(file, repair))  # fmt: skip
+            for way in doctor_ways.BUTTONS.get(finding["code"], ()):
+                way(file, finding)
             if finding["code"] in doctor_settings.BUTTONS:
                 doctor_settings.BUTTONS[finding["code"]]()
         if st.session_state.get(state.SHOWN) == key:
@@ -125,7 +128,8 @@ def _show_recipe(file: library.DataFile, recipe: Recipe, said: list[str], *, fit
     for place, (repair, sentence) in enumerate(zip(recipe.steps, said, strict=True)):
         text, undo = st.columns([12, 2], vertical_alignment="center")
         text.text(sentence)
-        undo.button("Undo", key=f"undo_{place}", icon=":material/undo:", on_click=_undo, args=(file, repair))
+        undo.button("Undo", key=f"undo_{place}", icon=":material/undo:", on_click=doctor_ways.take_back,
+                    args=(file, repair))  # fmt: skip
     with st.container(horizontal=True):
         if fits:
             st.button(
@@ -172,10 +176,6 @@ def _look_at(key: str) -> None:
     st.session_state[state.SHOWN] = "" if st.session_state.get(state.SHOWN) == key else key
 
 
-def _accept(file: library.DataFile, repair: Repair) -> None:
-    data_profile.set_recipe(file, data_profile.recipe_for(file).with_repairs([repair]))
-
-
 def _accept_all(file: library.DataFile, serious: list[Found]) -> None:
     """The repairs of what is found; for a small table also those of what they bring up in turn."""
     recipe = data_profile.recipe_for(file)
@@ -186,10 +186,6 @@ def _accept_all(file: library.DataFile, serious: list[Found]) -> None:
         data_profile.set_recipe(file, full_recipe(
             library.table(file), recipe, **state.reading(), test=None if test is None else library.table(test)
         ))  # fmt: skip
-
-
-def _undo(file: library.DataFile, repair: Repair) -> None:
-    data_profile.set_recipe(file, data_profile.recipe_for(file).without(repair))
 
 
 def _use(file: library.DataFile, key: str, saved: dict[str, Path]) -> None:
@@ -215,7 +211,9 @@ def _save(file: library.DataFile, recipe: Recipe) -> None:
     def stored(new: library.DataFile) -> None:
         if state.project().data == file.id:
             roles = {name: getattr(state.project(), name) for name in ("text", "text_b", "label")}
-            state.keep_reading(new.id, **recipe.renamed(roles))
+            named = recipe.renamed({role: name or None for role, name in roles.items()})
+            state.keep_reading(new.id, **{role: name or "" for role, name in named.items()})
+        data_profile.test_is_now(file, new)
         st.toast(f"{label(new.name)}: a new version is stored; the one before is as it was.", icon=":material/check:")
 
     data_intake.save(file, make, stored)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -15,7 +13,7 @@ from scipy.stats import binomtest
 
 from benchmarks.measure import Question, Row, interleaved, ratio
 from benchmarks.public import data_set
-from fgdesign.api import train
+from benchmarks.trained import trained
 from fgdesign.graph.backbones import backbone_files, describe_backbone
 from fgdesign.graph.spec import DEFAULT_BACKBONE
 from fgdesign.model.choosing import Exit
@@ -38,9 +36,7 @@ def measure(quick: bool, case: str = "banking77") -> Question:
     question = Question(f"early_exit:{case}", f"Early exit, {name}: {graph} with its exits and without")
     files = data_set(name, question)
     if files is not None:
-        with tempfile.TemporaryDirectory() as folder:
-            run = train(graph, files.train, valid=files.valid, test=files.test, out=Path(folder) / "run")
-        _case(question, run, name, graph, pd.read_csv(files.test), targets, quick)
+        _case(question, trained(files, graph), name, graph, pd.read_csv(files.test), targets, quick)
     return question
 
 

@@ -18,7 +18,7 @@ import torch
 from benchmarks.early_exit import paired, speed
 from benchmarks.measure import Question, Row
 from benchmarks.public import Split, data_set
-from fgdesign.api import train
+from benchmarks.trained import trained
 from fgdesign.graph.spec import Graph
 from fgdesign.graph.starters import Sketch
 from fgdesign.model.inputs import make_inputs
@@ -45,9 +45,9 @@ def measure(quick: bool, case: str = "banking77") -> Question:
     with tempfile.TemporaryDirectory() as folder:
         found = [files for name in (UNITED if case == "union" else (case,)) if (files := data_set(name, question))]
         if case == "union" and len(found) == len(UNITED):
-            _case(question, _union(found, Path(folder)), Path(folder), quick)
+            _case(question, _union(found, Path(folder)), quick)
         elif case != "union" and found:
-            _case(question, found[0], Path(folder), quick)
+            _case(question, found[0], quick)
     question.notes.append("One seed. Thresholds, temperatures and merge weights come from validation rows alone. p is "
                           "the exact McNemar test on the test rows. The route is by how sure a cheap opinion is, so "
                           "shuffled routes are also the random ones at the same share.")
@@ -69,12 +69,11 @@ def _union(parts: list[Split], folder: Path) -> Split:
     return Split("union", files["train"], files["test"], files["valid"])
 
 
-def _case(question: Question, files: Split, folder: Path, quick: bool) -> None:
+def _case(question: Question, files: Split, quick: bool) -> None:
     test = pd.read_csv(files.test)
     texts, truth = test["text"].astype(str).tolist(), test["label"].astype(str).to_numpy()
     graphs = {"cheap-word-first": "cheap-word-first", "net alone": net_alone(), "two-opinions": "two-opinions"}
-    runs = {name: train(graph, files.train, valid=files.valid, test=files.test, text="text", label="label",
-                        out=folder / f"{files.name} {name}") for name, graph in graphs.items()}
+    runs = {name: trained(files, graph) for name, graph in graphs.items()}
     right = {name: np.array([row["prediction"] for row in run.predict(texts)]) == truth for name, run in runs.items()}
     run, alone = runs["cheap-word-first"], right["net alone"]
     told = run.predict(texts)

@@ -26,6 +26,7 @@ from benchmarks.measure import Question, Row  # noqa: E402
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Peers are left out, and public data sets are a few made-up rows."""
+    monkeypatch.setenv("FGDESIGN_RECORDS", str(tmp_path / "records"))
     for name in ("sst2", "trec6", "banking77", "clinc150"):
         (tmp_path / name).mkdir()
         write_rows(tmp_path / name / "train.csv", 48)

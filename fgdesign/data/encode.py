@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from threading import Lock
 from typing import Any
 
@@ -139,4 +140,4 @@ def _set_truncation(backend: Any, max_length: int) -> None:
 
 def _flat(rows: list[list[int]], dtype: Any) -> NDArray[Any]:
     total = sum(map(len, rows))
-    return np.fromiter((number for row in rows for number in row), dtype, total)
+    return np.fromiter(chain.from_iterable(rows), dtype, total)

@@ -279,6 +279,9 @@ def _joined_gates(flows: Sequence[Flow]) -> Mapping[str, Tensor]:
 def _merged(block: nn.Module, flows: Sequence[Flow], rows: Tensor | None, closing: frozenset[str],
             size: int) -> Flow:
     count = size if rows is None else len(rows)
+    if all(flow.rows is rows and flow.mask is None and not flow.gates for flow in flows):
+        none = [None] * len(flows)
+        return Flow(block([flow.value for flow in flows], none, none, count), None, rows)
     positions = [positions_in(flow, rows, size) for flow in flows]
     weights = [_closed_gate(flow, closing) for flow in flows]
     value = block([flow.value for flow in flows], positions, weights, count)

@@ -32,8 +32,9 @@ class Head(nn.Module):
             logits: Tensor = self.out(self.features(F.dropout(value, self.dropout))).float()
             return logits
         with torch.autocast(value.device.type, enabled=False):
-            logits = self.out(self.features(value.to(self.out.weight.dtype))).float()
-        return logits / self.temperature
+            features = self.features(value.to(self.out.weight.dtype))
+            logits = F.linear(features, self.out.weight, self.out.bias)
+        return logits.float() / self.temperature
 
     def features(self, value: Tensor) -> Tensor:
         """(n, D) -> (n, D or hidden): what the last linear map sees."""

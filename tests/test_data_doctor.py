@@ -105,6 +105,9 @@ PLANTED: list[tuple[str, Table, str, tuple[int, ...], bool]] = [  # code, table,
      (2, 3, 4, 5), True),
     ("different_numbers", table({"text": ["same", *TEXTS[1:29], "same"],
                                  "label": [f"{row}.5" for row in range(30)]}), "note", (2, 31), True),
+    ("markup", planted("text", {7: "a <b>bold</b> word<br/>and &amp;lt; 3"}), "note", (9,), True),
+    ("hidden_signs", planted("text", {7: "a par\u00adcel"}), "note", (9,), True),
+    ("flag_columns", table({"text": TEXTS, "rude": list("01") * 15, "false": list("011") * 10}), "warning", (), True),
     ("not_learnable", table({"text": TEXTS, "label": [f"l{row}" for row in range(30)]}), "error", (), False),
 ]  # fmt: skip
 
@@ -229,6 +232,8 @@ APPLIED: list[tuple[Repair, list[str], str]] = [  # repair, labels that are left
     (Repair("reread", names=(("cp1252", "cp1251"),)), MIXED.frame["label"].tolist(), "0 cells changed"),
     (Repair("header", names=(("kept", "key"),)), MIXED.frame["label"].tolist(), "0 columns named"),
     (Repair("read_as", ("kept",), "label"), MIXED.frame["label"].tolist(), "0 cells changed"),
+    (Repair("clean_texts", ("text",), "markup"), MIXED.frame["label"].tolist(), "0 cells changed"),
+    (Repair("join_columns", ("junk", "kept")), MIXED.frame["label"].tolist(), "2 columns joined"),
     (Repair("add_column", ("topic",)), MIXED.frame["label"].tolist(), "1 column added"),
     (Repair("shorten_labels", ("label",), "slash"), MIXED.frame["label"].tolist(), "0 rows changed"),
     (Repair("split_labels", ("label",), "comma"), MIXED.frame["label"].tolist(), "0 rows changed"),

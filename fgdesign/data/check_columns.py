@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from fgdesign.data import alike
 from fgdesign.data.case import Case
+from fgdesign.data.clean import OFF, ON
+from fgdesign.data.columns import has_known_name
 from fgdesign.data.findings import Finding, about_rows
 from fgdesign.data.repair import HUGE, Repair
 from fgdesign.data.table import count, short
@@ -16,6 +18,8 @@ from fgdesign.data.table import count, short
 TELLING = 0.98  # share of rows whose label a column names, from which on it is telling
 COVERED = 0.5  # share of rows whose value must come back, so that naming it is no accident
 BEGINNING = re.compile(r"[^\d]*")
+MOST_FLAGS = 4  # different cells of a column of yes and no
+WORDS_OF_TEXT = 1.5  # ends of words, in the mean, from which on cells are texts
 FEW_ROWS = 10  # with fewer, everything seems to tell the label
 
 
@@ -39,6 +43,7 @@ def check_columns(case: Case) -> Iterator[Finding]:
     ):  # fmt: skip
         if names:
             yield _about(code, severity == "note", names, what)
+    yield from _flags(case, [name for name in others if kinds[name] <= MOST_FLAGS])
     huge = np.zeros(len(frame), bool)
     where = []
     for name in map(str, frame.columns):
@@ -57,7 +62,35 @@ def check_columns(case: Case) -> Iterator[Finding]:
         unused = f" {count(len(others), 'other column')} not used: {_listed(others)}." if others else ""
         yield Finding(
             "columns", "note", f"{' '.join(case.columns.reasons)}{unused} Name the columns if this is wrong.",
-            repair=Repair("choose_columns", roles) if others else None,
+            repair=Repair("choose_columns", roles) if others else None, others=_second_text(case, others, kinds),
+        )  # fmt: skip
+
+
+def _second_text(case: Case, others: list[str], kinds: Mapping[str, int]) -> tuple[Repair, ...]:
+    """To read another column of texts as the second text, where there is none."""
+    if case.columns.text_b is not None:
+        return ()
+    some = case.table.frame.iloc[case.some[:200]]
+    found = [name for name in others if 2 * kinds[name] > len(case.table)
+             and some[name].str.count(r"[^\W\d]\s").mean() >= WORDS_OF_TEXT]  # fmt: skip
+    return tuple(Repair("read_as", (name,), "text_b") for name in found[:2])
+
+
+def _flags(case: Case, names: list[str]) -> Iterator[Finding]:
+    """Several columns of yes and no, the label's among them, that are one label each."""
+    label = case.columns.label
+    if label is None or has_known_name(label):
+        return
+    frame = case.table.frame
+    cells = {name: frozenset(frame[name].str.strip().str.lower().unique().tolist()) for name in (label, *names)}
+    flags = [name for name in map(str, frame.columns) if name in cells and ON & cells[name] and OFF & cells[name]
+             and cells[name] <= ON | OFF]  # fmt: skip
+    if label in flags and len(flags) > 1:
+        yield Finding(
+            "flag_columns", "warning",
+            f"{count(len(flags), 'column')} have yes or no in every row ({_listed(flags)}), and only '{short(label)}' "
+            "is read. If each is a label, join them, so that a row may have several.", label,
+            repair=Repair("join_columns", tuple(flags)),
         )  # fmt: skip
 
 

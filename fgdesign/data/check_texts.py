@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fgdesign.data import alike
 from fgdesign.data.alike import Mask
 from fgdesign.data.case import Case
+from fgdesign.data.clean import has_hidden, has_markup
 from fgdesign.data.findings import Finding, about_rows
 from fgdesign.data.languages import NAMES, SCRIPTS, language_of_rows, other_language, other_script, script_of_rows
 from fgdesign.data.lengths import about_tokens
@@ -19,6 +20,7 @@ from fgdesign.data.repair import WORDS, Repair
 from fgdesign.data.table import count, short
 from fgdesign.data.take_out import label_words, without_labels
 
+UNCLEAN = 0.05  # share of texts with tags or hidden signs from which on it is more than a note
 LONG_SHARE = 0.05  # of texts above the limit from which on it is more than a note
 MIXED_SHARE = 0.005  # of rows in another script from which on scripts are mixed
 MIXED_LANGUAGES = 0.03  # of the texts whose language shows, from which on languages are mixed
@@ -44,6 +46,7 @@ def check_texts(case: Case) -> Iterator[Finding]:
         )  # fmt: skip
     yield from _encoded_twice(case, text)
     yield from _lost(case, text)
+    yield from _unclean(case, text)
     scripts = script_of_rows(case.texts)
     yield from _length(case, text, scripts)
     yield from _scripts(case, text, scripts)
@@ -78,6 +81,21 @@ def _lost(case: Case, text: str) -> Iterator[Finding]:
             "({first}). Take the file as it was before that, or drop the rows.", text,
             None if found.all() else Repair("drop_rows", (text,), "lost_letters"),
         )  # fmt: skip
+
+
+def _unclean(case: Case, text: str) -> Iterator[Finding]:
+    """Texts with what a page or a program has left in them."""
+    for rule, code, test, what in (
+        ("markup", "markup", has_markup, "tags or entities of HTML in the text, such as <br> or &amp;"),
+        ("hidden", "hidden_signs", has_hidden, "signs in the text that nobody sees, such as soft hyphens"),
+    ):
+        found = np.fromiter(map(test, case.texts), bool, len(case.texts))
+        if found.any():
+            yield about_rows(
+                case.table, found, code, "warning" if found.mean() > UNCLEAN else "note",
+                f"{{rows}} {{has/have}} {what} ({{first}}). Take them out, unless they mean something.", text,
+                Repair("clean_texts", case.text_columns, rule),
+            )  # fmt: skip
 
 
 def _length(case: Case, text: str, scripts: NDArray[np.int8]) -> Iterator[Finding]:

@@ -15,7 +15,10 @@ from itertools import islice
 from fgdesign.data.delimited import CELL_LIMIT, NOWHERE, PAIRS, Dialect, Repairs, read_records, split_loosely
 
 DELIMITERS = ("\t", ";", ",", "|", "^", "~", "\x01")  # on a tie the first one wins
-LONG_DELIMITERS = (NOWHERE, " ||| ", "|||", "|~|", "||", "::", "~~", "^^", "，", "<SEP>", "<sep>", "[SEP]", "@@")
+LONG_DELIMITERS = (
+    NOWHERE, " ||| ", " ==> ", " => ", " -> ", "|||", "|~|", "||", "::", "~~", "^^", "，",
+    "<SEP>", "<sep>", "[SEP]", "@@",
+)  # fmt: skip
 FENCED, MOST_OUTSIDE = 2000, 6  # bytes in which a fence begins, lines outside of it
 NAME = re.compile(r" ?\w+(?:[ _.-]\w+){0,2} ?")  # of a column, beyond doubt
 WHOLE = re.compile(rb'^"(.*)"\r?$', re.MULTILINE)  # a line that is one cell in quotes

@@ -44,6 +44,7 @@ READING: tuple[tuple[str, str, Severity], ...] = (  # what a reader's note has i
     ("without a result", "formulas", "warning"),
     ("with the name of another", "column_names", "warning"),
     ("without a name", "column_names", "note"),
+    ("of the workbook", "sheets", "warning"),
     ("looks like data", "no_header", "note"),
     ("stands again further down", "repeated_header", "note"),
     ("stands above the header", "title", "note"),

@@ -7,6 +7,7 @@ import io
 import re
 import warnings
 import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fgdesign.data.delimited import Record
@@ -41,16 +42,15 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
             reader.read_chartsheet = lambda *_: None  # they have no cells, and an empty one cannot be read
             reader.read()
             workbook = reader.wb
-            for sheet in workbook.worksheets:
-                sheet.reset_dimensions()
-                rows = _sheet_rows(sheet, name)
-                if any(map(any, rows)):
-                    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                        xml = archive.read(sheet._worksheet_path)
-                    merged, unknown = _fill_merged(rows, xml), _without_result(xml)
-                    break
-            else:
+            found = _first_table(workbook.worksheets, name)
+            if found is None:
                 return []
+            sheet, rows = found
+            sheets = workbook.worksheets
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                xml = archive.read(sheet._worksheet_path)
+                sizes = {other.title: archive.read(other._worksheet_path).count(b"<row ") for other in sheets}
+            merged, unknown = _fill_merged(rows, xml), _without_result(xml)
     except DataError:
         raise
     except Exception as error:  # whatever a damaged workbook makes the package raise
@@ -66,10 +66,33 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
         notes.append(noted(words, sorted(set(unknown)), "no_result"))
     if merged:
         notes.append(f"{count(merged, 'merged cell')} without a value of their own got that of the topmost one.")
-    if len(workbook.worksheets) > 1:
-        notes.append(f"The workbook has {len(workbook.worksheets)} sheets; '{sheet.title}' is read.")
+    notes += _about_sheets(sheet.title, sizes)
     width = max(map(len, rows))
     return [(row, cells + [""] * (width - len(cells))) for row, cells in enumerate(rows, 1)]
+
+
+def _about_sheets(read: str, sizes: Mapping[str, int]) -> Iterator[str]:
+    """What is said of a workbook with several sheets, of which one is read; rows of each."""
+    others = [f"'{name}' ({count(size, 'row')})" for name, size in sizes.items() if name != read and size > 1]
+    if len(sizes) > 1:
+        yield f"The workbook has {len(sizes)} sheets; '{read}' is read."
+    if others:
+        shown = f"{', '.join(others[:3])}{', ...' if len(others) > 3 else ''}"
+        verb = "is" if len(others) == 1 else "are"
+        yield f"{shown} of the workbook {verb} not read: save such a sheet as a file of its own to use it."
+
+
+def _first_table(sheets: Sequence[Any], name: str) -> tuple[Any, list[list[str]]] | None:
+    """The first sheet of several columns with its rows; the first with anything in it where there is none."""
+    first = None
+    for sheet in sheets:
+        sheet.reset_dimensions()
+        rows = _sheet_rows(sheet, name)
+        if sum(len(cells) > 1 for cells in rows) > 1:
+            return sheet, rows
+        if first is None and any(map(any, rows)):
+            first = sheet, rows
+    return first
 
 
 def _look_over(data: bytes, name: str) -> None:

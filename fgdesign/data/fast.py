@@ -93,7 +93,7 @@ def read_fast(data: bytes, dialect: Dialect, name: str, notes: list[str], repair
     row_numbers = np.flatnonzero(whole) + start
     keep = ~all_cells(table, lambda column, _: pc.equal(pc.utf8_trim(column, BLANK), ""))
     if start > 1 and len(header) > 1:
-        again = keep & all_cells(table, lambda column, place: pc.equal(column, header[place]))
+        again = keep & all_cells(table, lambda column, place: _same_name(column, header[place]))
         said += [repeated_header(row_numbers[again].tolist())] if again.any() else []
         keep &= ~again
     if not keep.any():
@@ -240,6 +240,15 @@ def all_cells(table: pa.Table, test: Callable[[pa.ChunkedArray, int], pa.Chunked
             break
         found &= test(column, place).to_numpy().astype(bool)
     return found
+
+
+def _same_name(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    """(N,) cells that are a column's name, in any case; only short ones are looked at."""
+    found = np.zeros(len(column), bool)
+    near = np.flatnonzero(pc.binary_length(column).to_numpy() <= len(name.encode()) + 8)
+    cells = pc.utf8_lower(pc.utf8_trim_whitespace(column.take(pa.array(near))))
+    found[near] = pc.equal(cells, name.strip().lower()).to_numpy()
+    return pa.chunked_array([pa.array(found)])
 
 
 def _with_ragged(

@@ -21,6 +21,8 @@ from fgdesign.errors import DataError
 UNPACKED_LIMIT = 500_000_000  # bytes that a compressed file may have when it is unpacked
 ROWS_AT_ONCE = 512  # of a Parquet file
 MOST_NESTED = 50_000_000  # bytes that lists may take in so many rows
+DEEP = 4  # objects inside of each other that are spread over columns
+ROLES = (("role", "content"), ("from", "value"))  # how conversations name who speaks and what is said
 JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)  # numbers as they are written
 
 
@@ -51,15 +53,20 @@ def json_records(text: str, name: str) -> tuple[list[str], list[Record]]:
     places: dict[str, int] = {}
     records: list[Record] = []
     try:
-        for row, item in _json_items(text, name):
-            if not isinstance(item, dict):
-                raise DataError(
-                    f"Record {row} of {name} is no object with named values. Give a list of objects, or one "
-                    'object per line, such as {"text": "...", "label": "..."}.'
-                )
-            records.append((row, _in_columns(item, places)))
-            if len(places) > COLUMN_LIMIT:
-                check_width(len(places), name)
+        for spread in (spread_out, dict):  # objects inside give a column for each of their names, where these are few
+            places, records = {}, []
+            for row, item in _json_items(text, name):
+                if not isinstance(item, dict):
+                    raise DataError(
+                        f"Record {row} of {name} is no object with named values. Give a list of objects, or one "
+                        'object per line, such as {"text": "...", "label": "..."}.'
+                    )
+                records.append((row, _in_columns(spread(item), places)))
+                if len(places) > COLUMN_LIMIT:
+                    break
+            if len(places) <= COLUMN_LIMIT:
+                break
+        check_width(len(places), name)
     except (RecursionError, ValueError) as error:
         raise DataError(
             f"{name} is JSON that cannot be read: {error}. Correct it, or write it as CSV."
@@ -67,6 +74,27 @@ def json_records(text: str, name: str) -> tuple[list[str], list[Record]]:
     for _, cells in records:
         cells.extend([""] * (len(places) - len(cells)))
     return list(places), records
+
+
+def spread_out(item: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """An object without objects inside: {"a": {"b": 1}} is {"a.b": 1}; so are messages of different roles."""
+    found: dict[str, Any] = {}
+    for key, value in item.items():
+        inside = _by_role(value) if isinstance(value, list) else value
+        if isinstance(inside, dict) and inside and before.count(".") < DEEP:
+            found |= spread_out(inside, f"{before}{key}.")
+        else:
+            found[f"{before}{key}"] = value
+    return found
+
+
+def _by_role(values: list[Any]) -> dict[str, str] | None:
+    """Role -> what it says, of messages of a conversation in which each role speaks once."""
+    for role, says in ROLES:
+        if len(values) > 1 and all(isinstance(item, dict) and {role, says} <= item.keys() for item in values):
+            found = {item[role]: item[says] for item in values if isinstance(item[role], str)}
+            return found if len(found) == len(values) else None
+    return None
 
 
 def _in_columns(item: Mapping[str, Any], places: dict[str, int]) -> list[str]:
@@ -148,11 +176,11 @@ def parquet_table(data: bytes, name: str) -> pa.Table:
     try:
         file = parquet.ParquetFile(io.BytesIO(data))
         about = file.metadata
-        check_width(len(file.schema_arrow.names), name)
+        names = list(_flat(file.schema_arrow.empty_table()).column_names)
+        check_width(len(names), name)
         if about.num_rows > ROW_LIMIT:
             raise too_many(name)
         check_unpacked(sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups)), name)
-        names = list(file.schema_arrow.names)
         schema = pa.schema([(str(place), STRING) for place in range(len(names))])
         batches = _unpacked(file.iter_batches(ROWS_AT_ONCE), schema, name)
         return pa.Table.from_batches(batches, schema).rename_columns(names)
@@ -168,7 +196,15 @@ def _unpacked(batches: Iterator[Any], schema: pa.Schema, name: str) -> Iterator[
     for batch in batches:
         size += batch.nbytes
         check_unpacked(size, name)
-        yield pa.record_batch(list(map(_as_strings, batch.columns)), schema)
+        columns = [column.combine_chunks() for column in _flat(pa.Table.from_batches([batch])).columns]
+        yield pa.record_batch(list(map(_as_strings, columns)), schema)
+
+
+def _flat(table: pa.Table) -> pa.Table:
+    """The table with a column for each field of a structure."""
+    for _ in range(DEEP):
+        table = table.flatten() if any(map(pa.types.is_struct, table.schema.types)) else table
+    return table
 
 
 def _as_strings(column: pa.Array) -> pa.Array:

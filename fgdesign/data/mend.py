@@ -10,11 +10,12 @@ import numpy as np
 
 from fgdesign.data import alike
 from fgdesign.data.alike import Mask
+from fgdesign.data.clean import ON, without_hidden, without_markup
 from fgdesign.data.languages import language_of_rows, other_language, other_script, script_of_rows
 from fgdesign.data.lengths import about_tokens, counter_named
 from fgdesign.data.letters import LOST, encoding_name, reread
 from fgdesign.data.recipe import Recipe
-from fgdesign.data.repair import HUGE, SIGNS, WORDS, Repair
+from fgdesign.data.repair import HUGE, JOINED, NEITHER, SIGNS, WORDS, Repair
 from fgdesign.data.split import FEWEST
 from fgdesign.data.table import Table, count
 from fgdesign.data.take_out import label_words, without_labels
@@ -50,7 +51,7 @@ def apply(recipe: Recipe, table: Table) -> tuple[Table, tuple[str, ...]]:
 def _fit(repair: Repair, recipe: Recipe, table: Table) -> Repair | None:
     """The repair with the names the columns have in this table; None when the recipe removed them."""
     there = set(map(str, table.frame.columns))
-    if repair.kind in ("reread", "header"):
+    if repair.kind in ("reread", "header", "join_columns"):
         return repair
     spelt = {name: name if name in there else recipe.respelt(name) for name in repair.columns}
     repair = replace(repair, columns=tuple(spelt.values()))
@@ -171,6 +172,28 @@ def _shorten_labels(table: Table, repair: Repair) -> Done:
     return _relabelled(
         table, repair.columns[0], lambda cell: (sign in cell and cell.partition(sign)[0].strip()) or cell
     )
+
+
+def _join_columns(table: Table, repair: Repair) -> Done:
+    """One column of labels in place of columns of yes and no."""
+    gone = [name for name in repair.columns if name not in table.frame]
+    if JOINED in table.frame and gone:
+        return table, 0, "column joined"
+    if gone:
+        raise _absent(repair, gone[0], set(map(str, table.frame.columns)))
+    flags = [(name, table.frame[name].str.strip().str.lower().isin(list(ON)).tolist()) for name in repair.columns]
+    names = [[name for name, on in flags if on[row]] for row in range(len(table))]
+    frame = table.frame.drop(columns=list(repair.columns))
+    frame[JOINED] = np.array([SEPARATOR.join(found) or NEITHER for found in names], object)
+    return replace(table, frame=frame.astype("str")), len(repair.columns), "column joined"
+
+
+def _clean_texts(table: Table, repair: Repair) -> Done:
+    change, total = without_markup if repair.rule == "markup" else without_hidden, 0
+    for column in repair.columns:
+        table, changed, _ = _relabelled(table, column, change)
+        total += changed
+    return table, total, "cell changed"
 
 
 def _drop_misread(table: Table, repair: Repair) -> Done:
@@ -342,9 +365,11 @@ _DOES: dict[str, Callable[[Table, Repair], Done]] = {
     "reread": _reread,
     "header": _header,
     "read_as": _read_as,
+    "join_columns": _join_columns,
     "add_column": _add_column,
     "drop_misread": _drop_misread,
     "mend_encoding": _mend_encoding,
+    "clean_texts": _clean_texts,
     "strip_labels": _strip_labels,
     "split_labels": _split_labels,
     "shorten_labels": _shorten_labels,

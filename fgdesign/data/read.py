@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,11 +28,13 @@ from fgdesign.data.fast import Read, named_table, read_fast
 from fgdesign.data.formats import is_json, json_records, parquet_table
 from fgdesign.data.kept import load_kept
 from fgdesign.data.ragged import even_out
-from fgdesign.data.rows import check_width, make_frame, named_frame
+from fgdesign.data.rows import check_width, column_names, make_frame, named_frame
 from fgdesign.data.sniff import file_kind, text_encoding
 from fgdesign.data.table import Note, Table, count, noted
 from fgdesign.errors import DataError
 
+FORMULA = re.compile(r'^="(.*)"$', re.DOTALL)
+FORMULAS = 50  # rows that tell whether a column has them
 FAST_FROM = 1 << 20  # bytes from which on Arrow is tried first
 FILE_LIMIT = 200 * 1024 * 1024  # bytes
 SPOKEN = {"\t": "tab", "": "nothing: it has one column"}
@@ -137,6 +140,7 @@ def _read_text(
             found, between = _drawn(table, encoding, name, notes), ""
         else:
             found, between = _delimited(form, encoding, name, notes), form.dialect.between
+    found = _without_formulas(*found, notes)
     if not encoding.startswith("utf"):
         words = Note(f"{encoding} is a guess: if letters look wrong, save the file as UTF-8.")
         notes.append(words.about(found[1][_foreign(found[0])].tolist()))
@@ -189,6 +193,18 @@ def _note_repairs(repairs: Repairs, notes: list[str]) -> None:
     ):  # fmt: skip
         if rows:
             notes.append(noted(words, rows, mark))
+
+
+def _without_formulas(frame: pd.DataFrame, rows: NDArray[np.int64], notes: list[str]) -> Read:
+    """Cells such as ="007", which keep spreadsheets from changing them, become the text in them."""
+    some = frame.iloc[:FORMULAS]
+    changed = [name for name in frame if sum(map(bool, map(FORMULA.match, some[name].tolist()))) * 2 > len(some)]
+    if not changed:
+        return frame, rows
+    cells = {name: [FORMULA.sub(r"\1", cell) for cell in frame[name].tolist()] for name in changed}
+    notes.append('Cells written as formulas of a text, such as ="a", are read as that text.')
+    names = column_names([FORMULA.sub(r"\1", str(name)) for name in frame], [])
+    return frame.assign(**cells).astype("str").set_axis(names, axis=1), rows
 
 
 def _foreign(frame: pd.DataFrame) -> NDArray[np.bool_]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fgdesign.data.letters import reread
-from fgdesign.data.repair import KINDS, RULES, Repair, repair_from
+from fgdesign.data.repair import JOINED, KINDS, RULES, Repair, repair_from
 from fgdesign.data.table import short
 from fgdesign.errors import DataError
 
@@ -72,12 +72,14 @@ class Recipe:
         return {role: name if name is None else names.get(name, name) for role, name in spelt.items()}
 
     def respelt(self, name: str) -> str:
-        """A column's name as it is once letters were read as another encoding, and the first row as names."""
+        """A column's name as it is once letters and the first row were read otherwise, and columns joined."""
         for repair in self.steps:
             for old, new in repair.names if repair.kind == "reread" else ():
                 name = reread(name, old, new)
             if repair.kind == "header":
                 name = dict(repair.names).get(name, name)
+            if repair.kind == "join_columns" and name in repair.columns:
+                name = JOINED
         return name
 
     def to_dict(self) -> dict[str, Any]:

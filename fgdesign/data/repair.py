@@ -5,9 +5,11 @@ A repair names a rule, never row numbers, so that it fits next month's file too:
     reread            names               letters that were read as one encoding are read as another, the paired one
     header            names               the first row, which was read as data, is that of the names
     read_as           column, rule        the column is read as the text, the second text or the label; cells stay
+    join_columns      columns             columns of 0 and 1 become one, "labels", with the names of those that are 1
     add_column        column              an empty column to be filled in, where there is none of this name
     drop_misread      rule                rows where the reader had to do this: too few cells, an open quote, ...
     mend_encoding     columns             UTF-8 that was read as cp1252 and saved so becomes what it was
+    clean_texts       columns, rule       tags and entities of HTML, or signs that nobody sees, go out of texts
     drop_rows         columns, rule       rows where the rule holds in any of the columns
     drop_long         columns, most, by   rows with a text of more tokens, counted as a backbone does or by words
     strip_labels      column              spaces at the ends of labels go, those inside become single
@@ -42,9 +44,11 @@ KINDS: dict[str, frozenset[str]] = {  # in the order of application: the fields 
     "reread": frozenset({"names"}),
     "header": frozenset({"names"}),
     "read_as": frozenset({"columns", "rule"}),
+    "join_columns": frozenset({"columns"}),
     "add_column": frozenset({"columns"}),
     "drop_misread": frozenset({"rule"}),
     "mend_encoding": frozenset({"columns"}),
+    "clean_texts": frozenset({"columns", "rule"}),
     "strip_labels": frozenset({"columns"}),
     "split_labels": frozenset({"columns", "rule"}),
     "shorten_labels": frozenset({"columns", "rule"}),
@@ -65,6 +69,10 @@ KINDS: dict[str, frozenset[str]] = {  # in the order of application: the fields 
 SIGNS = {"slash": "/", "colon": ":", "greater": ">", "dash": " - ", "dot": ".", "hyphen": "-", "underscore": "_"}
 RULES: dict[str, dict[str, str]] = {  # kind -> rule -> what a person reads; in the order of application
     "read_as": {"text": "the text", "text_b": "the second text", "label": "the label"},
+    "clean_texts": {
+        "markup": "Take tags and entities of HTML out of the texts",
+        "hidden": "Take signs that nobody sees out of the texts",
+    },
     "shorten_labels": {
         name: f"Keep of each label what stands before the first '{sign.strip()}'" for name, sign in SIGNS.items()
     },
@@ -104,9 +112,10 @@ ONE_COLUMN = frozenset({"strip_labels", "split_labels", "merge_labels", "drop_cl
 TEXTS_AND_LABEL = frozenset({"drop_conflicts", "mean_labels", "cap_classes"})
 OF_CHOICE = frozenset((  # kinds and rules
     "reread", "drop_misread", "take_out", "drop_long", "mean_labels", "cap_classes", "lost_letters", "no_number",
-    "header", "read_as", "add_column", "shorten_labels",
+    "header", "read_as", "add_column", "shorten_labels", "join_columns", "clean_texts",
 ))  # fmt: skip
 WORDS = "words"  # what counts tokens where no tokeniser is at hand
+JOINED, NEITHER = "labels", "none"  # the column that others are joined to, and its label of rows with none of them
 HUGE = 20_000  # characters of a cell from which on it is huge
 
 
@@ -186,7 +195,9 @@ class Repair:
             "reread": f"Read letters as another encoding: {pairs}",
             "header": f"Take the first row as names of columns: {pairs}",
             "read_as": f"Read {shown} as {RULES['read_as'].get(self.rule)}",
+            "join_columns": f"Join columns of 0 and 1 as labels: {shown}",
             "add_column": f"Add an empty column {shown}",
+            "clean_texts": f"{RULES['clean_texts'].get(self.rule)}",
             "shorten_labels": f"{RULES['shorten_labels'].get(self.rule)}",
             "drop_misread": f"{RULES['drop_misread'].get(self.rule)}",
             "mend_encoding": f"Read letters in {shown} as they were meant",
@@ -221,6 +232,8 @@ class Repair:
             "header": "Take the first row as names of columns",
             "read_as": f"Read '{short(columns[0], 30) if columns else ''}' as {RULES['read_as'].get(self.rule)}",
             "add_column": f"Add an empty column '{short(columns[0], 30) if columns else ''}'",
+            "clean_texts": f"{RULES['clean_texts'].get(self.rule)}",
+            "join_columns": f"Join {count(len(columns), 'column')} as labels",
             "shorten_labels": f"{RULES['shorten_labels'].get(self.rule)}",
             "drop_misread": f"{RULES['drop_misread'].get(self.rule)}",
             "mend_encoding": "Read the letters as they were meant",

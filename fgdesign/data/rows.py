@@ -180,7 +180,7 @@ def usual_width(rows: Rows) -> tuple[int, float]:
 def drop_above(rows: Rows, width: int, notes: list[str]) -> bool:
     """Drop what stands above the header: rows nearly empty where others are not, and comments; whether any were."""
     number = 0
-    for look in (_title, _title_of_two, _comments, _title):
+    for look in (_title, _title_of_two, _comments, _title, _names_below):
         number += look(rows[number : number + TITLE_ROWS], width)
     found = 0 < number < len(rows) - 1
     if found:
@@ -207,6 +207,18 @@ def _title_of_two(rows: Rows, width: int) -> int:
     return int(width == len(first) == 2 and sum(map(bool, first)) == 1 and bool(named))
 
 
+def _names_below(rows: Rows, width: int) -> int:
+    """Leading rows with gaps in them or below them, where a full row of names, two of them known, comes after."""
+    for place, (row, cells) in enumerate(rows):
+        plain = {cell.strip().lower() for cell in cells}
+        if len(cells) == width == len(plain) and all(plain) and len(plain & KNOWN_NAMES) > 1:
+            return place
+        gap = place + 1 < len(rows) and rows[place + 1][0] > row + 1
+        if not gap and len(cells) == width and all(cells):
+            return 0
+    return 0
+
+
 def _comments(rows: Rows, width: int) -> int:
     """Leading rows that begin with "# ", where a row of names comes after them."""
     comments = [cells[0].startswith(COMMENTS) or (cells[0] == "#" and not any(cells[1:])) for _, cells in rows]
@@ -218,7 +230,7 @@ def _comments(rows: Rows, width: int) -> int:
 def take_header(rows: Rows, notes: list[str]) -> list[str]:
     """Remove and return the header; when the first row is data, names made up for it."""
     first = rows[0][1]
-    sample = [cells for _, cells in rows[1 : LOOK_AT + 1] if cells != first or len(cells) == 1]
+    sample = [cells for _, cells in rows[1 : LOOK_AT + 1] if not same_names(cells, first) or len(cells) == 1]
     if (sample or len(rows) == 1) and not _is_data(first, sample):
         return rows.pop(0)[1]
     names = [f"column_{place}" for place in range(1, len(first) + 1)]
@@ -258,10 +270,19 @@ def _is_sentence(cell: str) -> bool:
 def _drop_repeated_header(rows: Rows, header: list[str], notes: list[str]) -> None:
     if len(header) < 2:
         return
-    repeated = [row for row, cells in rows if cells == header]
+    repeated = [row for row, cells in rows if same_names(cells, header)]
     if repeated:
-        rows[:] = [(row, cells) for row, cells in rows if cells != header]
+        rows[:] = [(row, cells) for row, cells in rows if not same_names(cells, header)]
         notes.append(repeated_header(repeated))
+
+
+def same_names(cells: Sequence[str], header: Sequence[str]) -> bool:
+    """Whether cells are those of the header, in any case."""
+    return len(cells) == len(header) and all(map(_same_name, cells, header))
+
+
+def _same_name(cell: str, name: str) -> bool:
+    return cell == name or cell.strip().lower() == name.strip().lower()
 
 
 def repeated_header(rows: Sequence[int]) -> str:

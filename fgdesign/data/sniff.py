@@ -64,6 +64,8 @@ BYTE_ORDER_MARKS = (
 SAMPLE = 1 << 16  # bytes that a guess looks at
 CONTROLS = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f\x7f]")
 FOREIGN = re.compile(r"[^\x00-\x7f]")
+FOREIGN_BYTE = re.compile(rb"[\x80-\xff]")
+INSIDE = re.compile(rb"(?<=[A-Za-z])[\x80-\xff]|[\x80-\xff](?=[A-Za-z])")  # a letter of a word
 EBCDIC = 0.05  # share of bytes that are spaces in EBCDIC, which has no byte that is one elsewhere
 SURE = 0.1  # confidence below which a few odd bytes say nothing
 WESTERN = ("cp1252", "iso8859-1", "iso8859-15")  # the same letters, told apart by rare signs only
@@ -181,7 +183,10 @@ def _legacy(data: bytes) -> str:
     if encoding and encoding not in WESTERN:
         plainer = PLAINER.get(encoding, encoding)
         return plainer if _decodes(sample, plainer) else encoding
-    return "cp1252" if _decodes(data, "cp1252") else "latin-1"
+    if _decodes(data, "cp1252"):
+        return "cp1252"
+    inside = len(INSIDE.findall(sample))
+    return "mac-roman" if inside > len(FOREIGN_BYTE.findall(sample)) // 2 else "latin-1"
 
 
 def _decodes(data: bytes, encoding: str) -> bool:

@@ -10,6 +10,7 @@ import json
 import os
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from fgdesign.data.apart import Progress
 from fgdesign.data.kept import READER
 from fgdesign.data.profile import PROFILE, Told, profile
 from fgdesign.data.recipe import Recipe, recipe_from, recipe_json
+from fgdesign.errors import FgdesignError
 from fgdesign.ui import data_intake, library, state
 from fgdesign.views.numbers import plain
 
@@ -32,14 +34,33 @@ MEMORY = 6_000_000_000  # bytes of address space for it
 
 
 def recipe_for(file: library.DataFile) -> Recipe:
-    """The repairs accepted for a file in this session."""
-    found: Recipe = st.session_state.get(state.RECIPES, {}).get(file.id, Recipe())
-    return found
+    """The repairs accepted for a file, in this session or before the page was loaded anew."""
+    known: dict[str, Recipe] = st.session_state.setdefault(state.RECIPES, {})
+    if file.id not in known:
+        known[file.id] = Recipe()
+        with suppress(FgdesignError, OSError):
+            known[file.id] = recipe_from(open_at(file, "recipe").read_text("utf-8"))
+    return known[file.id]
 
 
 def set_recipe(file: library.DataFile, recipe: Recipe) -> None:
     """Accept exactly these repairs for a file."""
     st.session_state[state.RECIPES] = {**st.session_state.get(state.RECIPES, {}), file.id: recipe}
+    remember(file, "recipe", recipe.to_dict() if recipe.repairs else None)
+
+
+def open_at(file: library.DataFile, what: str) -> Path:
+    """Where that is kept of a file which is not in a version of it yet."""
+    return library.folder() / "open" / f"{file.id}.{what}.json"
+
+
+def remember(file: library.DataFile, what: str, found: dict[str, Any] | None) -> None:
+    """Keep it for when the page is loaded anew; None takes it away. A full disk keeps nobody from working on."""
+    with suppress(OSError):
+        if found is None:
+            open_at(file, what).unlink(missing_ok=True)
+        else:
+            write(open_at(file, what), found)
 
 
 def forget_reading(file: library.DataFile, role: str) -> None:

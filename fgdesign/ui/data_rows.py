@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -10,8 +12,9 @@ import streamlit as st
 
 from fgdesign.data import Table
 from fgdesign.data.apart import Progress
-from fgdesign.data.edits import Edits
+from fgdesign.data.edits import Edits, edits_from
 from fgdesign.data.profile import Told
+from fgdesign.errors import FgdesignError
 from fgdesign.ui import data_intake, data_profile, library, parts, state
 from fgdesign.ui.data_profile import ROW
 from fgdesign.views.numbers import plain
@@ -125,9 +128,14 @@ def _save(file: library.DataFile, pending: Edits) -> None:
 
 
 def _pending(file: library.DataFile) -> Edits:
-    found: Edits = st.session_state.get(PENDING, {}).get(file.id, Edits())
-    return found
+    known: dict[str, Edits] = st.session_state.setdefault(PENDING, {})
+    if file.id not in known:
+        known[file.id] = Edits()
+        with suppress(FgdesignError, OSError, ValueError):
+            known[file.id] = edits_from(json.loads(data_profile.open_at(file, "edits").read_text("utf-8")))
+    return known[file.id]
 
 
 def _set_pending(file: library.DataFile, edits: Edits) -> None:
     st.session_state[PENDING] = {**st.session_state.get(PENDING, {}), file.id: edits}
+    data_profile.remember(file, "edits", edits.to_dict() if edits else None)

@@ -24,6 +24,8 @@ Found = Mapping[str, Any]  # a finding as JSON holds it
 def accept(file: library.DataFile, repair: Repair) -> None:
     """Take a repair into the recipe; a column that it reads as something is read so everywhere."""
     data_profile.set_recipe(file, data_profile.recipe_for(file).with_repairs([repair]))
+    if repair.kind == "join_columns" and state.project().label in repair.columns:
+        state.change(label="")
     if repair.kind == "read_as" and repair.columns[0] in library.table(file).frame:
         state.change(**{repair.rule: repair.columns[0]})
 

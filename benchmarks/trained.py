@@ -29,7 +29,7 @@ def trained(files: Split, graph: Graph | str) -> TrainedRun:
     Raises Unfinished when the piece of time is over.
     """
     drawn = load_graph(graph) if isinstance(graph, str) else graph
-    place = place_of(files.name, drawn.name, "ours", repr(drawn), digest(files))
+    place = place_of(files.name, drawn.name, "ours", digest(files, drawn))
     if not place.exists():
         aside = place.with_name(f"{place.name}.new")
         shutil.rmtree(aside, ignore_errors=True)
@@ -41,10 +41,10 @@ def trained(files: Split, graph: Graph | str) -> TrainedRun:
     return load_run(place)
 
 
-def digest(files: Split) -> str:
-    """A short name for the rows of a data set and the code that learns from them."""
+def digest(files: Split, graph: Graph) -> str:
+    """A short name for the rows of a data set, a graph and the code that trains it."""
     source = Path(fgdesign.__file__).parent
-    found = hashlib.sha256()
+    found = hashlib.sha256(repr(graph).encode())
     for file in (*sorted(source.rglob("*.py")), files.train, files.test, files.valid):
         if file is not None:
             found.update(file.read_bytes())

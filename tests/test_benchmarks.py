@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT))  # benchmarks are no part of the installed package
 
 from made_up_rows import write_rows  # noqa: E402
 
-from benchmarks import growth, jobs, measure, public, records, training  # noqa: E402
+from benchmarks import growth, jobs, measure, public, records, trained, training  # noqa: E402
 from benchmarks.__main__ import QUESTIONS, ask  # noqa: E402
 from benchmarks.measure import Question, Row  # noqa: E402
 
@@ -128,6 +128,28 @@ def test_a_record_is_kept_and_knows_its_first_best(monkeypatch: pytest.MonkeyPat
     records.write(place, made)
     again = records.read(place, "full")
     assert (again.best, again.best_place, again.hits.tolist()) == (0.8, 1, [True, False, True])
+
+
+def test_a_graph_is_trained_once_in_pieces_and_anew_for_other_rows(monkeypatch: pytest.MonkeyPatch,
+                                                                  tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def train(graph: Any, *_: Any, out: Path, **__: Any) -> None:
+        out.mkdir()
+        made.append(graph.name)
+
+    monkeypatch.setattr(trained, "train", train)
+    monkeypatch.setattr(trained, "load_run", Path)
+    files = public.Split("sst2", tmp_path / "sst2" / "train.csv", tmp_path / "sst2" / "test.csv", None)
+    first = trained.trained(files, "two-opinions")
+    assert first.is_dir() and trained.trained(files, "two-opinions") == first and made == ["two-opinions"]
+    monkeypatch.setenv("FGDESIGN_PIECE", "0")
+    with pytest.raises(records.Unfinished, match="ask again to go on"):
+        trained.trained(files, "early-exit")
+    assert trained.trained(files, "early-exit") != first and made == ["two-opinions", "early-exit"]
+    monkeypatch.delenv("FGDESIGN_PIECE")
+    write_rows(files.test, 25)
+    assert trained.trained(files, "two-opinions") != first
 
 
 def test_a_peer_whose_best_is_never_reached_counts_as_no_ratio() -> None:

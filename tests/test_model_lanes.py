@@ -6,15 +6,19 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from model_toys import on_tiny, tiny_folder, toy_network
 
 from fgdesign.graph.starters import Sketch
+from fgdesign.insight.tracing import trace
+from fgdesign.model import lanes
 from fgdesign.model.inputs import Inputs, make_inputs
-from fgdesign.model.lanes import side_by_side
+from fgdesign.model.lanes import alone, side_by_side
 from fgdesign.model.network import FunctionGraph
 from fgdesign.training.evaluate import answer_rows
+from fgdesign.training.rows import outcomes
 
 CPU = torch.device("cpu")
 
@@ -65,6 +69,33 @@ def test_one_item_or_one_thread_stays_where_it_is() -> None:
 
 
 @pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("rows", "busy", "threads"), [(1, 6.0, 1), (2, 6.0, 2), (1, 2.1, 2)])
+def test_one_row_takes_one_thread_only_where_others_keep_the_cores_busy(
+    rows: int, busy: float, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "load", lambda: busy)
+    with pytest.raises(ValueError, match="inside"), alone(rows, CPU):
+        assert torch.get_num_threads() == threads
+        raise ValueError("inside")
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_text_is_answered_and_traced_that_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    s = Sketch()
+    s.add("head", "classifier", s.add("pool", "pool", s.layers(s.text(max_length=24), 1, 1)))
+    folder = tiny_folder(tmp_path)
+    network = toy_network(on_tiny(s, folder))
+    inputs = _inputs(network, folder)
+    seen: list[int] = []
+    network.register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
+    monkeypatch.setattr(lanes, "load", lambda: 6.0)
+    list(outcomes(network, inputs, CPU, only=np.array([3])))
+    trace(network, inputs, 0, CPU)
+    assert seen == [1, 1]
+
+
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("exits", [False, True])
 def test_answers_are_those_of_one_batch_after_the_other(tmp_path: Path, exits: bool) -> None:
     s = Sketch()
@@ -81,10 +112,10 @@ def test_answers_are_those_of_one_batch_after_the_other(tmp_path: Path, exits: b
     inputs = _inputs(network, folder)
     found = answer_rows(network, inputs, CPU, batch_rows=8)
     torch.set_num_threads(1)
-    alone = answer_rows(network, inputs, CPU, batch_rows=8)
-    torch.testing.assert_close(torch.from_numpy(found.outputs), torch.from_numpy(alone.outputs), atol=1e-5, rtol=1e-5)
-    assert found.layers.tolist() == alone.layers.tolist()
-    assert found.exits.tolist() == alone.exits.tolist()
+    plain = answer_rows(network, inputs, CPU, batch_rows=8)
+    torch.testing.assert_close(torch.from_numpy(found.outputs), torch.from_numpy(plain.outputs), atol=1e-5, rtol=1e-5)
+    assert found.layers.tolist() == plain.layers.tolist()
+    assert found.exits.tolist() == plain.exits.tolist()
 
 
 def _inputs(network: FunctionGraph, folder: Path) -> Inputs:

@@ -20,6 +20,7 @@ from fgdesign.insight.values import measured, wanted_ports
 from fgdesign.model.choosing import Exit
 from fgdesign.model.device import fast_dtype, precision
 from fgdesign.model.inputs import Inputs
+from fgdesign.model.lanes import alone
 from fgdesign.model.network import FunctionGraph
 from fgdesign.model.steer import Steer
 from fgdesign.model.steps import Record
@@ -32,7 +33,7 @@ def trace(network: FunctionGraph, inputs: Inputs, row: int, device: torch.device
     if network.training:
         network.eval()
     batch = inputs.batch(np.array([row]), device)
-    with torch.inference_mode(), precision(device, fast_dtype(device)):
+    with alone(1, device), torch.inference_mode(), precision(device, fast_dtype(device)):
         outcome = network(batch, wanted=wanted_ports(network), timed=True, count_layers=True)
     record = outcome.record
     taken = _taken(network, record, inputs.steer)

@@ -6,15 +6,38 @@ threads on one batch are slower (LAB.md). Knows nothing of graphs.
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
 
+OTHERS = 0.5  # threads of others, beside as many of ours as there are cores, from which on the cores are busy
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+@contextmanager
+def alone(rows: int, device: torch.device) -> Iterator[None]:
+    """One row is computed on one thread where others keep the cores busy: threads of a product wait for each other, and
+    so for one that is put aside (LAB.md). Several rows, or cores that are free: nothing changes."""
+    threads = torch.get_num_threads()
+    if rows > 1 or device.type != "cpu" or threads < 2 or load() < threads + OTHERS:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def load() -> float:
+    """How many threads ran or wanted to in the last minute, our own included; 0 where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 
 def lanes_of(device: torch.device) -> int:

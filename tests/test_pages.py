@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +256,21 @@ def test_train_puts_into_the_queue_what_the_form_says(home: Path) -> None:
     assert Path(config["data"]["train"]).name == "support_tickets.csv"
     assert job.folder.graph().name == "cheap-word-first"
     assert "Waiting for its turn" in words(page)
+
+
+def test_the_command_to_copy_names_the_very_graph(home: Path) -> None:
+    def named(graph: Graph) -> str:
+        (home / "project.json").write_text(json.dumps({"graph": json.loads(to_json(graph))}), "utf-8")
+        page = show("train")
+        assert not page.exception
+        return next(shlex.split(code.value)[2] for code in page.code if code.value.startswith("fgdesign train"))
+
+    starter = load_graph("linear-probe")
+    assert named(starter) == "linear-probe"
+    drawn = starter.with_nodes(replace(node, tuning="full") if node.id == "layer_6" else node for node in starter.nodes)
+    file = named(drawn)
+    assert drawn.identity != starter.identity and load_graph(file).identity == drawn.identity
+    assert named(drawn) == file
 
 
 def test_the_buttons_of_a_rate_take_small_steps(home: Path) -> None:

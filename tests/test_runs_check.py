@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -46,6 +47,16 @@ def test_settings_that_do_nothing_are_named(look: Callable[..., Check], name: st
     assert not look("early-exit", Settings(distil=0.5)).problems
 
 
+def test_a_device_that_is_not_here_is_told_before_the_start(look: Callable[..., Check],
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FGDESIGN_SLOTS", "cpu=1")
+    assert look(settings=Settings(device="cuda:1")).problems == (
+        "This machine has no 'cuda' device, so the run would fail. Choices: auto, cpu.",)
+    assert not look(settings=Settings(device="cpu")).problems
+    monkeypatch.setenv("FGDESIGN_SLOTS", "cpu=1,cuda:1=1")
+    assert not look(settings=Settings(device="cuda:1")).problems
+
+
 def test_odd_labels_are_named(look: Callable[..., Check], tmp_path: Path) -> None:
     lines = [f"text number {i},usual" for i in range(200)] + ["some other text,seldom", "another text,seldom"]
     (tmp_path / "odd.csv").write_text("\n".join(["text,label", *lines]), "utf-8")
@@ -70,16 +81,24 @@ def test_earlier_runs_give_the_speed_and_the_static_part(tiny_graph: Callable[[s
     (run.path / "graph.json").write_text(to_json(graph), "utf-8")
     run.write("config.json", {"data": {"train": str(rows)}, "settings": DEFAULTS.as_dict(), "rows": {"train": 72},
                               "tokens": 8.0, "labels": ["a", "b", "c"]})
-    assert not known_static(graph, rows, [run]) and not measured_speeds([run])
-    run.write("report.json", {"state": "succeeded", "seconds": {"training": 4.0}})
-    assert measured_speeds([run]) == [pytest.approx(work(graph, DEFAULTS, 72, 8.0, 3)[1] / 4.0)]
+    assert not known_static(graph, rows, [run]) and measured_speeds(graph, [run]) == ([], False)
+    run.write("report.json", {"state": "succeeded", "seconds": {"training": 4.0, "static": 1.0, "total": 7.0}})
+    pace = (work(graph, DEFAULTS, 72, 8.0, 3)[1] / 4.0, 2.0)
+    assert measured_speeds(graph, [run]) == ([pytest.approx(pace)], True)
     assert known_static(graph, rows, [run]) == "run" and not known_static(graph, tmp_path / "b.csv", [run])
     assert known_static(tiny_graph("gcn-experts"), rows, [run]) == ""
     wider = graph.with_nodes(replace(node, params={**node.params, "branches": 5}) if node.id == "router" else node
                              for node in graph.nodes)
     assert known_static(wider, rows, [run]) == "run"
     made = check(graph, load_dataset(rows), rows, DEFAULTS, [run], speed=1e9, place=tmp_path)
-    assert made.measured == 1 and made.known == "run"
+    assert made.measured == 1 and made.known == "run" and made.seconds > 2.0
+    other = RunFolder(tmp_path / "other")
+    shutil.copytree(run.path, other.path)
+    (other.path / "graph.json").write_text(to_json(tiny_graph("linear-probe")), "utf-8")
+    assert measured_speeds(graph, [other, run]) == ([pytest.approx(pace)], True)
+    tunes = tiny_graph("two-opinions")
+    assert measured_speeds(tunes, [other, run, run]) == ([pytest.approx(pace)], False)  # of what trains as it does
+    assert measured_speeds(tunes, [other]) == ([], False)
 
 
 def test_texts_are_cut_at_what_the_graph_reads(tiny_graph: Callable[[str], Graph]) -> None:

@@ -6,6 +6,8 @@ of torch, processes or screens.
 
 from __future__ import annotations
 
+import math
+import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -16,11 +18,12 @@ from statistics import median
 import psutil
 
 from fgdesign.data import Dataset
-from fgdesign.errors import FgdesignError
+from fgdesign.errors import DeviceError, FgdesignError, choices
 from fgdesign.graph.backbones import describe_backbone
 from fgdesign.graph.estimate import estimate
 from fgdesign.graph.infer import Inference, infer, params_of, summarise, tuning_of
 from fgdesign.graph.spec import Graph, Node
+from fgdesign.runs.executor import PLACE, slots_of_machine
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.sinks import sinks_wanted
 from fgdesign.training.metrics import judged_by
@@ -34,6 +37,7 @@ SPECIAL_TOKENS = 2
 SAMPLE = 2000  # texts whose length is looked at
 SLOWEST = 1e10  # multiply-adds a second that any machine of today reaches; a busy one may measure less
 UNMEASURED = 0.3  # of the speed of one product that a whole step reaches, where no run was measured
+BESIDE = 3.0  # seconds of a run beside steps and static part: it starts, measures, saves
 MOST_RUNS = 10
 TIGHT = 0.8  # share of what is free from which memory or disk is called tight
 RARE = 0.02  # share of the rows below which a class is called rare
@@ -41,13 +45,14 @@ RARE = 0.02  # share of the rows below which a class is called rare
 
 @dataclass(frozen=True)
 class Check:
-    """seconds: of training and preparation, about; measured: by how many earlier runs. Memory and disk in bytes.
+    """seconds: of the run, about; measured: by how many earlier runs; same: of this graph. Memory, disk in bytes.
 
     known: the run that computed the static part of these rows, or "". problems: what stands in the way or is odd.
     """
 
     seconds: float
     measured: int
+    same: bool
     memory: float
     memory_free: float
     disk: float
@@ -66,14 +71,17 @@ def check(graph: Graph, data: Dataset, path: Path, settings: Settings, runs: Seq
     rows, tokens = len(data), mean_tokens(data.texts, graph)
     found, total, backbone = infer(graph, classes), summarise(graph, classes), describe_backbone(graph.backbone)
     static, learned = work(graph, settings, rows, tokens, classes)
-    speeds = measured_speeds(runs)
-    rate = median(speeds) if speeds else max(SLOWEST, UNMEASURED * speed)
+    speeds, same = measured_speeds(graph, runs)
+    guess = max(SLOWEST, UNMEASURED * speed)
+    rate = median(pace for pace, _ in speeds) if speeds else guess
+    rate = rate if same else math.sqrt(rate * guess)  # other graphs tell of the machine, less of this one
+    beside = median(seconds for _, seconds in speeds) if speeds else BESIDE
     known = known_static(graph, path, runs)
     about = estimate(graph, found, total, backbone, rate, tokens=round(tokens), batch=rows_per_batch(settings, tokens))
     free, room = float(psutil.virtual_memory().available), float(shutil.disk_usage(_existing(place)).free)
     disk = static_bytes(found, rows, tokens) * (not known) + 4.0 * (2 * total.parameters + 8 * total.trained)
-    made = Check((static * (not known) + learned) / rate, len(speeds), about.training_bytes + PROGRAM_BYTES, free, disk,
-                 room, known, ())
+    made = Check((static * (not known) + learned) / rate + beside, len(speeds), same,
+                 about.training_bytes + PROGRAM_BYTES, free, disk, room, known, ())
     return replace(made, problems=(*_room(made), *_settings(graph, data, settings), *_rows(data, settings)))
 
 
@@ -89,7 +97,7 @@ def mean_tokens(texts: Sequence[str], graph: Graph) -> float:
 def work(graph: Graph, settings: Settings, rows: int, tokens: float, classes: int) -> tuple[float, float]:
     """Multiply-adds of the static part and of all steps, a step's fixed cost included."""
     drawn, frozen = infer(graph, classes), infer(_frozen(graph), classes)
-    tuned = any(node.type in PRETRAINED and tuning_of(node) != "frozen" for node in graph.nodes)
+    tuned = _tunes(graph)
     learns = summarise(graph, classes).trained > 0
     first = warm_epochs(settings, rows, last=not tuned) * learns
     stages = [(frozen, first, rows_per_batch(settings, tokens, WARM_ROWS))]
@@ -100,19 +108,30 @@ def work(graph: Graph, settings: Settings, rows: int, tokens: float, classes: in
     return rows * _macs(frozen, tokens, static=True), learned
 
 
-def measured_speeds(runs: Sequence[RunFolder]) -> list[float]:
-    """Multiply-adds a second of earlier runs, by the same estimate of their work."""
-    speeds = []
+def measured_speeds(graph: Graph, runs: Sequence[RunFolder]) -> tuple[list[tuple[float, float]], bool]:
+    """Of earlier runs: multiply-adds a second of the steps, by the same estimate of their work, and seconds beside.
+
+    Those of the same graph where there are any, and whether; else the newest of each graph that trains pretrained
+    layers, or none, as this one does.
+    """
+    same: list[tuple[float, float]] = []
+    others: dict[str, tuple[float, float]] = {}
     for run in runs[:MOST_RUNS]:
         try:
-            config, report = run.config(), run.report()
-            if report and report["state"] == "succeeded" and report["seconds"]["training"] > 1:
-                settings = Settings(**config["settings"])
-                done = work(run.graph(), settings, config["rows"]["train"], config["tokens"], len(config["labels"]))
-                speeds.append(done[1] / report["seconds"]["training"])
+            config, report, other = run.config(), run.report(), run.graph()
+            if not report or report["state"] != "succeeded" or report["seconds"]["training"] <= 1:
+                continue
+            settings, took = Settings(**config["settings"]), report["seconds"]
+            done = work(other, settings, config["rows"]["train"], config["tokens"], len(config["labels"]))[1]
+            beside = took.get("total", 0.0) - took["training"] - took.get("static", 0.0)
         except (FgdesignError, KeyError, TypeError):
             continue  # a run of an earlier version
-    return [speed for speed in speeds if speed > 0]
+        pace = (done / took["training"], max(0.0, beside))
+        if done > 0 and other.identity == graph.identity:
+            same.append(pace)
+        elif done > 0 and _tunes(other) == _tunes(graph):
+            others.setdefault(other.identity, pace)
+    return (same, True) if same else (list(others.values()), False)
 
 
 def known_static(graph: Graph, path: Path, runs: Sequence[RunFolder]) -> str:
@@ -141,6 +160,11 @@ def static_bytes(found: Inference, rows: int, tokens: float) -> float:
     """Of the frontier on disk: sequences as bfloat16 without padding, vectors as float32."""
     values = [found.values[port] for port in found.frontier]
     return rows * sum(value.width * (2 * tokens if value.type == "sequence" else 4) for value in values)
+
+
+def _tunes(graph: Graph) -> bool:
+    """Whether pretrained layers are trained."""
+    return any(node.type in PRETRAINED and tuning_of(node) != "frozen" for node in graph.nodes)
 
 
 def _frozen(graph: Graph) -> Graph:
@@ -180,7 +204,7 @@ def _settings(graph: Graph, data: Dataset, settings: Settings) -> list[str]:
     """Settings that do nothing here."""
     said = []
     for look in (lambda: check_nodes(settings, graph.ids), lambda: judged_by(data.task.kind, settings.metric),
-                 lambda: sinks_wanted(settings.sink_names)):
+                 lambda: sinks_wanted(settings.sink_names), lambda: _device(settings.device)):
         try:
             look()
         except FgdesignError as error:
@@ -197,6 +221,16 @@ def _settings(graph: Graph, data: Dataset, settings: Settings) -> list[str]:
     if idle:
         said.append(f"A rate is given to {', '.join(idle[:5])}, which is frozen and does not learn.")
     return said
+
+
+def _device(name: str) -> None:
+    """Raises DeviceError for one that this machine does not have; nvidia-smi is asked only about a GPU."""
+    kind = name.partition(":")[0]
+    if kind in ("auto", "cpu") or os.environ.get(PLACE) == "ray":  # whose machines are others
+        return
+    here = tuple(dict.fromkeys(slot.partition(":")[0] for slot in slots_of_machine()))
+    if kind not in here:
+        raise DeviceError(f"This machine has no '{kind}' device, so the run would fail. {choices(('auto', *here))}")
 
 
 def _rows(data: Dataset, settings: Settings) -> list[str]:

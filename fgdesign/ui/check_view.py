@@ -35,8 +35,9 @@ def show(graph: Graph, file: library.DataFile, settings: Settings, seeds: int) -
 
 
 def _words(made: Check, seeds: int) -> list[str]:
-    basis = f"as {made.measured} earlier run{'s' * (made.measured > 1)} here took" if made.measured else \
-        "a first guess; runs here make it better"
+    runs = f"{made.measured} earlier run{'s' * (made.measured > 1)}"
+    basis = f"as {runs} of this graph here took" if made.same else f"a guess, by {runs} of other graphs here" if \
+        made.measured else "a first guess; runs here make it better"
     each = f"{seeds} times " if seeds > 1 else ""
     known = f"the static part of these rows is known from {made.known}" if made.known else \
         "the static part is computed first, once, and kept"

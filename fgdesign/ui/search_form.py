@@ -45,7 +45,7 @@ def show() -> None:
                  help="Goes on by itself, also when this page is closed"):
         _start(graph, file, space, trials, parallel, prune)
     more = [*(("--parallel", parallel) if parallel > 1 else ()), *(() if prune else ("--no-prune",)), "--queue"]
-    parts.show_command("search", f"{graph.name}.json", file.path, "--trials", trials, "--space", "space.json", *more,
+    parts.show_command("search", start.graph_word(graph), file.path, "--trials", trials, "--space", "space.json", *more,
                        *flags(**start.columns(), **settings_from(told).changed))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
-from fgdesign.graph import Graph, errors, require_valid
+from fgdesign.graph import STARTERS, Graph, errors, require_valid, to_json
 from fgdesign.runs import command_line
 from fgdesign.runs.folder import FINAL_STATES, RunFolder, list_runs, workspace
 from fgdesign.runs.store import open_store
@@ -78,8 +78,22 @@ def train_button(graph: Graph, *, key: str = "train_now", seeds: int = 1, **sett
 def command_words(graph: Graph, file: library.DataFile, **settings: Any) -> list[str]:
     """The words after `fgdesign` that train the same."""
     return command_line.command(
-        f"{graph.name}.json", Path(file.path), workspace() / "runs" / "NAME", **columns(), **settings
+        graph_word(graph), Path(file.path), workspace() / "runs" / "NAME", **columns(), **settings
     )
+
+
+def graph_word(graph: Graph) -> str:
+    """What a command calls a graph: a starter's name, else a file that holds this very graph, by its content."""
+    if graph.name in STARTERS and STARTERS[graph.name].graph.identity == graph.identity:
+        return graph.name
+    file = workspace() / "commands" / f"{graph.identity[:12]}.json"
+    try:
+        if not file.is_file():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(to_json(graph), "utf-8")
+    except OSError:
+        return f"{graph.name}.json"
+    return str(file)
 
 
 def running() -> list[RunFolder]:

@@ -51,6 +51,8 @@ def covered(workbook_: Any) -> None:
 MEANT: list[tuple[str, bytes | Callable[[], bytes], str]] = [  # name, bytes, a note
     ("objects inside", "\n".join(json.dumps({"data": {"text": text, "lang": "en"}, "gold": {"label": label}})
                                  for text, label in PAIRS).encode(), "JSON"),
+    ("the only object of a list", json.dumps([{"data": {"text": text}, "results": [{"value": [{"choices": [label]}]}]}
+                                              for text, label in PAIRS]).encode(), "JSON"),
     ("messages by role", conversations("role", "content", "user", "assistant"), "JSON"),
     ("messages by speaker", conversations("from", "value", "human", "gpt"), "JSON"),
     ("structures in Parquet", nested, ""),

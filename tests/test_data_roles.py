@@ -147,6 +147,20 @@ def test_labels_are_spelt_as_in_the_test_table_and_rows_of_others_go_there() -> 
     assert find(examine(numbered, test=table({"text": ["new"], "label": ["1.0"]})), "test_labels") is None
 
 
+def test_what_cannot_be_named_is_not_offered() -> None:
+    read = reading(lines(["a first row that is no row of names", *TEXTS], ["null", *LABELS], ""))
+    finding = find(examine(read), "no_header")
+    wanted = Repair("rename", names=(("column_1", "text"), ("column_2", "label")))
+    assert finding is not None and finding.repair == wanted
+    swapped = table({"label": TEXTS[:2], "text": ["yes", "no"]})
+    here = table({"label": TEXTS, "kind": LABELS})
+    found = find(examine(here, text="label", label="kind", test=swapped), "test_columns")
+    assert found is not None and found.severity == "error"
+    spaced = find(examine(table({"text": TEXTS, "label": ["so  so", "no"] * 15}),
+                          test=table({"text": ["new"], "label": ["so so"]})), "test_labels")  # fmt: skip
+    assert spaced is None or spaced.repair is None
+
+
 def test_formulas_without_results_have_rows(tmp_path: Path) -> None:
     openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()

@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 Numbers = NDArray[np.int64]
 
 PUNCTUATION = bytes(code for code in range(128) if not chr(code).isalnum())
-LIST = re.compile(r"\s*[\[({](.*)[\])}]\s*", re.DOTALL)  # of Python, JSON or NumPy
+LIST = re.compile(r"\s*[\[({]([^\[\]{}]*)[\])}]\s*")  # of Python, JSON or NumPy, with no list inside
 IN_LIST = re.compile(r"""'([^']*)'|"([^"]*)"|([^\s,'"]+(?: [^\s,'"]+)*)""")
 NO_LETTERS = re.compile(r"[\W_]+")
 

@@ -82,7 +82,8 @@ def _named_as_there(case: Case, test: Table, absent: list[str]) -> Repair | None
         name, other = getattr(case.columns, role), getattr(there, role, None)
         if name in absent and name not in pairs and other in free and other not in pairs.values():
             pairs[name] = other
-    return Repair("rename", names=tuple(pairs.items())) if pairs.keys() == set(absent) else None
+    apart = pairs.keys() == set(absent) and pairs.keys().isdisjoint(pairs.values())
+    return Repair("rename", names=tuple(pairs.items())) if apart else None
 
 
 def check_test_labels(case: Case, other: Case) -> Iterator[Finding]:
@@ -93,7 +94,8 @@ def check_test_labels(case: Case, other: Case) -> Iterator[Finding]:
         return
     spelt = {alike.same_label(name): alike.tidy(name) for name in sorted(unknown, key=lambda name: other.sizes[name])}
     names = tuple((alike.tidy(name), spelt[alike.same_label(name)]) for name in sorted(case.sizes)
-                  if alike.same_label(name) in spelt and name not in other.sizes)  # fmt: skip
+                  if alike.same_label(name) in spelt and name not in other.sizes
+                  and alike.tidy(name) != spelt[alike.same_label(name)])  # fmt: skip
     mended = set(dict(names).values())
     new = tuple(name for name in unknown if alike.tidy(name) not in mended)
     shown = ", ".join(f"'{short(name)}'" for name in unknown[:3]) + (", ..." if len(unknown) > 3 else "")

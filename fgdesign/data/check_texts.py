@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fgdesign.data import alike
 from fgdesign.data.alike import Mask
 from fgdesign.data.case import Case
-from fgdesign.data.clean import has_hidden, has_markup
+from fgdesign.data.clean import has_hidden, has_markup, one_of
 from fgdesign.data.findings import Finding, about_rows
 from fgdesign.data.languages import NAMES, SCRIPTS, language_of_rows, other_language, other_script, script_of_rows
 from fgdesign.data.lengths import about_tokens
@@ -86,11 +86,12 @@ def _lost(case: Case, text: str) -> Iterator[Finding]:
 def _unclean(case: Case, text: str) -> Iterator[Finding]:
     """Texts with what a page or a program has left in them."""
     for rule, code, test, what in (
-        ("markup", "markup", has_markup, "tags or entities of HTML in the text, such as <br> or &amp;"),
-        ("hidden", "hidden_signs", has_hidden, "signs in the text that nobody sees, such as soft hyphens"),
+        ("markup", "markup", has_markup, "tags or entities of HTML in the text"),
+        ("hidden", "hidden_signs", has_hidden, "signs in the text that nobody sees"),
     ):
         found = np.fromiter(map(test, case.texts), bool, len(case.texts))
         if found.any():
+            what += f", such as '{short(one_of(case.texts[int(np.flatnonzero(found)[0])]))}'"
             yield about_rows(
                 case.table, found, code, "warning" if found.mean() > UNCLEAN else "note",
                 f"{{rows}} {{has/have}} {what} ({{first}}). Take them out, unless they mean something.", text,

@@ -29,6 +29,12 @@ def has_hidden(text: str) -> bool:
     return not text.isascii() and HIDDEN.search(text) is not None
 
 
+def one_of(text: str) -> str:
+    """The first tag, entity or hidden sign in a text, "" for none."""
+    found = TAG.search(text) or ENTITY.search(text) or HIDDEN.search(text)
+    return found[0] if found else ""
+
+
 def without_markup(text: str) -> str:
     """The text as a page would show it; one without tags and entities stays as it is."""
     while has_markup(text):

@@ -172,9 +172,10 @@ def _first_row(table: Table, note: Note) -> Iterator[Finding]:
     if not any(name.startswith("column_") for name in names):
         return
     first = column_names([str(table.frame[name].iloc[0]) for name in names], [])
-    ways: list[Repair | None] = [Repair("header", names=tuple(
-        (old, new) for old, new in zip(names, first, strict=True) if old != new
-    ))]  # fmt: skip
+    ways: list[Repair | None] = []
+    with suppress(DataError):  # a cell such as "NA" names no column
+        pairs = tuple((old, new) for old, new in zip(names, first, strict=True) if old != new and len(table) > 1)
+        ways.append(Repair("header", names=pairs))
     with suppress(DataError):
         found = choose_columns(table)
         roles = {found.text: "text", found.text_b: "text_b", found.label: "label"}

@@ -80,7 +80,7 @@ def spread_out(item: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """An object without objects inside: {"a": {"b": 1}} is {"a.b": 1}; so are messages of different roles."""
     found: dict[str, Any] = {}
     for key, value in item.items():
-        inside = _by_role(value) if isinstance(value, list) else value
+        inside = _as_object(value) if isinstance(value, list) else value
         if isinstance(inside, dict) and inside and before.count(".") < DEEP:
             found |= spread_out(inside, f"{before}{key}.")
         else:
@@ -88,8 +88,10 @@ def spread_out(item: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
-def _by_role(values: list[Any]) -> dict[str, str] | None:
-    """Role -> what it says, of messages of a conversation in which each role speaks once."""
+def _as_object(values: list[Any]) -> dict[str, Any] | None:
+    """The only object of a list; role -> what it says, of messages of a conversation in which each role speaks once."""
+    if len(values) == 1 and isinstance(values[0], dict):
+        return values[0]
     for role, says in ROLES:
         if len(values) > 1 and all(isinstance(item, dict) and {role, says} <= item.keys() for item in values):
             found = {item[role]: item[says] for item in values if isinstance(item[role], str)}

@@ -69,13 +69,13 @@ def test_too_little_memory_is_told_with_advice(place: Path) -> None:
 
 @pytest.mark.parametrize(("asked", "started", "message"), [
     (2, 1, "asks for 2 processes, but 1 was started"), (1, 2, "asks for 1 processes, but 2 was started"),
-    (2, 2, "training works in one"),
+    (2, 2, "and 1 joined"),
 ])
 def test_another_number_of_processes_than_asked_trains_nothing(place: Path, monkeypatch: pytest.MonkeyPatch, asked: int,
                                                                started: int, message: str) -> None:
     """F18."""
     folder = RunFolder(place / "run")
-    write_request(folder, Graph("x", ()), {"train": str(place / "rows.csv")}, settings_from({}), processes=asked)
+    write_request(folder, Graph("x", ()), {"train": str(place / "rows.csv")}, settings_from({"processes": asked}))
     monkeypatch.setenv("WORLD_SIZE", str(started))
     with pytest.raises(RunError, match=message):
         carry_on(folder, lambda _: None)

@@ -17,7 +17,7 @@ from made_up_rows import write_rows
 from fgdesign.errors import InputError
 from fgdesign.graph import load_graph
 from fgdesign.runs import settle, supervisor
-from fgdesign.runs.executor import LocalExecutor, Worker, pick_slot, slots_of_machine
+from fgdesign.runs.executor import LocalExecutor, Worker, pick_slot, slots_in, slots_of_machine
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.process import mark_of, try_lock, wait_until_gone
 from fgdesign.runs.settle import Death, judge, memory_kills
@@ -362,6 +362,31 @@ def test_a_folder_that_was_left_behind_is_mended(store: Store, rows: dict[str, s
 ])
 def test_slots(device: str, slots: tuple[str, ...], used: dict[str, int], slot: str | None) -> None:
     assert pick_slot(device, slots, used) == slot
+
+
+@pytest.mark.parametrize(("device", "slots", "used", "slot"), [
+    ("auto", ("cuda:0", "cuda:1", "cpu"), {}, "cuda:0,1"), ("cuda", ("cuda:0", "cuda:1"), {"cuda:0": 1}, None),
+    ("cuda", ("cuda:0", "cuda:1", "cuda:2"), {"cuda:0": 1}, "cuda:1,2"), ("cuda", ("cuda:0", "cpu"), {}, "cuda:0"),
+    ("cpu", ("cuda:0", "cpu"), {}, "cpu"), ("auto", ("cpu",), {}, "cpu"), ("auto", ("cpu",), {"cpu": 1}, None),
+])
+def test_slots_of_two_processes(device: str, slots: tuple[str, ...], used: dict[str, int], slot: str | None) -> None:
+    assert pick_slot(device, slots, used, 2) == slot
+    if slot == "cuda:0,1":
+        assert slots_in(slot) == ["cuda:0", "cuda:1"] and slots_in("cpu") == ["cpu"]
+
+
+def test_gpus_are_kept_for_a_run_that_needs_more_than_are_free(store: Store, paper: PaperExecutor,
+                                                               rows: dict[str, str | None]) -> None:
+    look = Supervisor(store, paper, ("cuda:0", "cuda:1", "cpu")).look
+    first = store.submit(GRAPH, rows, {"device": "cuda"})
+    look()
+    both = store.submit(GRAPH, rows, {"device": "cuda", "processes": 2})
+    last, other = store.submit(GRAPH, rows, {"device": "cuda"}), store.submit(GRAPH, rows, {"device": "cpu"})
+    look()
+    assert [store.job(run.name).slot for run in (first, both, last, other)] == ["cuda:0", "", "", "cpu"]
+    store.change(first.name, ("starting",), state="succeeded", slot="")
+    look()
+    assert store.job(both.name).slot == "cuda:0,1" and store.job(last.name).slot == ""
 
 
 @pytest.mark.parametrize(("wanted", "slots"), [

@@ -25,6 +25,7 @@ from fgdesign.graph.infer import Inference, infer, params_of, summarise, tuning_
 from fgdesign.graph.spec import Graph, Node
 from fgdesign.runs.executor import PLACE, slots_of_machine
 from fgdesign.runs.folder import RunFolder
+from fgdesign.runs.ranks import hindrance
 from fgdesign.runs.sinks import sinks_wanted
 from fgdesign.training.metrics import judged_by
 from fgdesign.training.order import STEP_WORK, WARM_ROWS, rows_per_batch, steps_per_epoch, tune_epochs, warm_epochs
@@ -80,9 +81,11 @@ def check(graph: Graph, data: Dataset, path: Path, settings: Settings, runs: Seq
     about = estimate(graph, found, total, backbone, rate, tokens=round(tokens), batch=rows_per_batch(settings, tokens))
     free, room = float(psutil.virtual_memory().available), float(shutil.disk_usage(_existing(place)).free)
     disk = static_bytes(found, rows, tokens) * (not known) + 4.0 * (2 * total.parameters + 8 * total.trained)
-    made = Check((static * (not known) + learned) / rate + beside, len(speeds), same,
-                 about.training_bytes + PROGRAM_BYTES, free, disk, room, known, ())
-    return replace(made, problems=(*_room(made), *_settings(graph, data, settings), *_rows(data, settings)))
+    memory = settings.processes * (about.training_bytes + PROGRAM_BYTES)
+    seconds = (static * (not known) + learned) / rate + beside
+    made = Check(seconds, len(speeds), same, memory, free, disk, room, known, ())
+    return replace(made, problems=(*_room(made), *_devices(settings), *_settings(graph, data, settings),
+                                   *_rows(data, settings)))
 
 
 def mean_tokens(texts: Sequence[str], graph: Graph) -> float:
@@ -198,6 +201,18 @@ def _room(made: Check) -> list[str]:
         said.append(f"Disk is tight: about {made.disk / 1e9:.2g} GB are written and {made.disk_free / 1e9:.2g} GB are "
                     "free. Delete old runs.")
     return said
+
+
+def _devices(settings: Settings) -> list[str]:
+    """More processes than this machine has devices."""
+    if settings.processes == 1:
+        return []
+    gpus, cores = sum(slot.startswith("cuda") for slot in set(slots_of_machine())), os.cpu_count() or 1
+    words = hindrance(settings, gpus)
+    if words or (gpus >= settings.processes and settings.device != "cpu") or cores >= settings.processes:
+        return [words] if words else []
+    return [f"{settings.processes} processes are asked, and this machine has {cores} cores: they would wait for each "
+            f"other. Set processes to {cores} at most."]
 
 
 def _settings(graph: Graph, data: Dataset, settings: Settings) -> list[str]:

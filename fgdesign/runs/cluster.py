@@ -15,11 +15,14 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from fgdesign.errors import InputError, MissingExtraError
+from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.process import ELSEWHERE
+from fgdesign.runs.ranks import asked
 from fgdesign.runs.worker import Order
 
 ADDRESS, HERE = "RAY_ADDRESS", "http://127.0.0.1:8265"
@@ -39,12 +42,14 @@ class RayWorker:
 
     def order(self, order: Order) -> None:
         """Submit it; where the cluster does not answer that is seen like a death."""
+        processes = asked(RunFolder(Path(order.path)))
         words = replace(order, slot="").line().decode().strip()  # Ray itself says which GPU is the job's
         line = f"echo {shlex.quote(words)} | {shlex.quote(sys.executable)} -m fgdesign.runs.worker"
         told = {name: value for name, value in os.environ.items() if name.startswith(HANDED_ON)}
         try:
             self.client.submit_job(entrypoint=line, submission_id=self.mark, metadata={"run": order.name},
-                                   entrypoint_num_cpus=1, entrypoint_num_gpus=int(order.slot.startswith("cuda")),
+                                   entrypoint_num_cpus=processes,
+                                   entrypoint_num_gpus=processes * order.slot.startswith("cuda"),
                                    runtime_env={"env_vars": {**told, ELSEWHERE: "1"}})
         except (OSError, RuntimeError) as error:
             print(f"{time.ctime()} Ray took no job for {order.name}: {error}", flush=True)

@@ -177,10 +177,11 @@ def slots_of_machine(wanted: str | None = None) -> tuple[str, ...]:
     return tuple(slots)
 
 
-def pick_slot(device: str, slots: Sequence[str], used: Mapping[str, int]) -> str | None:
+def pick_slot(device: str, slots: Sequence[str], used: Mapping[str, int], processes: int = 1) -> str | None:
     """A free slot for a run on a device, or None; "auto" takes the fastest kind that this machine has.
 
-    A device that is not here gets any slot: training itself says what is wrong.
+    Several processes take a GPU each: "cuda:0,1". On the CPU they share one slot. A device that is not here, and more
+    GPUs than there are, get any slot: training itself says what is wrong.
     """
     kinds = [kind for kind in KINDS if any(slot.startswith(kind) for slot in slots)]
     kind = device.partition(":")[0]
@@ -189,7 +190,16 @@ def pick_slot(device: str, slots: Sequence[str], used: Mapping[str, int]) -> str
     fitting = [slot for slot in dict.fromkeys(slots) if slot.startswith(kind)]
     exact = [slot for slot in fitting if slot == device]
     free = [slot for slot in exact or fitting if used.get(slot, 0) < slots.count(slot)]
+    if kind == "cuda" and processes > 1 and len(fitting) >= processes:
+        numbers = [slot.removeprefix("cuda:") for slot in free[:processes]]
+        return f"cuda:{','.join(numbers)}" if len(free) >= processes else None
     return free[0] if free else None
+
+
+def slots_in(slot: str) -> list[str]:
+    """The slots that a run holds: cuda:0 and cuda:1 of "cuda:0,1"."""
+    kind, _, numbers = slot.partition(":")
+    return [f"{kind}:{number}" for number in numbers.split(",")] if numbers else [slot]
 
 
 def _gpus() -> list[str]:

@@ -199,6 +199,21 @@ class RunFolder:
         return data if isinstance(data, dict) else None
 
 
+class Onlooker(RunFolder):
+    """The same folder for a process that trains along with another one: that one holds and writes it."""
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nothing: the other holds it."""
+        yield
+
+    def log(self, entry: dict[str, Any]) -> None:
+        """Nothing: the other logs it."""
+
+    def write(self, name: str, data: Any) -> None:
+        """Nothing: the other writes it."""
+
+
 def finite(data: Any) -> Any:
     """The same plain data, with None for every number that JSON cannot hold."""
     if isinstance(data, float):

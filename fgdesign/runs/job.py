@@ -5,11 +5,10 @@ Leaves a run folder that can be resumed at any moment, and a model folder at the
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,10 @@ from fgdesign.graph.starters import load_graph
 from fgdesign.model.device import default_folder, out_of_memory_advice, pick_device
 from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.static import StaticCache
-from fgdesign.runs.folder import RunFolder, new_run_path
+from fgdesign.runs.folder import Onlooker, RunFolder, new_run_path
 from fgdesign.runs.prepare import DataChoice, Prepared, labels_of, prepare, read_data
 from fgdesign.runs.process import DISK_FULL, is_disk_full, myself
+from fgdesign.runs.ranks import asked, require, require_all, train_together
 from fgdesign.runs.request import versions, write_request
 from fgdesign.runs.sinks import outbox
 from fgdesign.runs.watch import watching, write_examples
@@ -39,6 +39,7 @@ from fgdesign.training.metrics import evaluate as measure
 from fgdesign.training.metrics import judged_by
 from fgdesign.training.rows import collect
 from fgdesign.training.settings import Settings, settings_from
+from fgdesign.training.shards import Group, RankLost
 from fgdesign.training.stages import plan_stages, work_per_row
 
 Say = Callable[[str], None]
@@ -75,10 +76,13 @@ def train(source: str | Path | Graph, choice: DataChoice, settings: Settings, *,
     graph = load_graph(source)
     folder = RunFolder(Path(out) if out else new_run_path(graph.name))
     pick_device(settings.device)
+    require(settings)
     folder.path.mkdir(parents=True, exist_ok=True)
     with folder.locked():
         write_request(folder, graph, asdict(choice), settings, start=start)
-        return _carry_out(folder, say, None)
+        if settings.processes == 1:
+            return _carry_out(folder, say, None, Group())
+    return train_together(folder, settings.processes, say)
 
 
 def resume(folder: RunFolder, say: Say = print) -> RunFolder:
@@ -86,36 +90,52 @@ def resume(folder: RunFolder, say: Say = print) -> RunFolder:
     if folder.status()["state"] == "succeeded":
         raise RunError(f"Run '{folder.path}' is finished. Train again with: fgdesign train")
     folder.unasked()
-    return carry_on(folder, say)
+    processes = asked(folder)
+    return carry_on(folder, say) if processes == 1 else train_together(folder, processes, say)
 
 
-def carry_on(folder: RunFolder, say: Say = print) -> RunFolder:
-    """The same for a run that may be asked to stop already. Raises FgdesignError."""
+def carry_on(folder: RunFolder, say: Say = print, group: Group | None = None) -> RunFolder:
+    """The same for a run that may be asked to stop already, by this process and its group. Raises FgdesignError."""
+    group = group or Group()
+    folder = folder if group.first else Onlooker(folder.path)
     with folder.locked():
-        before = set(folder.checkpoints.glob("broken-*"))
-        snapshot = checkpoint.latest(folder.checkpoints)
-        folder.cut_log(snapshot.state["log_size"] if snapshot else 0)
-        for broken in sorted(set(folder.checkpoints.glob("broken-*")) - before):
-            folder.log({"kind": "note", "message": f"A checkpoint was damaged and is set aside: {broken.name}."})
-        if snapshot is None:
-            say("There is no whole checkpoint; starting from the beginning.")
-        return _carry_out(folder, say, snapshot)
+        snapshot = _last_checkpoint(folder, say) if group.first else None
+        if group.heard(lambda: snapshot is not None) and snapshot is None:
+            snapshot = checkpoint.latest(folder.checkpoints)
+        return _carry_out(folder, say, snapshot, group)
 
 
-def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) -> RunFolder:
+def _last_checkpoint(folder: RunFolder, say: Say) -> checkpoint.Snapshot | None:
+    """From where a run goes on, the log cut to it; damaged checkpoints are set aside."""
+    before = set(folder.checkpoints.glob("broken-*"))
+    snapshot, begun = checkpoint.latest(folder.checkpoints), folder.log_size() > 0
+    folder.cut_log(snapshot.state["log_size"] if snapshot else 0)
+    for broken in sorted(set(folder.checkpoints.glob("broken-*")) - before):
+        folder.log({"kind": "note", "message": f"A checkpoint was damaged and is set aside: {broken.name}."})
+    if snapshot is None and begun:
+        say("There is no whole checkpoint; starting from the beginning.")
+    return snapshot
+
+
+def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None, group: Group) -> RunFolder:
     folder.write_status(state="preparing", stage="data", progress=0.0, seconds_left=None, message="Reading the data.",
                         started=time.time(), **myself())
     try:
-        with outbox(folder, folder.config().get("sinks", ()), say) as box:
-            state = _train(folder, say, snapshot)
+        with outbox(folder, folder.config().get("sinks", ()) if group.first else (), say) as box:
+            state = _train(folder, say, snapshot, group)
             if box is not None:
                 box.complete = state == "succeeded"
+    except RankLost:  # the one that ended knows why, or its end is seen from outside
+        raise
     except BaseException as error:
+        folder = RunFolder(folder.path)  # whoever fails says so
         if is_disk_full(error):
             folder.write_status(state="paused", message=DISK_FULL)
             raise RunError(f"{DISK_FULL} Then: fgdesign resume {folder.path}") from error
         folder.write_status(state="failed", message=_reason(folder, error))
         raise
+    if not group.first:
+        return folder
     done = {"progress": 1.0, "stage": "done"} if state != "paused" else {}
     bad = names((folder.report() or {}).get("alarms", ())) if done else ()
     message = MESSAGES[state, (folder.model / "config.json").is_file()] + (f" Alarm: {', '.join(bad)}." if bad else "")
@@ -130,13 +150,14 @@ def _reason(folder: RunFolder, error: BaseException) -> str:
     return str(error) if isinstance(error, FgdesignError) else f"{type(error).__name__}: {error}"
 
 
-def _train(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None) -> str:
+def _train(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None, group: Group) -> str:
     config, clock = folder.config(), Clock()
-    _check_processes(int(config.get("processes", 1)), int(os.environ.get("WORLD_SIZE", "1")))
     settings = settings_from(config["settings"])
-    device = pick_device(settings.device)
-    with _out_of_memory(settings, device), watching(folder, device):
-        return _learn(folder, config, settings, device, clock, say, snapshot)
+    require(settings)
+    require_all(settings, group.size)
+    device = group.device(pick_device(settings.device))
+    with _out_of_memory(settings, device), watching(folder, device) if group.first else nullcontext():
+        return _learn(folder, config, settings, device, clock, say, snapshot, group)
 
 
 @contextmanager
@@ -151,7 +172,7 @@ def _out_of_memory(settings: Settings, device: torch.device) -> Iterator[None]:
 
 
 def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device: torch.device, clock: Clock, say: Say,
-           snapshot: checkpoint.Snapshot | None) -> str:
+           snapshot: checkpoint.Snapshot | None, group: Group) -> str:
     note = _noter(folder, say)
     with clock.phase("data"):
         data, splits = read_data(DataChoice(**config["data"]))
@@ -175,13 +196,15 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
     folder.write("config.json", config)
     write_examples(folder, ready)
     share = _static_share(ready, stages)
-    try:
-        with clock.phase("static"):
-            _fill(folder, ready, stages, device, note, share)
-    except Stopped:
+    with clock.phase("static"):
+        filled = group.heard(lambda: _fill(folder, ready, stages, device, note, share))
+        if filled and not group.first:  # what the first has computed is read
+            filled = _fill(folder, ready, stages, device, note, share)
+    if not filled:
         return _ending(folder)
     run = Run(ready.network, ready.goal, ready.parts["train"], ready.parts["valid"], data.labels, settings, device,
-              _logger(folder, say, share), lambda: folder.asked_to_stop, folder.checkpoints, folder.log_size)
+              _logger(folder, say, share), lambda: folder.asked_to_stop,
+              folder.checkpoints if group.first else None, folder.log_size, group=group)
     state = "succeeded"
     with clock.phase("training"):
         try:
@@ -190,6 +213,8 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
             state = _ending(folder)
             if state == "paused" or not run.best:
                 return state
+    if not group.first:
+        return state
     for word in ready.network.lexicals().values():
         word.forget()
     if state == "stopped":  # a person waits: what was measured when it was best is enough
@@ -227,15 +252,15 @@ def _known(run: Run, stages: list[Stage]) -> tuple[str, ...]:
 
 
 def _fill(folder: RunFolder, ready: Prepared, stages: list[Stage], device: torch.device, note: Say,
-          share: float) -> None:
+          share: float) -> bool:
     """Compute and keep the static values that the stages, and what is measured after them, read.
 
-    share: of all the work of the run. Raises Stopped when asked to.
+    share: of all the work of the run. Returns whether it came to the end: it does not when asked to stop.
     """
     cache, network = StaticCache(default_folder()), ready.network
     ports = {port: None for stage in stages for port in stage.known}
     if not ports:
-        return
+        return True
     rows_before, all_rows = 0, len(ready.parts["train"]) + len(ready.parts["valid"])
     for name in ("train", "valid"):
         def shown(done: int, rows: int, name: str = name, before: int = rows_before) -> None:
@@ -246,8 +271,12 @@ def _fill(folder: RunFolder, ready: Prepared, stages: list[Stage], device: torch
 
         rows_before += len(ready.parts[name])
         inputs = ready.parts[name].inputs
-        computed = cache.fill(network, inputs, tuple(ports), ready.tokenizer_hash, device, shown)
+        try:
+            computed = cache.fill(network, inputs, tuple(ports), ready.tokenizer_hash, device, shown)
+        except Stopped:
+            return False
         note(f"Static part of {len(inputs):,} {name} rows: {computed:,} computed, the rest was known.")
+    return True
 
 
 def _static_share(ready: Prepared, stages: list[Stage]) -> float:
@@ -320,14 +349,6 @@ def full_depth(ready: Prepared, part: str, device: torch.device) -> dict[str, An
     told = measure(ready.data.task.kind, as_outputs(logits, ready.data.task.kind), rows.targets.numpy(),
                    ready.data.labels, threshold=float(network.decision))
     return {key: value for key, value in told.items() if isinstance(value, int | float)}
-
-
-def _check_processes(asked: int, started: int) -> None:
-    """A run that would silently train otherwise than was asked does not begin."""
-    if asked != started:
-        raise RunError(f"This run asks for {asked} processes, but {started} was started. Submit it again for one.")
-    if started != 1:
-        raise RunError(f"{started} processes were started; training works in one. Start it without torchrun.")
 
 
 def _check_same_data(config: dict[str, Any], sha256: str) -> None:

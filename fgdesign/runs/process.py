@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +17,9 @@ from typing import IO, Any
 import psutil
 
 ELSEWHERE = "FGDESIGN_ELSEWHERE"  # set for a run that a cluster carries out
+LEADER = "FGDESIGN_LEADER"  # the process that began those that train a run together, and ends with them
+ORPHAN_SECONDS = 0.5  # between two looks whether a parent is alive, where the system does not tell
+PR_SET_PDEATHSIG = 1
 NO_SPACE = ("no space left on device", "database or disk is full")  # as libraries and SQLite say it
 DISK_FULL = "The disk is full: the run is put aside as it was. Free some space, and resume it."
 
@@ -79,9 +84,31 @@ def mark_of(pid: int) -> str:
 
 
 def myself() -> dict[str, Any]:
-    """pid and mark of this process; none where those who look at its run are on another machine."""
-    here = not os.environ.get(ELSEWHERE)
-    return {"pid": os.getpid() if here else 0, "mark": mark_of(os.getpid()) if here else ""}
+    """pid and mark of this process, or of its leader; none where those who look at the run are on another machine."""
+    here, pid = not os.environ.get(ELSEWHERE), int(os.environ.get(LEADER) or os.getpid())
+    return {"pid": pid if here else 0, "mark": mark_of(pid) if here else ""}
+
+
+def team() -> list[psutil.Process]:
+    """The processes that train this run: this one, or all that have the same leader."""
+    leader = os.environ.get(LEADER)
+    return psutil.Process(int(leader)).children() if leader else [psutil.Process()]
+
+
+def die_with(parent: int) -> None:
+    """End at once when the parent does, whatever ends it and whatever this process is at."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    else:
+        threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:  # it was faster
+        os._exit(1)
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(ORPHAN_SECONDS)
+    os._exit(1)
 
 
 def is_alive(pid: int, mark: str) -> bool:

@@ -20,12 +20,12 @@ DATA_KEYS = ("train", "valid", "test", "text", "text_b", "label", "task", "split
 
 
 def write_request(folder: RunFolder, graph: Graph, data: Mapping[str, str | None], settings: Settings, *,
-                  start: str | None = None, processes: int = 1, status: Mapping[str, Any] | None = None) -> None:
+                  start: str | None = None, status: Mapping[str, Any] | None = None) -> None:
     """graph.json and config.json of a new run. Raises InputError; nothing is written then.
 
     Args: data: files `train`, `valid`, `test`; columns `text`, `text_b`, `label`; `task`; and `split`, a rule.
-        start: an earlier run whose weights are taken over. processes: how many the run asks for. status: written
-        before config.json, with which a folder begins to be a run.
+        start: an earlier run whose weights are taken over. status: written before config.json, with which a folder
+        begins to be a run.
     """
     check_request(graph, data, settings)
     if folder.is_used:
@@ -41,7 +41,7 @@ def write_request(folder: RunFolder, graph: Graph, data: Mapping[str, str | None
     (folder.path / "graph.json").write_text(to_json(graph), "utf-8")
     if status is not None:
         folder.write_status(**status)
-    folder.write("config.json", {"data": absolute, "settings": settings.as_dict(), "processes": processes,
+    folder.write("config.json", {"data": absolute, "settings": settings.as_dict(),
                                  "start": str(find_run(start).path.absolute()) if start else None,
                                  "sinks": sinks_wanted(settings.sink_names), "versions": versions()})
 

@@ -104,14 +104,14 @@ class Store:
 
     def submit(self, graph: Graph, data: Mapping[str, str | None], settings: Mapping[str, Any] | None = None, *,
                priority: int = 0, group: str = "", owner: str = "", tags: Sequence[str] = (), note: str = "",
-               start: str | None = None, trial: int | None = None, processes: int = 1,
+               start: str | None = None, trial: int | None = None,
                out: Path | None = None) -> RunFolder:
         """Put a run into the queue. Raises InputError for wrong settings or data; nothing is left behind then."""
         chosen = settings_from(dict(settings or {}))
         check_request(graph, data, chosen)
         stem = re.sub(r"[^A-Za-z0-9]+", "-", graph.name).strip("-").lower()[:40] or "graph"
         folder = RunFolder((out or new_run_path(stem, self.root)).absolute())
-        write_request(folder, graph, data, chosen, start=start, processes=processes, status=WAITS)
+        write_request(folder, graph, data, chosen, start=start, status=WAITS)
         now = time.time()
         self._add(folder, submitted=True, state="queued", managed=True, priority=priority, position=now,
                   device=chosen.device, created=now, owner=owner, group_name=group, tags=json.dumps(list(tags)),

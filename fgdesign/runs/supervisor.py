@@ -22,9 +22,10 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from fgdesign.runs.executor import COMMAND, Executor, executor_wanted, pick_slot, slots_of_machine
+from fgdesign.runs.executor import COMMAND, Executor, executor_wanted, pick_slot, slots_in, slots_of_machine
 from fgdesign.runs.folder import workspace
 from fgdesign.runs.process import is_locked, try_lock
+from fgdesign.runs.ranks import asked
 from fgdesign.runs.search import advance_all, purge
 from fgdesign.runs.settle import Death, memory_kills, settle, take_aside
 from fgdesign.runs.store import WAKE, Job, Store, open_store
@@ -112,12 +113,16 @@ class Supervisor:
         return any(not self.executor.is_alive(job.pid, job.pid_mark) for job in self._watched.values())
 
     def _begin(self) -> None:
-        """Give free slots to what waits, in its order."""
+        """Give free slots to what waits, in its order; GPUs are kept free for a run that needs more than are."""
+        kept: Counter[str] = Counter()
         for job in self.store.queue():
             if 0 < job.not_before - time.time() < LONGEST_WAIT:
                 continue
-            used = Counter(other.slot for other in self.store.active())
-            slot = pick_slot(job.device, self.slots, used)
+            used = Counter(one for other in self.store.active() for one in slots_in(other.slot)) + kept
+            processes = asked(job.folder)
+            slot = pick_slot(job.device, self.slots, used, processes)
+            if slot is None and processes > 1:
+                kept.update(slot for slot in self.slots if slot.startswith("cuda"))
             if slot is not None:
                 self._start(job, slot)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 
 from fgdesign.runs.folder import RunFolder
+from fgdesign.runs.process import team
 
 if TYPE_CHECKING:
     import torch
@@ -34,12 +35,13 @@ def watching(folder: RunFolder, device: torch.device) -> Iterator[None]:
     done = threading.Event()
 
     def look() -> None:
-        process, began = psutil.Process(), time.monotonic()
-        process.cpu_percent()
+        processes, began = team(), time.monotonic()
+        for process in processes:
+            process.cpu_percent()
         psutil.cpu_percent()
         while not done.wait(max(SECONDS, (time.monotonic() - began) / SLOWER)):
             with (folder.path / "machine.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(load(process, device)) + "\n")
+                file.write(json.dumps(load(processes, device)) + "\n")
 
     thread = threading.Thread(target=look, daemon=True)
     thread.start()
@@ -50,11 +52,14 @@ def watching(folder: RunFolder, device: torch.device) -> Iterator[None]:
         thread.join()
 
 
-def load(process: psutil.Process, device: torch.device) -> dict[str, float]:
-    """cpu: share of the machine's cores this run keeps busy; busy: that everything does; memory in bytes."""
+def load(processes: Sequence[psutil.Process], device: torch.device) -> dict[str, float]:
+    """cpu: share of the machine's cores this run keeps busy; busy: that everything does; memory in bytes.
+
+    Of several GPUs, the first.
+    """
     free = psutil.virtual_memory()
-    told = {"time": time.time(), "cpu": process.cpu_percent() / 100 / (psutil.cpu_count() or 1),
-            "busy": psutil.cpu_percent() / 100, "memory": float(process.memory_info().rss),
+    told = {"time": time.time(), "cpu": sum(one.cpu_percent() for one in processes) / 100 / (psutil.cpu_count() or 1),
+            "busy": psutil.cpu_percent() / 100, "memory": float(sum(one.memory_info().rss for one in processes)),
             "free": float(free.available), "of": float(free.total)}
     if device.type == "cuda":
         import torch

@@ -51,12 +51,22 @@ def serve(carry_out: Callable[[RunFolder], object]) -> int:
     if not _is_ours(order):
         print("This run was given to another process.", flush=True)
         return 0
+    return guarded(carry_out, folder)
+
+
+def guarded(carry_out: Callable[[RunFolder], object], folder: RunFolder) -> int:
+    """Carry out what is to be done with a run; an error becomes a line of its log, and the exit code."""
     try:
         carry_out(folder)
     except Exception as error:
         print(f"fgdesign: {error}" if isinstance(error, FgdesignError) else repr(error), flush=True)
         return FULL if is_disk_full(error) else 1
     return 0
+
+
+def print_now(message: str) -> None:
+    """Say it without waiting for more."""
+    print(message, flush=True)
 
 
 def _is_ours(order: Order) -> bool:
@@ -81,12 +91,19 @@ def _print_into(file: Path) -> None:
 def main() -> int:
     """Load what training needs, then serve."""
     from fgdesign.runs.job import carry_on
+    from fgdesign.runs.ranks import asked, become
+
+    def carry_out(folder: RunFolder) -> None:
+        processes = asked(folder)
+        if processes > 1:
+            become(folder, processes)
+        carry_on(folder, print_now)
 
     for name in LOADED:
         import_module(name)
     if hasattr(os, "nice"):
         os.nice(NICE)
-    return serve(lambda folder: carry_on(folder, lambda message: print(message, flush=True)))
+    return serve(carry_out)
 
 
 if __name__ == "__main__":

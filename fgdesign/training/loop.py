@@ -15,24 +15,22 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fgdesign.model.blocks.heads import Head
 from fgdesign.model.device import precision, step_dtype
-from fgdesign.model.flows import column_texts
 from fgdesign.model.network import FunctionGraph, Outcome
 from fgdesign.training import checkpoint
 from fgdesign.training.average import Average
 from fgdesign.training.calibrate import Opinions, calibrate, exit_shares, logit_ports, pick_thresholds
+from fgdesign.training.closed_form import fit_heads, fit_words
 from fgdesign.training.evaluate import Answers, as_outputs, no_answers, note_routes, router_report
-from fgdesign.training.fit import fit_linear
 from fgdesign.training.losses import Objective
 from fgdesign.training.metrics import evaluate as measure
 from fgdesign.training.metrics import judged_by, loss_of
@@ -40,8 +38,8 @@ from fgdesign.training.optimise import gradient_norms, make_optimiser, rate_fact
 from fgdesign.training.order import order_of
 from fgdesign.training.rows import Rows, collect
 from fgdesign.training.settings import Settings
+from fgdesign.training.shards import Group
 
-MOST_FIT_ROWS = 100_000
 LOGGED_STEPS = 400  # lines per stage, about at most
 LOGGED_GRADIENTS = 60
 UNDEFINED = -2.0  # the score of an undefined metric: below every other
@@ -76,7 +74,8 @@ class Run:
 
     log_size: how long the log is, kept with each checkpoint. best: the winner's tensors; best_score: the metric it is
     judged by, ties decided by its loss. loss: of the last validation, best_loss: the winner's.
-    agreement: of routers, in training. epochs: begun, by stage.
+    agreement: of routers, in training. epochs: begun, by stage. group: the processes that train it together; only the
+    first of them validates, so only there is `best` filled.
     """
 
     network: FunctionGraph
@@ -98,6 +97,7 @@ class Run:
     agreement: dict[str, float] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
     saved: float = field(default_factory=time.monotonic)
+    group: Group = field(default_factory=Group)
 
 
 def fit(run: Run, stages: list[Stage], resumed: checkpoint.Snapshot | None = None) -> None:
@@ -107,10 +107,8 @@ def fit(run: Run, stages: list[Stage], resumed: checkpoint.Snapshot | None = Non
         if resumed:
             _restore(run, resumed)
         else:
-            fit_words(run)
-            fit_heads(run, stages[0].known if stages else ())
-            validate(run, stages[0].known if stages else (), {"stage": "probe", "epoch": 0, "step": 0})
-            if run.should_stop():
+            _begin(run, stages[0].known if stages else ())
+            if run.group.heard(run.should_stop):
                 raise Stopped
         for number in range(first, len(stages)):
             run_stage(run, stages, number, resumed if number == first else None)
@@ -119,64 +117,13 @@ def fit(run: Run, stages: list[Stage], resumed: checkpoint.Snapshot | None = Non
             run.network.load_state_dict(run.best, strict=False)
 
 
-def fit_words(run: Run) -> None:
-    """Fit each word function on the training rows it will see."""
-    for node, module in run.network.lexicals().items():
-        run.log({"kind": "note", "message": f"Fitting the word function '{node}'."})
-        column = run.network.plan.text_column(node)
-        texts = column_texts(column, run.train.inputs.texts, run.train.inputs.texts_b)
-        module.fit(texts, run.train.targets.numpy())
-        module.to(run.device)
-
-
-def fit_heads(run: Run, known: tuple[str, ...]) -> list[str]:
-    """Fit linear heads by L-BFGS on what they read at the start. Returns the nodes that were fitted."""
-    network = run.network
-    nodes = closed_form_heads(network, known)
-    if not nodes:
-        return []
-    run.log({"kind": "note", "message": "Fitting the heads in closed form."})
-    sources = {node: network.plan.graph.into(node, "in")[0].source for node in nodes}
-    ports = tuple(dict.fromkeys(sources.values()))
-    some = np.random.default_rng(run.settings.seed).permutation(len(run.train))[:MOST_FIT_ROWS]
-    train = collect(network, run.train.inputs, run.device, ports, known=known, only=np.sort(some))
-    valid = collect(network, run.valid.inputs, run.device, ports, known=known)
-    for node, source in sources.items():
-        module = network.module_of(node)
-        if isinstance(module, Head):
-            _fit_head(run, module, train[source], valid[source])
-    return nodes
-
-
-def closed_form_heads(network: FunctionGraph, known: Sequence[str]) -> list[str]:
-    """Linear heads that learn, whose input is no open branch of a learned router and needs no pretrained layer."""
-    found = []
-    for node in network.nodes_of_role("head"):
-        module, source = network.module_of(node), network.plan.graph.into(node, "in")[0].source
-        if not isinstance(module, Head) or not isinstance(module.hidden, nn.Identity):
-            continue
-        open_gates, learns = network.plan.found.gates[source], module.out.weight.requires_grad
-        if learns and not open_gates and not network.needed((source,), known, True).runs_backbone:
-            found.append(node)
-    return found
-
-
-def _fit_head(run: Run, module: Head, train: Tensor, valid: Tensor) -> None:
-    rows, others = (~t.isnan().any(1) for t in (train, valid))
-    if int(rows.sum()) < 2:
-        return
-    if not bool(others.any()):
-        valid, others = train, rows
-        valid_targets = run.train.targets
-    else:
-        valid_targets = run.valid.targets
-    with torch.no_grad():
-        features, valid_features = (module.norm(t[r].to(run.device)) for t, r in ((train, rows), (valid, others)))
-    weight, bias, _ = fit_linear(features, run.train.targets[rows].to(run.device), module.out.out_features,
-                                 run.objective.per_row, valid_features, valid_targets[others].to(run.device))
-    with torch.no_grad():
-        module.out.weight.copy_(weight)
-        module.out.bias.copy_(bias)
+def _begin(run: Run, known: tuple[str, ...]) -> None:
+    """Fit what is fitted in closed form, once for all processes, and measure it."""
+    if run.group.first:
+        fit_words(run)
+        fit_heads(run, known)
+    run.group.hand_out(lambda: learned_state(run.network), lambda given: _take(run, given))
+    validate(run, known, {"stage": "probe", "epoch": 0, "step": 0})
 
 
 def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoint.Snapshot | None) -> None:
@@ -213,7 +160,7 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
             run.log({"kind": "note", "message": f"Stage {stage.name} gained nothing in a trial of {step} steps; what "
                                                 "stood before it is kept."})
             break
-        torch.manual_seed(hash((settings.seed, number, step)) & 0x7FFFFFFF)
+        torch.manual_seed(hash((settings.seed, number, step, *run.group.salt)) & 0x7FFFFFFF)
         rates = set_rates(optimiser, rate_factor(step / total, warm_up, settings.schedule))
         where, last = {"stage": stage.name, "epoch": epoch, "step": step + 1}, step + 1 == total
         look = (step + 1) % look_every == 0 or last
@@ -233,7 +180,7 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
                 stale = 0 if _validate_average(run, stage, average, where) else stale + 1
             except Stopped:
                 stopping, due = True, where
-        stopping = stopping or run.should_stop()
+        stopping = stopping or run.group.heard(run.should_stop)
         position = {"stage": number, "step": step + 1, "stale": stale, "losses": [float(x) for x in losses],
                     "due": due}
         _maybe_save(run, optimiser, scaler, average, position, earlier + step + 1, now=stopping)
@@ -263,15 +210,19 @@ def _step(run: Run, stage: Stage, batches: Sequence[np.ndarray], optimiser: torc
     """Forward and backward of each batch, and one update. Returns the mean loss and, to `look` at, gradient norms."""
     optimiser.zero_grad(set_to_none=True)
     total, rows = torch.zeros((), device=run.device), sum(map(len, batches))
-    for batch in batches:
+    for batch in map(run.group.shard, batches):
+        if not len(batch):
+            scaler.scale(total)  # it has to know its device all the same
+            continue
         loss = _loss(run, stage, batch, dtype) * (len(batch) / rows)
         torch.autograd.backward(scaler.scale(loss))
         total += loss.detach()
+    learned = [p for group in optimiser.param_groups for p in group["params"]]
+    run.group.add(learned, total)
     if run.settings.clip or look:
         scaler.unscale_(optimiser)
     norms = gradient_norms(run.network, stage.names) if look else {}
     if run.settings.clip:
-        learned = [p for group in optimiser.param_groups for p in group["params"]]
         torch.nn.utils.clip_grad_norm_(learned, run.settings.clip)
     scaler.step(optimiser)
     scaler.update()
@@ -295,7 +246,26 @@ def _loss(run: Run, stage: Stage, rows: np.ndarray, dtype: torch.dtype) -> Tenso
 
 
 def validate(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
-    """Measure on the validation rows, exits open; keep the tensors if it is the best so far. Returns whether it is."""
+    """Measure on the validation rows, exits open; keep the tensors if it is the best so far. Returns whether it is.
+
+    The first process does it, and all go on from what it decides and calibrates. Raises Stopped in all of them.
+    """
+    def measured() -> Any:
+        try:
+            return _measure(run, known, where), run.best_at, run.loss, run.best_loss
+        except Stopped:
+            return None
+
+    told = run.group.heard(measured)
+    if told is None:
+        raise Stopped
+    better, run.best_at, run.loss, run.best_loss = told
+    run.group.hand_out(lambda: learned_state(run.network, parameters=False), lambda given: _take(run, given))
+    return bool(better)
+
+
+def _measure(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
+    """The same in this process."""
     network, targets = run.network, run.valid.targets
     routes = no_answers(network, len(run.valid))
     opinions = validation_opinions(run, known, routes)
@@ -342,10 +312,9 @@ def validation_opinions(run: Run, known: tuple[str, ...], routes: Answers | None
     return calibrate(run.network, values, run.valid.targets, loss)
 
 
-def learned_state(network: FunctionGraph) -> dict[str, Tensor]:
-    """Tensors that training may change: learned parameters and fitted buffers."""
-    learned = {name for name, parameter in network.named_parameters() if parameter.requires_grad}
-    fixed = {name for name, _ in network.named_parameters()} - learned
+def learned_state(network: FunctionGraph, *, parameters: bool = True) -> dict[str, Tensor]:
+    """Tensors that training may change: learned parameters, where they are wanted, and fitted buffers."""
+    fixed = {name for name, parameter in network.named_parameters() if not (parameters and parameter.requires_grad)}
     return {name: tensor for name, tensor in network.state_dict().items() if name not in fixed}
 
 
@@ -366,15 +335,20 @@ def _maybe_save(run: Run, optimiser: torch.optim.Optimizer, scaler: torch.amp.Gr
 
 
 def _restore(run: Run, snapshot: checkpoint.Snapshot) -> None:
-    model, network = snapshot.group("model"), run.network
-    for node, module in network.lexicals().items():  # fitted buffers have sizes of their own
-        for name, _ in module.named_buffers():
-            setattr(module, name, model[f"modules_by_key.{network.keys[node]}.{name}"].to(run.device))
-        module.forget()
-    network.load_state_dict(model, strict=False)
+    _take(run, snapshot.group("model"))
     run.best = snapshot.group("best")
     main, loss = snapshot.state["best_score"]
     run.best_score, run.best_at = (main, loss), snapshot.state["best_at"]
     run.loss = snapshot.state.get("loss", math.inf)  # checkpoints of before lack it
     run.best_loss = snapshot.state.get("best_loss", math.inf)
     run.agreement, run.epochs = snapshot.state["agreement"], snapshot.state["epochs"]
+
+
+def _take(run: Run, model: Mapping[str, Tensor]) -> None:
+    """Let the network hold these of its learned tensors."""
+    network = run.network
+    for node, module in network.lexicals().items():  # fitted buffers have sizes of their own
+        for name, _ in module.named_buffers():
+            setattr(module, name, model[f"modules_by_key.{network.keys[node]}.{name}"].to(run.device))
+        module.forget()
+    network.load_state_dict(model, strict=False)

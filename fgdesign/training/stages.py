@@ -12,7 +12,8 @@ from fgdesign.graph.infer import infer
 from fgdesign.model.build import Plan
 from fgdesign.model.network import PRETRAINED, FunctionGraph
 from fgdesign.training.calibrate import logit_ports
-from fgdesign.training.loop import Stage, closed_form_heads
+from fgdesign.training.closed_form import closed_form_heads
+from fgdesign.training.loop import Stage
 from fgdesign.training.losses import Objective
 from fgdesign.training.order import (
     STEP_WORK,

@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 
 from benchmarks.measure import Question, machine, show, write
+from benchmarks.records import Unfinished
 
 CASES = {"early_exit": ("banking77", "banking77-frozen", "sst2"),
          "training": ("sst2", "trec6", "banking77", "clinc150", "banking77-few"),
@@ -41,6 +42,10 @@ def main() -> None:
         start = time.perf_counter()
         try:
             found = ask(name, options.quick)
+        except Unfinished as rest:
+            failed.append(name)
+            print(f"{name}: {rest}.", file=sys.stderr)
+            continue
         except Exception:
             failed.append(name)
             traceback.print_exc()

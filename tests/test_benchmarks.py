@@ -120,6 +120,20 @@ def test_a_question_that_breaks_off_does_not_stop_the_others(monkeypatch: pytest
     assert "KeyError" in capsys.readouterr().err
 
 
+def test_a_question_whose_piece_is_over_says_so_in_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                                          capsys: pytest.CaptureFixture[str]) -> None:
+    command = importlib.import_module("benchmarks.__main__")
+
+    def unfinished(name: str, quick: bool) -> Question:
+        raise records.Unfinished("ask again")
+
+    monkeypatch.setattr(command, "ask", unfinished)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "latency", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match="broke off"):
+        command.main()
+    assert capsys.readouterr().err == "latency: ask again.\n"
+
+
 def test_a_record_is_kept_and_knows_its_first_best(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FGDESIGN_RECORDS", str(tmp_path))
     place = records.place_of("sst2", "full, best", 0.1)

@@ -236,7 +236,7 @@ def test_the_page_reads_another_column_and_takes_it_back(page: Any) -> None:
     press(page, "undo_0")
     assert page.session_state[state.PROJECT].label == "" and said(page, "Every label in 'label' is 'x'")
     press(page, "repair_single_class")
-    page.selectbox(f"column_label_{file.id}").set_value("label").run()
+    next(box for box in page.selectbox if str(box.key).startswith(f"column_label_{file.id}")).set_value("label").run()
     assert said(page, "Every label in 'label' is 'x'") and not said(page, "Read 'kind'")
     press(page, "by_hand")
     assert page.session_state["data_view"] == "Rows" and said(page, "Every label") is True
@@ -270,3 +270,24 @@ def test_the_page_mends_the_test_table(page: Any) -> None:
     page.run()
     assert page.session_state[state.TESTS] == {file.id: page.session_state[state.PROJECT].data}
     assert json.dumps(page.session_state[state.PROJECT].data) != json.dumps(exam.id)
+
+
+def test_a_column_that_is_gone_is_found_anew(page: Any) -> None:
+    from fgdesign.ui import state
+
+    opened(page, lines(TEXTS, LABELS), "gone.csv")
+    page.session_state[state.PROJECT] = state.replace(page.session_state[state.PROJECT], text="column_1 (found)")
+    page.run()
+    assert said(page, "There is no column 'column_1 (found)'")
+    press(page, "guess_columns")
+    assert said(page, "Text: text · label: label.")
+
+
+def test_what_another_guess_calls_its_columns_is_no_choice(page: Any) -> None:
+    from fgdesign.ui import state
+
+    file = opened(page, HEADLESS, "headless.csv")
+    before = {str(box.key) for box in page.selectbox if str(box.key).startswith(f"column_text_{file.id}")}
+    press(page, "repair_no_header")
+    after = {str(box.key) for box in page.selectbox if str(box.key).startswith(f"column_text_{file.id}")}
+    assert before and after and before.isdisjoint(after) and page.session_state[state.PROJECT].text == ""

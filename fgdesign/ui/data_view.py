@@ -30,14 +30,15 @@ def columns(file: library.DataFile, told: Told) -> None:
     for place, (key, title) in enumerate((("text", "Text"), ("text_b", "Second text"), ("label", "Label"))):
         chosen = getattr(here, key)
         options = [GUESS, *names]
+        widget = f"column_{key}_{file.id}_{guess.get(key)}"  # another guess is another list: its first option says so
         places[place].selectbox(
             title, options, index=options.index(chosen) if chosen in names else 0,
-            format_func=_option(guess.get(key)), key=f"column_{key}_{file.id}", on_change=_choose_column,
-            args=(key, file.id),
+            format_func=_option(guess.get(key)), key=widget, on_change=_choose_column,
+            args=(key, file.id, widget),
         )  # fmt: skip
     places[3].selectbox(
         "Predict", list(TASKS), index=list(TASKS).index(here.task), format_func=TASKS.__getitem__,
-        key=f"column_task_{file.id}", on_change=_choose_column, args=("task", file.id),
+        key=f"column_task_{file.id}", on_change=_choose_column, args=("task", file.id, f"column_task_{file.id}"),
     )  # fmt: skip
     if told["problem"]:
         st.badge("This cannot be learnt from yet", icon=":material/error:", color="red")
@@ -53,9 +54,8 @@ def _option(guess: str | None) -> Callable[[str], str]:
     return lambda name: name or (f"{guess} (found)" if guess else "none (found)")
 
 
-def _choose_column(key: str, file_id: str) -> None:
-    value = st.session_state[f"column_{key}_{file_id}"]
-    file = library.find(file_id)
+def _choose_column(key: str, file_id: str, widget: str) -> None:
+    value, file = st.session_state[widget], library.find(file_id)
     if file is not None:
         data_profile.forget_reading(file, key)
     state.change(**{key: value})

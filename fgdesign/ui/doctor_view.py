@@ -61,7 +61,14 @@ def misfit(file: library.DataFile, error: FgdesignError) -> None:
     st.badge("The recipe does not fit this table" if recipe.repairs else "This table cannot be used",
              icon=":material/error:", color="red")  # fmt: skip
     st.text(str(error))
+    if any(state.reading()[role] for role in ("text", "text_b", "label")):
+        st.button("Find the columns anew", key="guess_columns", icon=":material/refresh:", on_click=_guess_columns,
+                  help="The columns that were chosen for this table are forgotten; those that are likely are read.")
     _show_recipe(file, recipe, list(map(str, recipe.steps)), fits=False)
+
+
+def _guess_columns() -> None:
+    state.change(text="", text_b="", label="")
 
 
 def _show_finding(file: library.DataFile, finding: Found) -> None:

@@ -15,7 +15,7 @@ from test_data_hostile import LABELS, PAIRS, RECORDS, book, with_rows
 
 from fgdesign.data import read as reading
 from fgdesign.data import read_table
-from fgdesign.data.clean import without_hidden, without_markup
+from fgdesign.data.clean import plain_number, without_hidden, without_markup
 from fgdesign.data.columns import choose_columns
 from fgdesign.data.doctor import examine
 from fgdesign.data.mend import apply
@@ -53,6 +53,13 @@ MEANT: list[tuple[str, bytes | Callable[[], bytes], str]] = [  # name, bytes, a 
                                  for text, label in PAIRS).encode(), "JSON"),
     ("the only object of a list", json.dumps([{"data": {"text": text}, "results": [{"value": [{"choices": [label]}]}]}
                                               for text, label in PAIRS]).encode(), "JSON"),
+    ("names and rows", json.dumps({"columns": ["text", "label"], "index": [0], "data": PAIRS}).encode(), "JSON"),
+    ("rows beside features", json.dumps({"features": [{"name": "text"}, {"name": "label"}], "rows": [
+        {"row_idx": place, "row": record} for place, record in enumerate(RECORDS)]}).encode(), "JSON"),
+    ("a list deep inside", json.dumps({"version": 1, "nlu": {"common_examples": RECORDS}}).encode(), "JSON"),
+    ("an object of records", json.dumps({f"id {place}": record for place, record in enumerate(RECORDS)}).encode(),
+     "JSON"),
+    ("lists of several parts", json.dumps({"train": RECORDS[:20], "test": RECORDS[20:]}).encode(), "JSON"),
     ("messages by role", conversations("role", "content", "user", "assistant"), "JSON"),
     ("messages by speaker", conversations("from", "value", "human", "gpt"), "JSON"),
     ("structures in Parquet", nested, ""),
@@ -128,6 +135,28 @@ def test_signs_that_nobody_sees_go_and_those_that_join_stay() -> None:
     assert without_hidden("par\u00adcel\u200b \u200fשלום\u202c") == "parcel שלום"
     for kept in ("👨\u200d👩\u200d👧", "می\u200cخواهم", "plain"):
         assert without_hidden(kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"),
+    [("12 %", "12"), ("$1,234.50", "1234.50"), ("3,5 €", "3.5"), ("1 234 567", "1234567"), ("-4.5", "-4.5"),
+     ("12.5 EUR", "12.5"), ("1,234", "1234"), ("12 parcels", ""), ("1,23,4", ""), ("", ""), ("$", ""),
+     ("2024-01-02", "")],
+)  # fmt: skip
+def test_an_amount_is_a_number(cell: str, number: str) -> None:
+    assert plain_number(cell) == number and (not number or plain_number(number) == number)
+
+
+def test_amounts_are_predicted_as_numbers() -> None:
+    rows = [(text, f"${row}.50") for row, (text, _) in enumerate(PLAIN)]
+    read = read_table(io.BytesIO(lines("text,price", rows=rows).encode()))
+    first = find(examine(read), "no_label_column")
+    assert first is not None and first.repair == Repair("read_as", ("price",), "label")
+    amounts = find(examine(read, label="price"), "amounts")
+    assert amounts is not None and amounts.repair == Repair("plain_numbers", ("price",)) and amounts.repair.of_choice
+    mended, said = apply(Recipe((amounts.repair,)), read)
+    assert said == ("Write 'price' as plain numbers: 24 rows changed.",) and mended.frame["price"][3] == "3.50"
+    assert all(finding.severity != "error" for finding in examine(mended, label="price"))
 
 
 def flags() -> Table:

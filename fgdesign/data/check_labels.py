@@ -10,11 +10,12 @@ import numpy as np
 from fgdesign.data import alike
 from fgdesign.data.case import Case
 from fgdesign.data.check_roles import empty_label, other_labels, shorter_labels
+from fgdesign.data.clean import plain_number
 from fgdesign.data.findings import Finding, about_rows, with_ways
 from fgdesign.data.repair import Repair
 from fgdesign.data.split import FEWEST
 from fgdesign.data.table import count, short
-from fgdesign.data.task import numbers
+from fgdesign.data.task import FEW, numbers
 
 OTHER = "other"  # the class of what is too small to stand alone
 UNEVEN = 10  # times as many rows in the largest class as in the smallest that can be split
@@ -42,6 +43,7 @@ def check_labels(case: Case) -> Iterator[Finding]:
         return
     yield from _spaces(case, label)
     if case.task_kind == "single":
+        yield from _amounts(case, label)
         yield from _lists(case, label)
     variants = list(_variants(case, label))
     yield from variants or _sizes(case, label)  # sizes mean something only when each class has one name
@@ -88,6 +90,20 @@ def _spaces(case: Case, label: str) -> Iterator[Finding]:
             "{rows} {has a label/have labels} with needless spaces ({first}). Remove them.",
             label, Repair("strip_labels", (label,)),
         )  # fmt: skip
+
+
+def _amounts(case: Case, label: str) -> Iterator[Finding]:
+    """Numbers with units or signs between thousands, which would count as classes."""
+    names = list(case.sizes)
+    if len(names) <= FEW or numbers(names) is not None or not all(map(plain_number, names)):
+        return
+    odd = next(name for name in names if plain_number(name) != name)
+    yield about_rows(
+        case.table, case.rows_with(names), "amounts", "warning",
+        f"Labels in '{label}' are numbers with signs around or in them, such as '{short(odd)}' ({{rows}}, {{first}}), "
+        "so each counts as a class. Write them as plain numbers, so that a number is predicted.", label,
+        Repair("plain_numbers", (label,)),
+    )  # fmt: skip
 
 
 def _lists(case: Case, label: str) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fgdesign.data import alike
 from fgdesign.data.case import Case
+from fgdesign.data.clean import plain_number
 from fgdesign.data.columns import choose_columns, has_known_name, plain_name
 from fgdesign.data.findings import Finding
 from fgdesign.data.repair import SIGNS, Repair
@@ -37,7 +38,8 @@ def _rank(case: Case, name: str) -> tuple[bool, int] | None:
     if not len(cells) or cells.str.len().mean() > LONG:
         return None
     sizes = cells.value_counts()
-    if detect_task(cells.tolist()).kind == "regression":
+    plain = [plain_number(cell) for cell in cells.tolist()]
+    if detect_task(plain if all(plain) else cells.tolist()).kind == "regression":
         counted = len(sizes) == len(cells) and cells.str.isdecimal().all()  # numbers of rows
         return None if counted else (not has_known_name(name), len(cells))
     enough = int((sizes >= FEWEST).sum()) > 1 and len(sizes) <= len(cells) // 2

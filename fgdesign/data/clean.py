@@ -12,11 +12,23 @@ TAG = re.compile(
 ENTITY = re.compile(
     r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#x[0-9a-f]{1,5}|[lr][sd]quo|[mn]dash|hellip|euro|pound);", re.IGNORECASE
 )
+AMOUNT = re.compile(
+    r"[$€£¥]?\s*([+-]?(?:\d{1,3}(?:[,\u2009\u00a0' ]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?))\s*(?:[%$€£¥]|EUR|USD|GBP)?"
+)  # a number with its unit or with signs between thousands
 SPACES = re.compile("[ \t\xa0]{2,}")
 # not what joins letters and emoji
 HIDDEN = re.compile("[\xad\u200b\u2060\ufeff\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 ON = frozenset(("1", "1.0", "true", "yes", "y", "x", "ja", "oui", "si", "s\u00ed", "wahr", "vrai", "t"))
 OFF = frozenset(("0", "0.0", "false", "no", "n", "", "nein", "non", "falsch", "faux", "f"))
+
+
+def plain_number(cell: str) -> str:
+    """The number in a cell such as "12 %", "$1,234.50" or "3,5 €"; "" where it is something else."""
+    found = AMOUNT.fullmatch(cell.strip())
+    if found is None:
+        return ""
+    number = re.sub(r"(?<=\d)[,\u2009\u00a0' ](?=\d{3}(?:\D|$))", "", found[1])
+    return number.replace(",", ".")
 
 
 def has_markup(text: str) -> bool:

@@ -21,6 +21,7 @@ from fgdesign.errors import DataError
 UNPACKED_LIMIT = 500_000_000  # bytes that a compressed file may have when it is unpacked
 ROWS_AT_ONCE = 512  # of a Parquet file
 MOST_NESTED = 50_000_000  # bytes that lists may take in so many rows
+LISTS = ("data", "rows", "records", "items", "examples", "results", "common_examples")  # names of the list of records
 DEEP = 4  # objects inside of each other that are spread over columns
 ROLES = (("role", "content"), ("from", "value"))  # how conversations name who speaks and what is said
 JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)  # numbers as they are written
@@ -153,18 +154,46 @@ def _joined(text: str) -> Iterator[Any]:
 
 
 def _in_records(whole: Any) -> list[Any]:
-    """The records of one value: a list, the only list of objects in an object, or an object of columns."""
+    """The records of one value: a list, the only list of objects in an object, or an object of columns or of records.
+
+    Lists of several names, such as those of "train" and "test", are one, with the name of each in "part".
+    """
     if not isinstance(whole, dict):
         return whole if isinstance(whole, list) else [whole]
+    if (names := whole.get("columns")) and (rows := whole.get("data", whole.get("rows"))) and _is_grid(names, rows):
+        return [dict(zip(names, row, strict=True)) for row in rows]
+    lists = _lists(whole)
+    named = [rows for name, rows in lists.items() if name.rpartition(".")[2] in LISTS]
+    if len(lists) == 1 or len(named) == 1:
+        return named[0] if named else next(iter(lists.values()))
+    if len(lists) == len(whole) > 1:
+        return [{**item, "part": name} for name, rows in lists.items() for item in rows]
     columns = list(whole.values())
-    lists = [value for value in columns if isinstance(value, list) and value and isinstance(value[0], dict)]
-    if len(lists) == 1:
-        return lists[0]
     if len(columns) > 1 and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
+        if len(columns[0]) < len(columns):  # an object for each record
+            return [{"key": key, **record} for key, record in whole.items()]
         columns = [list(column.values()) for column in columns]
     if len(columns) > 1 and all(isinstance(column, list) for column in columns) and len(set(map(len, columns))) == 1:
         return [dict(zip(whole, cells, strict=True)) for cells in zip(*columns, strict=True)]
     return [whole]
+
+
+def _lists(whole: Mapping[str, Any], before: str = "") -> dict[str, list[Any]]:
+    """The lists of objects in an object and in those inside of it, by name."""
+    found: dict[str, list[Any]] = {}
+    for name, value in whole.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            found[f"{before}{name}"] = value
+        elif isinstance(value, dict) and before.count(".") < 2:
+            found |= _lists(value, f"{before}{name}.")
+    return found
+
+
+def _is_grid(names: Any, rows: Any) -> bool:
+    """Whether these are names and rows of as many cells."""
+    return isinstance(names, list) and isinstance(rows, list) and all(isinstance(name, str) for name in names) and all(
+        isinstance(row, list) and len(row) == len(names) for row in rows
+    )  # fmt: skip
 
 
 def parquet_table(data: bytes, name: str) -> pa.Table:

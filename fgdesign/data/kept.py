@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from fgdesign.data.table import Note, Table
 
-READER = 6  # goes up whenever the same bytes are read differently, so that older copies are made anew
+READER = 7  # goes up whenever the same bytes are read differently, so that older copies are made anew
 ABOUT = b"fgdesign"  # the metadata key of what a Table has beside its cells
 ROWS_APART = 1 << 16  # rows of a chunk
 STRING = pa.large_string()

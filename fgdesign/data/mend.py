@@ -10,7 +10,7 @@ import numpy as np
 
 from fgdesign.data import alike
 from fgdesign.data.alike import Mask
-from fgdesign.data.clean import ON, without_hidden, without_markup
+from fgdesign.data.clean import ON, plain_number, without_hidden, without_markup
 from fgdesign.data.languages import language_of_rows, other_language, other_script, script_of_rows
 from fgdesign.data.lengths import about_tokens, counter_named
 from fgdesign.data.letters import LOST, encoding_name, reread
@@ -222,6 +222,10 @@ def _split_labels(table: Table, repair: Repair) -> Done:
     return _relabelled(table, repair.columns[0], joined)
 
 
+def _plain_numbers(table: Table, repair: Repair) -> Done:
+    return _relabelled(table, repair.columns[0], lambda cell: plain_number(cell) or cell)
+
+
 def _merge_labels(table: Table, repair: Repair) -> Done:
     names = {alike.tidy(old): new for old, new in repair.names}
 
@@ -372,6 +376,7 @@ _DOES: dict[str, Callable[[Table, Repair], Done]] = {
     "clean_texts": _clean_texts,
     "strip_labels": _strip_labels,
     "split_labels": _split_labels,
+    "plain_numbers": _plain_numbers,
     "shorten_labels": _shorten_labels,
     "merge_labels": _merge_labels,
     "drop_classes": _drop_classes,

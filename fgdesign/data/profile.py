@@ -26,7 +26,7 @@ from fgdesign.errors import DataError
 
 Told = dict[str, Any]
 
-PROFILE = 8  # goes up whenever a profile says something else of the same table
+PROFILE = 9  # goes up whenever a profile says something else of the same table
 
 STEPS = 4
 BINS = 30

@@ -14,6 +14,7 @@ A repair names a rule, never row numbers, so that it fits next month's file too:
     drop_long         columns, most, by   rows with a text of more tokens, counted as a backbone does or by words
     strip_labels      column              spaces at the ends of labels go, those inside become single
     split_labels      column, rule        several labels in a cell, as a list or with commas, are joined by "|"
+    plain_numbers     column              labels such as "12 %" or "$1,234.50" are written as numbers
     shorten_labels    column, rule        of a label what stands before a sign stays
     merge_labels      column, names       labels get the name they are paired with
     drop_classes      column, labels      rows with these labels; of several labels only these go
@@ -51,6 +52,7 @@ KINDS: dict[str, frozenset[str]] = {  # in the order of application: the fields 
     "clean_texts": frozenset({"columns", "rule"}),
     "strip_labels": frozenset({"columns"}),
     "split_labels": frozenset({"columns", "rule"}),
+    "plain_numbers": frozenset({"columns"}),
     "shorten_labels": frozenset({"columns", "rule"}),
     "merge_labels": frozenset({"columns", "names"}),
     "drop_classes": frozenset({"columns", "labels"}),
@@ -108,11 +110,12 @@ RULES: dict[str, dict[str, str]] = {  # kind -> rule -> what a person reads; in 
 }
 FIELDS = ("columns", "rule", "names", "labels", "keys", "most", "by")
 ONE_COLUMN = frozenset({"strip_labels", "split_labels", "merge_labels", "drop_classes", "read_as", "add_column",
-                         "shorten_labels"})
+                         "shorten_labels", "plain_numbers"})
 TEXTS_AND_LABEL = frozenset({"drop_conflicts", "mean_labels", "cap_classes"})
 OF_CHOICE = frozenset((  # kinds and rules
     "reread", "drop_misread", "take_out", "drop_long", "mean_labels", "cap_classes", "lost_letters", "no_number",
     "header", "read_as", "add_column", "shorten_labels", "join_columns", "clean_texts",
+    "plain_numbers",
 ))  # fmt: skip
 WORDS = "words"  # what counts tokens where no tokeniser is at hand
 JOINED, NEITHER = "labels", "none"  # the column that others are joined to, and its label of rows with none of them
@@ -198,6 +201,7 @@ class Repair:
             "join_columns": f"Join columns of 0 and 1 as labels: {shown}",
             "add_column": f"Add an empty column {shown}",
             "clean_texts": f"{RULES['clean_texts'].get(self.rule)}",
+            "plain_numbers": f"Write {shown} as plain numbers",
             "shorten_labels": f"{RULES['shorten_labels'].get(self.rule)}",
             "drop_misread": f"{RULES['drop_misread'].get(self.rule)}",
             "mend_encoding": f"Read letters in {shown} as they were meant",
@@ -233,6 +237,7 @@ class Repair:
             "read_as": f"Read '{short(columns[0], 30) if columns else ''}' as {RULES['read_as'].get(self.rule)}",
             "add_column": f"Add an empty column '{short(columns[0], 30) if columns else ''}'",
             "clean_texts": f"{RULES['clean_texts'].get(self.rule)}",
+            "plain_numbers": "Write them as plain numbers",
             "join_columns": f"Join {count(len(columns), 'column')} as labels",
             "shorten_labels": f"{RULES['shorten_labels'].get(self.rule)}",
             "drop_misread": f"{RULES['drop_misread'].get(self.rule)}",

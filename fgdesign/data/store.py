@@ -2,7 +2,7 @@
 
     <id>.csv           the bytes as they came; id is the beginning of their SHA-256
     <id>.about.json    name, owner, time, and for a version its parent and what was changed
-    <id>.r6.arrow      the table in columns, made by whoever reads it first
+    <id>.r7.arrow      the table in columns, made by whoever reads it first
 
 Knows nothing of people's screens and of what tables mean.
 """

@@ -188,5 +188,9 @@ def test_another_column_of_texts_is_offered_as_the_second() -> None:
     read = read_table(io.BytesIO(lines("id,title,body,label", rows=rows).encode()))
     found = find(examine(read), "columns")
     assert found is not None and found.others == (Repair("read_as", ("title",), "text_b"),)
+    from fgdesign.data.command import _accepted, _ways
+
+    assert _ways(found)[-1] == "Read 'title' as the second text (--accept columns=title)"
+    assert _accepted("columns=title", "utf-8", (found,)) == found.others[0]
     recipe = Recipe(found.others)
     assert choose_columns(read, **recipe.renamed({"text": None, "text_b": None, "label": None})).text_b == "title"

@@ -104,8 +104,8 @@ def _mended_test(found: tuple[Finding, ...], test: Table | None, options: argpar
 def _ways(finding: Finding) -> list[str]:
     """The repairs of a finding, each with the words that accept it."""
     first = finding.repair
-    shown = [first] if first is not None and (finding.severity != "note" or finding.code == "no_header") else []
-    words = [f"{way} ({f'--accept {finding.code}' if way.of_choice else '--fix'})" for way in shown]
+    asked = finding.severity == "note" or (first is not None and first.of_choice)
+    words = [] if first is None else [f"{first} ({f'--accept {finding.code}' if asked else '--fix'})"]
     words += [f"{way} (--accept {finding.code}={way.columns[0]})" for way in finding.others if way.kind == "read_as"]
     if finding.there is not None:
         words.append(f"In the test table: {finding.there} (--out-test FILE)")
@@ -119,6 +119,10 @@ def _accepted(said: str, encoding: str, found: tuple[Finding, ...]) -> Repair:
 
     code, _, name = said.partition("=")
     repairs = {finding.code: finding.repair for finding in found if finding.repair is not None}
+    for finding in found:
+        for way in finding.others:
+            if name and (finding.code, way.kind, way.columns) == (code, "read_as", (name,)):
+                return way
     if name and code in ROLES:
         return Repair("read_as", (name,), "label")
     if code not in repairs or (name and code != "encoding_guess"):

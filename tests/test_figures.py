@@ -74,6 +74,13 @@ def test_router_load_stacks_branches_to_one() -> None:
     assert [a + b for a, b in zip(first.y, second.y, strict=True)] == [1.0, 1.0, 1.0]
 
 
+def test_what_was_measured_once_is_an_area_too() -> None:
+    one = events(1)
+    for chart in (curves.router_load(one, "r"), curves.exit_load(one)):
+        assert all(len(trace.x) == len(trace.y) == 2 and trace.x[0] < trace.x[1] for trace in chart.data)
+        assert sum(trace.y[0] for trace in chart.data) == pytest.approx(1.0)
+
+
 def test_router_load_takes_names_from_the_report_form() -> None:
     told = [{"kind": "valid", "time": 1.0, "metrics": {}, "routers": {"r": {"load": {"short": 0.2, "long": 0.8}}}}]
     assert [trace.name for trace in curves.router_load(told, "r").data] == ["short", "long"]

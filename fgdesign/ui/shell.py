@@ -11,7 +11,7 @@ import streamlit as st
 
 from fgdesign.errors import FgdesignError, RunError
 from fgdesign.runs.process import is_disk_full
-from fgdesign.ui import data_intake, parts
+from fgdesign.ui import data_intake, parts, theme_watch
 from fgdesign.ui.header import show_header
 
 ICON = Path(__file__).with_name("icon.svg")  # a file of ours: named icons are fetched from the network
@@ -41,6 +41,7 @@ def show_page(folder: Path) -> None:
         data_intake.take_over()
         show_header(train=page.url_path == "design")
         page.run()
+        theme_watch.watch()
     except FgdesignError as error:
         show_error(error)
     except Exception as error:

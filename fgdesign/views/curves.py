@@ -192,6 +192,8 @@ def _lines(title: str, lines: Mapping[str, Sequence[tuple[float, Any, str]]], ev
 
 def _stacked(title: str, xs: list[float], shares: Any, names: Sequence[str], events: Events, dark: bool) -> go.Figure:
     chart = theme.figure(title, dark, 220)
+    if len(xs) == 1:  # an area needs two points: what was measured once is drawn all along
+        xs, shares = list(time_span(events)), shares.repeat(2, 0)
     for column, name in enumerate(names):
         colour = theme.SERIES[column % len(theme.SERIES)]
         chart.add_scatter(

@@ -2,7 +2,13 @@
 
 export default function (component) {
   const mark = component.parentElement.querySelector('.fg-theme');
+  const colour = () => getComputedStyle(mark).getPropertyValue('--st-text-color').trim();
+  let known = colour();
   mark.style.cssText = 'color: var(--st-text-color); transition: color 1ms; height: 0';
-  mark.ontransitionrun = () => component.setTriggerValue('turned', getComputedStyle(mark).getPropertyValue('--st-text-color'));
+  mark.ontransitionrun = () => {
+    const before = known;
+    known = colour();
+    if (before && known !== before) component.setTriggerValue('turned', known);
+  };
   return () => { mark.ontransitionrun = null; };
 }

@@ -44,6 +44,8 @@ NORMS: Log = [{"kind": "gradients", "stage": "tune", "nodes": {"head": 0.0}}]
     (steps(GROWN) + known([0.5, 0.8]), "divergence", "has grown to 1.5"),
     (steps(GROWN) + known([0.5, 0.5], auc=0.52), "divergence", "has grown to 1.5"),
     (known([0.5], stage="probe", best=[0]) + steps(GROWN) + known([1.1]), "divergence", "has grown to 1.5"),
+    (known([0.6], auc=0.85, stage="probe", best=[0]) + steps(FLAT[:5]) + known([1.1, 1.1], auc=0.6), "divergence",
+     "ROC AUC 0.60 on the validation rows, 0.85 at its best"),
     (known([1.1], auc=0.55, stage="probe", best=[0]) + steps(FLAT) + known([1.1, 1.1], auc=0.55), "no-learning",
      "does not fall"),
     (known([0.6], stage="probe", best=[0]) + steps(FLAT) + known([0.7, 0.7]) + NORMS, "no-learning", "No gradient"),
@@ -53,8 +55,8 @@ NORMS: Log = [{"kind": "gradients", "stage": "tune", "nodes": {"head": 0.0}}]
     (steps(FALLING) + valid([0.6, 0.5, 0.7, 0.8], best=[0, 1]), "overfitting", "0.8, 0.5 at its best"),
     (routed([(0.5, 0.3, 0.2), (0.95, 0.04, 0.01), (0.97, 0.02, 0.01)]), "collapse", "97% of the rows to branch_1"),
     (routed([(0.5, 0.5), (0.01, 0.99), (0.02, 0.98)]), "collapse", "98% of the rows to branch_2"),
-], ids=["nan", "grown", "grown, worse", "grown, guessed", "grown, probe better", "guessed", "no gradient, known",
-        "by heart, guessed", "flat", "no gradient", "overfits", "three branches", "two branches"])
+], ids=["nan", "grown", "grown, worse", "grown, guessed", "grown, probe better", "lost", "guessed",
+        "no gradient, known", "by heart, guessed", "flat", "no gradient", "overfits", "three branches", "two branches"])
 def test_an_alarm_says_what_is_wrong_and_what_to_do(log: Log, code: str, said: str) -> None:
     found = alarms(log)
     assert [alarm.code for alarm in found] == [code]
@@ -77,11 +79,12 @@ def test_an_alarm_says_what_is_wrong_and_what_to_do(log: Log, code: str, said: s
     known([0.64], stage="probe", best=[0]) + steps(FLAT) + known([0.7, 0.7]),
     steps(FALLING) + valid([0.6, 0.5, 0.55, 0.59], best=[0, 1]), steps(FALLING) + known([1.1, 1.1, 1.1], auc=0.58),
     steps(FALLING, "warm") + known([1.1] * 3, auc=0.5, stage="warm") + steps(FALLING) + known([0.9]),
+    known([0.6], auc=0.85, stage="probe", best=[0]) + steps(FALLING) + known([1.1], auc=0.6) + known([0.6], auc=0.7),
     steps([*FALLING[10:15], *FALLING[:5], *FALLING[9:13], 0.1]) + valid([0.6, 0.5, 0.7, 0.8], best=[0]),
 ], ids=["nothing", "one step", "well", "noise", "too early", "better on validation", "a tenth of the way", "one worse",
         "back again", "loss rises too", "even", "once", "a rule", "two looks", "top two",
         "around nothing", "learns later", "two stages", "swings", "swings at first", "fitted before", "a little worse",
-        "hard", "guessed in an earlier stage", "one low batch"])
+        "hard", "guessed in an earlier stage", "lost once", "one low batch"])
 def test_a_run_that_goes_well_raises_none(log: Log) -> None:
     assert alarms(log) == []
 

@@ -25,6 +25,7 @@ LOOKED = 0.3  # share of a stage after which no learning is said
 WORSE = 0.2  # share by which a validation loss rises above its best
 HOLDS = 1.5  # times its best up to which a validation loss says that a training loss only swings
 KNOWING = {"roc_auc": 0.65, "pearson": 0.3}  # validation figures above which answers are more than guessed
+LOST = 0.5  # share of the best's distance from a guess
 GUESSING = {"roc_auc": ("ROC AUC", 0.55, 0.5), "pearson": ("Pearson's r", 0.1, 0.0)}  # below which not; of a guess
 
 
@@ -64,6 +65,9 @@ def divergence(stage: str, steps: Events, valid: Events, events: Events) -> Alar
     lower = "Train again with a lower learning rate (a third of it) or stronger clipping."
     if any(not _is_number(event["loss"]) for event in steps):
         return Alarm("divergence", stage, f"The loss of stage {stage} is no longer a number.", lower)
+    lost = _lost(valid, events) if stage == _last_stage(events) else ""
+    if lost:
+        return Alarm("divergence", stage, f"Stage {stage} has lost what was known: {lost}.", lower)
     losses = [event["loss"] for event in steps]
     if len(losses) < FEW_POINTS:
         return None
@@ -154,6 +158,17 @@ def _guessed(valid: Events) -> str:
         told = [event["metrics"].get(name) for event in valid[-1 - TWICE:]]
         if len(told) > TWICE and all(_is_number(value) and value < least for value in told):
             return f"{words} {told[-1]:.2f} on the validation rows, a guess has {guess:g}"
+    return ""
+
+
+def _lost(valid: Events, events: Events) -> str:
+    """What says that the last validations have lost half of what the best of the run knew, in words, or ""."""
+    for name, (words, _, guess) in GUESSING.items():
+        told = [event["metrics"].get(name) for event in events if event["kind"] == "valid" and _knows(event)]
+        best = max((value for value in told if _is_number(value)), default=guess)
+        least, last = guess + LOST * (best - guess), [event["metrics"].get(name) for event in valid[-TWICE:]]
+        if best > guess and len(last) == TWICE and all(_is_number(value) and value < least for value in last):
+            return f"{words} {last[-1]:.2f} on the validation rows, {best:.2f} at its best"
     return ""
 
 

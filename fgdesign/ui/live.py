@@ -11,7 +11,7 @@ import streamlit as st
 
 from fgdesign.runs.compare import judged
 from fgdesign.runs.folder import FINAL_STATES, RunFolder
-from fgdesign.training.alarms import NAMES, alarms
+from fgdesign.training.alarms import NAMES, Alarm, alarms
 from fgdesign.ui import canvas, parts, queue
 from fgdesign.ui.standing import WARNING, standing
 from fgdesign.ui.words import duration
@@ -74,7 +74,7 @@ def _state(run: RunFolder, shown: str) -> None:
         st.rerun()  # the whole page: the header and the runs table name the state too
     _progress(run, status)
     if shown not in FINAL_STATES or _measured(events):
-        _alarms(events, shown not in FINAL_STATES)
+        _alarms(run, events, shown not in FINAL_STATES)
 
 
 def _metric(run: RunFolder) -> None:
@@ -179,17 +179,18 @@ def _curves(run: RunFolder) -> None:
             parts.chart(figure, key)
 
 
-def _alarms(events: list[dict[str, Any]], going: bool) -> None:
+def _alarms(run: RunFolder, events: list[dict[str, Any]], going: bool) -> None:
     """What is wrong, each with what to do; that nothing is, once there is something to judge by."""
-    found = alarms(events)
+    told = None if going else (run.report() or {}).get("alarms")  # the same as its badge says
+    found = alarms(events) if told is None else [Alarm(**alarm) for alarm in told]
     with st.container(key="run_alarms", gap="small"):
         for alarm in found:
             with st.container(border=True, horizontal=True, vertical_alignment="center"):
                 st.badge(NAMES[alarm.code], icon=WARNING, color="orange")
                 st.text(f"{alarm.message} {alarm.suggestion}")
         if not found and any(event["kind"] == "valid" for event in events):
-            verb = "shows" if going else "showed"
-            st.caption(f"No alarm: no router {verb} collapse, no loss diverges, stands still or overfits.")
+            st.caption("No alarm: no router shows collapse, no loss diverges, stands still or overfits." if going else
+                       "No alarm: no router showed collapse, no loss diverged, stood still or overfitted.")
 
 
 def _graph(run: RunFolder) -> None:

@@ -146,7 +146,8 @@ def test_runs_are_compared_by_curve_settings_and_mean(home: Path) -> None:
 def test_a_run_that_ended_with_an_alarm_says_so_wherever_it_is_named(home: Path) -> None:
     good, bad = trained(home, "20260101-good"), trained(home, "20260102-bad")
     report = bad.report() or {}
-    told = [{"code": code, "where": "tune", "message": f"It is {code}.", "suggestion": "Do so."} for code in ("divergence", "overfitting")]
+    told = [{"code": code, "where": "tune", "message": f"It is {code}.", "suggestion": "Do so."}
+            for code in ("divergence", "overfitting")]
     bad.write("report.json", {**report, "alarms": [*told, told[0]]})
     page = chosen("20260101-good", "20260102-bad")
     said = "succeeded, but: divergence, overfitting"

@@ -15,6 +15,7 @@ import pyarrow as pa
 from fgdesign.data.delimited import Record
 from fgdesign.data.kept import STRING
 from fgdesign.data.rows import COLUMN_LIMIT, ROW_LIMIT, check_width, too_many
+from fgdesign.data.table import short
 from fgdesign.data.task import SEPARATOR
 from fgdesign.errors import DataError
 
@@ -44,8 +45,8 @@ def _is_list(text: str) -> bool:
     return False
 
 
-def json_records(text: str, name: str) -> tuple[list[str], list[Record]]:
-    """(column names, records) of a list of objects, or of one object per line.
+def json_records(text: str, name: str, notes: list[str]) -> tuple[list[str], list[Record]]:
+    """(column names, records) of a list of objects, or of one object per line; `notes` gets what was decided.
 
     Raises:
         DataError: it is not JSON of that shape, or has too many columns or rows; the message says where.
@@ -53,10 +54,11 @@ def json_records(text: str, name: str) -> tuple[list[str], list[Record]]:
     text = text.strip("\ufeff \t\r\n")
     places: dict[str, int] = {}
     records: list[Record] = []
+    said: list[str] = []
     try:
         for spread in (spread_out, dict):  # objects inside give a column for each of their names, where these are few
-            places, records = {}, []
-            for row, item in _json_items(text, name):
+            places, records, said = {}, [], []
+            for row, item in _json_items(text, name, said):
                 if not isinstance(item, dict):
                     raise DataError(
                         f"Record {row} of {name} is no object with named values. Give a list of objects, or one "
@@ -72,6 +74,7 @@ def json_records(text: str, name: str) -> tuple[list[str], list[Record]]:
         raise DataError(
             f"{name} is JSON that cannot be read: {error}. Correct it, or write it as CSV."
         ) from None
+    notes += said
     for _, cells in records:
         cells.extend([""] * (len(places) - len(cells)))
     return list(places), records
@@ -111,7 +114,7 @@ def _in_columns(item: Mapping[str, Any], places: dict[str, int]) -> list[str]:
     return cells
 
 
-def _json_items(text: str, name: str) -> Iterator[tuple[int, Any]]:
+def _json_items(text: str, name: str, notes: list[str]) -> Iterator[tuple[int, Any]]:
     """(record or line number, value) of each record."""
     try:
         whole = JSON.decode(text)
@@ -119,7 +122,7 @@ def _json_items(text: str, name: str) -> Iterator[tuple[int, Any]]:
         if error.msg != "Extra data":
             raise
     else:
-        yield from enumerate(_in_records(whole), 1)
+        yield from enumerate(_in_records(whole, notes), 1)
         return
     if not _is_value(text.partition("\n")[0]):
         yield from enumerate(_joined(text), 1)
@@ -153,7 +156,7 @@ def _joined(text: str) -> Iterator[Any]:
             at += 1
 
 
-def _in_records(whole: Any) -> list[Any]:
+def _in_records(whole: Any, notes: list[str]) -> list[Any]:
     """The records of one value: a list, the only list of objects in an object, or an object of columns or of records.
 
     Lists of several names, such as those of "train" and "test", are one, with the name of each in "part".
@@ -167,6 +170,8 @@ def _in_records(whole: Any) -> list[Any]:
     if len(lists) == 1 or len(named) == 1:
         return named[0] if named else next(iter(lists.values()))
     if len(lists) == len(whole) > 1:
+        shown = ", ".join(f"'{short(name)}'" for name in list(lists)[:4])
+        notes.append(f"Records of several lists ({shown}) make one table; 'part' says of which each is.")
         return [{**item, "part": name} for name, rows in lists.items() for item in rows]
     columns = list(whole.values())
     if len(columns) > 1 and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):

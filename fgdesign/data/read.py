@@ -129,7 +129,7 @@ def _read_text(
         notes.append(noted("What stands outside of the code fence is left out ({}).", outside))
     if is_json(beginning(text)):
         notes.append(f"Read as JSON, {encoding}.")
-        names, records = json_records(text.decode(), name)
+        names, records = json_records(text.decode(), name, notes)
         return *named_frame(names, records, name, notes), ""
     plain.refuse_sql(beginning(text), name)
     if table := plain.drawn(text, beginning(text)):

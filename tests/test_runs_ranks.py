@@ -167,7 +167,7 @@ def test_a_pause_and_a_stop_end_all_at_the_same_step(place: Path) -> None:
     asked = time.monotonic()
     run.stop("pause")
     assert child.wait(20) == 0
-    print(f"paused {time.monotonic() - asked:.2f} s after it was asked")
+    print(f"ended {time.monotonic() - asked:.2f} s after a pause was asked for")
     assert run.status()["state"] == "paused" and not trainers(run)
     at = json.loads((run.checkpoints / run.newest_checkpoint() / "state.json").read_text())["position"]
     assert at["step"] >= 1 and at["stage"] in (0, 1)
@@ -186,6 +186,9 @@ def test_whoever_began_it_is_not_outlived(place: Path) -> None:
     wait_for(lambda: len(lines(run, "step")) >= 2, "the first steps")
     marks = [(member.pid, mark_of(member.pid)) for member in trainers(run)]
     assert len(marks) == 2
+    team = [*trainers(run), *trainers(run)[0].parents()[:1]]
+    heard = {port.laddr.ip for member in team for port in member.net_connections("tcp") if port.status == "LISTEN"}
+    assert heard == {"127.0.0.1"}  # nobody outside this machine can reach them
     child.kill()
     child.wait()
     wait_for(lambda: not any(is_alive(*mark) for mark in marks), "the end of those it began", GONE)

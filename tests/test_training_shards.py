@@ -31,6 +31,16 @@ def test_alone_it_does_nothing() -> None:
     assert parameter.grad is None and total == 3
 
 
+def test_threads_are_lent_while_the_others_wait() -> None:
+    own = torch.get_num_threads()
+    with Group().lent():
+        assert torch.get_num_threads() == own
+    with pytest.raises(ZeroDivisionError), Ranks(0, 3, 0).lent():
+        assert torch.get_num_threads() == 3 * own
+        raise ZeroDivisionError
+    assert torch.get_num_threads() == own
+
+
 @pytest.mark.parametrize("count", [0, 1, 2, 7, 32])
 def test_each_row_is_in_one_shard(count: int) -> None:
     rows = np.arange(count) * 3

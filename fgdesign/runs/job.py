@@ -196,7 +196,7 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
     folder.write("config.json", config)
     write_examples(folder, ready)
     share = _static_share(ready, stages)
-    with clock.phase("static"):
+    with clock.phase("static"), group.lent():
         filled = group.heard(lambda: _fill(folder, ready, stages, device, note, share))
         if filled and not group.first:  # what the first has computed is read
             filled = _fill(folder, ready, stages, device, note, share)
@@ -223,12 +223,12 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
             "seconds": clock.all(), "state": state, "alarms": _alarms(folder)})
         return state
     folder.write_status(stage="report", message="Measuring.")
-    with clock.phase("calibration"):
+    with clock.phase("calibration"), group.lent():
         known = _known(run, stages)
         opinions = validation_opinions(run, known)
         threshold = pick_thresholds(ready.network, opinions, ready.parts["valid"].targets)
     save_model(ready, folder)
-    with clock.phase("evaluation"):
+    with clock.phase("evaluation"), group.lent():
         result = _report(folder, ready, run, known, device)
     result |= {"seconds": clock.all(), "threshold": threshold, "state": state, "alarms": _alarms(folder)}
     folder.write("report.json", result)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.process import LEADER, die_with
+from fgdesign.runs.ranks import MEETING
 from fgdesign.runs.worker import guarded, print_now
 
 LINGER = 10.0  # seconds in which who only lost another leaves it to that one to be the first that failed
@@ -22,7 +23,7 @@ def main(path: str) -> int:
 
     def carry_out(folder: RunFolder) -> None:
         try:
-            group = join(folder.config()["settings"]["device"])
+            group = join(folder.config()["settings"]["device"], Path(os.environ[MEETING]))
             carry_on(folder, print_now if group.first else _silent, group)
         except RankLost:
             time.sleep(LINGER)

@@ -13,6 +13,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from fgdesign.errors import DeviceError, FgdesignError, RunError
@@ -22,6 +24,7 @@ from fgdesign.training.settings import Settings
 
 GRACE = 5.0  # seconds that processes have to end after a signal
 LOOPBACK = {"linux": "lo", "darwin": "lo0"}
+MEETING = "FGDESIGN_MEETING"  # a file by which the processes find each other
 DONE = ("succeeded", "stopped", "paused")
 
 
@@ -122,9 +125,11 @@ def threads(processes: int) -> int:
     return max(1, int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1) // processes)
 
 
-def _settle_environment(processes: int) -> None:
-    """What the processes find: their leader, their threads, and that all of them are on this machine."""
+def _settle_environment(processes: int, place: Path) -> None:
+    """What the processes find: their leader, their threads, where they meet, and that all are on this machine."""
     os.environ[LEADER] = str(os.getpid())
+    os.environ[MEETING] = str(place / "meeting")
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     os.environ["OMP_NUM_THREADS"] = str(threads(processes))
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         if sys.platform in LOOPBACK:
@@ -135,25 +140,38 @@ def main(path: str, processes: str, parent: str) -> int:
     """Be the torchrun of a run; the exit code is that of the first process that failed."""
     if int(parent):
         die_with(int(parent))
-    _settle_environment(int(processes))
+    with TemporaryDirectory(prefix="fgdesign-") as place:
+        _settle_environment(int(processes), Path(place))
+        code = _torchrun(path, processes, Path(place))
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL) if code != -signal.SIGKILL else None
+        os.kill(os.getpid(), -code)
+    return code
+
+
+def _torchrun(path: str, processes: str, place: Path) -> int:
+    """The same, negative for a signal.
+
+    What torchrun notes down for itself, pickled, is in a file of a folder of its own: by default it would open a port.
+    """
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     torchrun: Any = import_module("torch.distributed.run")
     try:
         torchrun.run(torchrun.parse_args(
-            ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", processes, "--max-restarts", "0",
-             "--module", "fgdesign.runs.rank", path]))
+            ["--nnodes", "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", str(place / "torchrun"), "--rdzv-conf",
+             "store_type=file", "--rdzv-id", place.name, "--local-addr", "127.0.0.1", "--nproc-per-node", processes,
+             "--max-restarts", "0", "--module", "fgdesign.runs.rank", path]))
     except ChildFailedError as error:
-        code = error.get_first_failure()[1].exitcode
-        if code < 0:
-            signal.signal(-code, signal.SIG_DFL) if code != -signal.SIGKILL else None
-            os.kill(os.getpid(), -code)
-        return code
+        return int(error.get_first_failure()[1].exitcode)
     except SignalException as error:
         return 128 + error.sigval
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    ended = main(*sys.argv[1:])
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(ended)  # what torch would do on its way out is of no use

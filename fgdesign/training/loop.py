@@ -120,8 +120,9 @@ def fit(run: Run, stages: list[Stage], resumed: checkpoint.Snapshot | None = Non
 def _begin(run: Run, known: tuple[str, ...]) -> None:
     """Fit what is fitted in closed form, once for all processes, and measure it."""
     if run.group.first:
-        fit_words(run)
-        fit_heads(run, known)
+        with run.group.lent():
+            fit_words(run)
+            fit_heads(run, known)
     run.group.hand_out(lambda: learned_state(run.network), lambda given: _take(run, given))
     validate(run, known, {"stage": "probe", "epoch": 0, "step": 0})
 
@@ -252,7 +253,8 @@ def validate(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
     """
     def measured() -> Any:
         try:
-            return _measure(run, known, where), run.best_at, run.loss, run.best_loss
+            with run.group.lent():
+                return _measure(run, known, where), run.best_at, run.loss, run.best_loss
         except Stopped:
             return None
 

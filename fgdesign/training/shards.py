@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -61,6 +62,11 @@ class Group:
         """What the first process says, plain data that JSON can hold; the others wait for it."""
         return say()
 
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """While the others wait, this process has their threads too."""
+        yield
+
     def hand_out(self, give: Callable[[], Mapping[str, Tensor]], take: Callable[[Mapping[str, Tensor]], None]) -> None:
         """The others take the tensors that the first gives."""
 
@@ -101,6 +107,15 @@ class Ranks(Group):
         heard: Told = told if self.first else json.loads(bytes(whole.tolist()))  # type: ignore[assignment]
         return heard
 
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(threads * self.size)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
     def hand_out(self, give: Callable[[], Mapping[str, Tensor]], take: Callable[[Mapping[str, Tensor]], None]) -> None:
         given = {name: tensor.detach().cpu().contiguous() for name, tensor in give().items()} if self.first else {}
         listed = [[name, str(tensor.dtype).removeprefix("torch."), *tensor.shape] for name, tensor in given.items()]
@@ -137,17 +152,21 @@ class Ranks(Group):
             distributed.broadcast(tensor, 0)
 
 
-def join(device: str) -> Ranks:
-    """The group of the processes that torchrun started, this one among them. device: as the run's setting has it.
+def join(device: str, meeting: Path) -> Ranks:
+    """The group of the processes that torchrun started, this one among them.
 
     Where there are fewer GPUs than processes they are joined all the same, to say so.
+
+    Args: device: as the run's setting has it. meeting: a file by which they find each other: no port is opened for it
+        that another user could reach.
     """
-    local = int(os.environ["LOCAL_RANK"])
-    on_gpus = device != "cpu" and torch.cuda.device_count() >= int(os.environ["WORLD_SIZE"])
+    rank, size, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    on_gpus = device != "cpu" and torch.cuda.device_count() >= size
     if on_gpus:
         torch.cuda.set_device(local)
     with _together():
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=LONGEST)
+        distributed.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", init_method=f"file://{meeting}",
+                                       rank=rank, world_size=size, timeout=LONGEST)
     return Ranks(distributed.get_rank(), distributed.get_world_size(), local)
 
 

@@ -135,7 +135,9 @@ def test_runs_are_compared_by_curve_settings_and_mean(home: Path) -> None:
     other.write("report.json", {"task": "single", "test": {"macro_f1": 0.8}})
     page = chosen("20260101-one", "20260102-two")
     assert not page.exception
-    assert "Test macro-F1 of 2 runs: mean 0.75" in words(page)
+    assert "Test macro-F1 of 2 runs: mean 0.75, 95 % interval" in words(page)
+    other.write("report.json", one.report())
+    assert "Test macro-F1 of 2 runs: mean 0.7, the same in each." in words(chosen("20260101-one", "20260102-two"))
     table = next(frame.value for frame in page.dataframe if "what" in frame.value)
     assert dict(zip(table["what"], table["20260101-one"], strict=True)) == {"Gradient clipping": "0.5", "Seed": "0"}
     assert differences([one, one]) == {}

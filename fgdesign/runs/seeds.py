@@ -22,6 +22,11 @@ class Spread:
     high: float
     values: tuple[float, ...]
 
+    @property
+    def alike(self) -> bool:
+        """Whether every seed gave the same, as where all that learns is fitted in closed form."""
+        return self.low == self.high
+
 
 def spread(values: Sequence[float]) -> Spread:
     """Of one number the interval is everything."""

@@ -90,7 +90,8 @@ def more_seeds(name: str) -> None:
               help="Queues the same training with other seeds; mean and interval appear here")
     told = summary(seeds_of(store, name))
     if told["done"] > 1:
-        shown = [f"{metric_name(key)} {plain(one.mean)} (95 % interval {plain(one.low)} to {plain(one.high)})"
+        shown = [f"{metric_name(key)} {plain(one.mean)} (" + ("the same with every seed" if one.alike else
+                 f"95 % interval {plain(one.low)} to {plain(one.high)}") + ")"
                  for key, one in told["metrics"].items() if key in SHOWN]
         st.text(f"{told['done']} of {told['runs']} seeds, {told['part']} rows: {', '.join(shown)}")
 

@@ -71,5 +71,5 @@ def summary(runs: Sequence[RunFolder]) -> None:
     for name, values in scores.items():
         if len(values) > 1:
             made = spread(values)
-            st.text(f"{name} of {len(values)} runs: mean {plain(made.mean)}, 95 % interval {plain(made.low)} to "
-                    f"{plain(made.high)}.")
+            wide = "the same in each" if made.alike else f"95 % interval {plain(made.low)} to {plain(made.high)}"
+            st.text(f"{name} of {len(values)} runs: mean {plain(made.mean)}, {wide}.")

@@ -14,6 +14,7 @@ from test_queue import Place
 
 from fgdesign.graph import Graph
 from fgdesign.runs.store import Job
+from fgdesign.views.theme import INK
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HEADER, ROW = 36, 35  # pixels of a table
@@ -142,3 +143,17 @@ def test_what_an_empty_setting_means_is_not_cut_on_a_narrow_screen(page: Any, ap
         page.wait_for_timeout(300)
         page.get_by_placeholder("2 or 3, by rows").wait_for()
         assert page.evaluate(CUT) == []
+
+
+def test_charts_follow_the_theme_without_a_reload(page: Any, place: Place, shot: Callable[[Any, str], Path]) -> None:
+    page.goto(place.address(place.run.name))
+    title = page.locator(".js-plotly-plot .gtitle", has_text="Training loss").first
+    title.wait_for()
+    settled(page)
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        red, green, blue = (int(part, 16) for part in (INK[scheme == "dark"][i:i + 2] for i in (1, 3, 5)))
+        page.wait_for_function(f"""[...document.querySelectorAll('.js-plotly-plot .gtitle')].length &&
+            [...document.querySelectorAll('.js-plotly-plot .gtitle')].every(
+                (one) => getComputedStyle(one).fill === 'rgb({red}, {green}, {blue})')""")
+        shot(page, f"train-turned-{scheme}")

@@ -39,6 +39,7 @@ SAMPLE = 2000  # texts whose length is looked at
 SLOWEST = 1e10  # multiply-adds a second that any machine of today reaches; a busy one may measure less
 UNMEASURED = 0.3  # of the speed of one product that a whole step reaches, where no run was measured
 BESIDE = 3.0  # seconds of a run beside steps and static part: it starts, measures, saves
+LEARNED = 0.75  # of the rows, by the usual split; the others are measured on
 MOST_RUNS = 10
 TIGHT = 0.8  # share of what is free from which memory or disk is called tight
 RARE = 0.02  # share of the rows below which a class is called rare
@@ -71,7 +72,7 @@ def check(graph: Graph, data: Dataset, path: Path, settings: Settings, runs: Seq
     classes = max(1, len(data.labels))
     rows, tokens = len(data), mean_tokens(data.texts, graph)
     found, total, backbone = infer(graph, classes), summarise(graph, classes), describe_backbone(graph.backbone)
-    static, learned = work(graph, settings, rows, tokens, classes)
+    static, learned = work(graph, settings, max(1, round(LEARNED * rows)), tokens, classes)
     speeds, same = measured_speeds(graph, runs)
     guess = max(SLOWEST, UNMEASURED * speed)
     rate = median(pace for pace, _ in speeds) if speeds else guess

@@ -40,7 +40,8 @@ with shown:
     if not told["problem"]:
         data_view.numbers(file, told)
         data_view.pictures(told)
-    view = st.segmented_control("View", VIEWS, default=VIEWS[0], key="data_view", label_visibility="collapsed")
+    view = st.segmented_control("View", VIEWS, default=VIEWS[0], required=True, key="data_view",
+                                label_visibility="collapsed")  # fmt: skip
     if view == "Rows":
         data_rows.show(file, told)
     elif view == "Versions":

@@ -153,6 +153,14 @@ def test_class_balance_counts_and_keeps_alike_names_apart() -> None:
     assert len(set(bars.y)) == 2
 
 
+@pytest.mark.parametrize("names", [("0", "1"), ("2024-01-01", "2024-02-01")])
+def test_labels_that_are_numbers_or_days_stay_names(names: tuple[str, str]) -> None:
+    measured = {name: {"precision": 0.9, "recall": 0.9, "f1": 0.9} for name in names}
+    for chart in (figures.class_sizes([(name, 3) for name in names]), figures.per_class(measured),
+                  figures.class_bars(dict.fromkeys(names, 0.5))):  # fmt: skip
+        assert chart.layout.yaxis.type == "category"
+
+
 def test_histogram_counts_every_row() -> None:
     (bars,) = figures.histogram([1, 2, 2, 3, 500], "Lengths", "words").data
     assert sum(bars.y) == 5

@@ -35,7 +35,7 @@ def show(runs: Sequence[RunFolder]) -> None:
                 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
                     st.badge(stands.words, icon=stands.sign, color=stands.colour)
                     st.text(run.name)
-        kind = st.segmented_control("Curve", list(CURVES), default="validation", key="compare_curve")
+        kind = st.segmented_control("Curve", list(CURVES), default="validation", required=True, key="compare_curve")
         events = {run.name: run.metrics() for run in runs}
         metric = judged(runs[0])[0]
         if kind == "training loss":

@@ -133,7 +133,7 @@ def _commands(search: Search, now: str) -> None:
 
 
 def _picture(search: Search, told: dict[str, Any], trials: list[dict[str, Any]]) -> None:
-    kind = st.segmented_control("Picture", PICTURES, default=PICTURES[0], key="search_picture",
+    kind = st.segmented_control("Picture", PICTURES, default=PICTURES[0], required=True, key="search_picture",
                                 label_visibility="collapsed")
     space, dark, higher = search.space(), parts.is_dark(), bool(told["higher"])
     names = {name: title(name) for name in space}

@@ -146,7 +146,7 @@ def class_bars(probabilities: Mapping[str, float], *, most: int = 8, dark: bool 
         hovertemplate="%{y}: %{x:.2%}<extra></extra>",
     )
     chart.update_xaxes(range=[0, 1.45], visible=False)
-    chart.update_yaxes(autorange="reversed", showgrid=False)
+    chart.update_yaxes(type="category", autorange="reversed", showgrid=False)
     chart.update_layout(margin={"l": 8, "r": 8, "t": 4, "b": 4})
     return chart
 
@@ -227,7 +227,7 @@ def per_class(table: Mapping[str, Mapping[str, float]], *, dark: bool = False) -
         )
     theme.with_legend(chart)
     chart.update_xaxes(range=[0, 1.02], showgrid=True)
-    chart.update_yaxes(autorange="reversed", showgrid=False)
+    chart.update_yaxes(type="category", autorange="reversed", showgrid=False)
     return chart
 
 
@@ -254,7 +254,7 @@ def class_sizes(counts: Sequence[tuple[str, int]], *, dark: bool = False) -> go.
         hovertemplate="%{y}: %{x} rows<extra></extra>",
     )
     chart.update_xaxes(visible=False, range=[0, max((n for _, n in shown), default=1) * 1.15])
-    chart.update_yaxes(autorange="reversed", showgrid=False)
+    chart.update_yaxes(type="category", autorange="reversed", showgrid=False)
     return chart
 
 

@@ -65,7 +65,7 @@ def load_bars(load: Mapping[str, float], *, dark: bool = False) -> go.Figure:
                   hovertemplate="%{y}: %{x:.1%} of the rows<extra></extra>")
     chart.add_vline(x=1 / max(1, len(load)), line={"color": theme.FAINT[dark], "dash": "dot", "width": 1})
     chart.update_xaxes(range=[0, max([0.01, *load.values()]) * 1.25], visible=False, fixedrange=True)
-    chart.update_yaxes(autorange="reversed", showgrid=False, fixedrange=True)
+    chart.update_yaxes(type="category", autorange="reversed", showgrid=False, fixedrange=True)
     return chart.update_layout(margin={"t": 6}, dragmode=False)
 
 
@@ -78,7 +78,7 @@ def signed_bars(names: Sequence[str], values: Sequence[float], title: str, *, da
                   text=[f"{value:+.3f}" for value in values], textposition="outside", cliponaxis=False,
                   hovertemplate="%{y}: %{x:+.4f}<extra></extra>")
     chart.update_xaxes(range=[-far, far], visible=False, fixedrange=True)
-    chart.update_yaxes(autorange="reversed", showgrid=False, fixedrange=True)
+    chart.update_yaxes(type="category", autorange="reversed", showgrid=False, fixedrange=True)
     chart.add_vline(x=0, line={"color": theme.FAINT[dark], "width": 1})
     return chart.update_layout(dragmode=False)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.measure import Question, machine, show, write
 from benchmarks.records import Unfinished
+from fgdesign.model.lanes import OTHERS, load
 
 CASES = {"early_exit": ("banking77", "banking77-frozen", "sst2"),
          "training": ("sst2", "trec6", "banking77", "clinc150", "banking77-few"),
@@ -53,10 +54,18 @@ def main() -> None:
         found.seconds = time.perf_counter() - start
         if options.quick:
             found.notes.append("A quick look: few rows and rounds, so take the ratios as rough.")
+        found.notes += beside(load(), about["cores"])
         show(found)
         write([found], about, options.out)
     if failed:
         sys.exit(f"These questions broke off, the others are written: {', '.join(failed)}.")
+
+
+def beside(wanted: float, cores: int) -> list[str]:
+    """What to say where more threads wanted to run in the last minute than ours, one for each core."""
+    return [] if wanted < cores + OTHERS else [
+        f"Other work ran beside: a load of {wanted:.1f} on {cores} cores. Take the ratios as rough: what waits for "
+        "a second thread suffers most, and where one text is answered, ours runs on one thread then and peers do not."]
 
 
 def ask(name: str, quick: bool) -> Question:

@@ -120,6 +120,11 @@ def test_a_question_that_breaks_off_does_not_stop_the_others(monkeypatch: pytest
     assert "KeyError" in capsys.readouterr().err
 
 
+def test_a_busy_machine_is_told() -> None:
+    command = importlib.import_module("benchmarks.__main__")
+    assert command.beside(2.2, 2) == [] and "a load of 6.1 on 2 cores" in command.beside(6.14, 2)[0]
+
+
 def test_a_question_whose_piece_is_over_says_so_in_a_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
                                                           capsys: pytest.CaptureFixture[str]) -> None:
     command = importlib.import_module("benchmarks.__main__")

@@ -1,5 +1,6 @@
 """Splits: whole, stratified, without leaks, and the same for the same seed."""
 
+import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fgdesign.data import Dataset, Table, given_splits, join, load_dataset, split
+from fgdesign.data import Dataset, Table, given_splits, join, load_dataset, read_table, split
 from fgdesign.data.split_rule import SplitRule, split_rule
 from fgdesign.errors import DataError
 
@@ -229,3 +230,17 @@ def test_a_rule_is_a_line_of_text(text: str, said: str) -> None:
 def test_a_rule_that_cannot_be_followed_is_refused(text: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         split(with_column("same", ["3"] * 20), split_rule(text))
+
+
+def test_a_part_without_rows_of_a_label_is_told() -> None:
+    days = with_column("day", [f"{row:02d}" for row in range(40)], numbered(40))
+    assert not any("no row of" in note for note in split(days, split_rule("time=day")).notes)
+    labels = ["old"] * 30 + ["new"] * 10
+    table = read_table(io.BytesIO("".join(
+        f"{row}\n" for row in ["text,label,day", *(f"text {n},{label},{n}" for n, label in enumerate(labels))]
+    ).encode()))  # fmt: skip
+    notes = split(load_dataset(table, text="text", label="label"), split_rule("time=day,valid=0.1,test=0.1")).notes
+    assert notes == (
+        "The validation part has no row of 1 label ('old'). Try another seed or column, or larger shares.",
+        "The test part has no row of 1 label ('old'). Try another seed or column, or larger shares.",
+    )

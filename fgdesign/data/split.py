@@ -65,6 +65,7 @@ def split(dataset: Dataset, rule: SplitRule | None = None) -> Splits:
         if share and not taken.any():
             notes.append(f"There are too few rows for a {name} part; it is empty.")
     train, valid_rows, test_rows = (np.flatnonzero(part[group] == number) for number in range(3))
+    notes += _lacking(dataset, train, valid_rows, test_rows) if rule.group else []
     return Splits(train, valid_rows, test_rows, tuple(notes))
 
 
@@ -91,7 +92,24 @@ def by_time(dataset: Dataset, rule: SplitRule) -> Splits:
     if shared:
         also = "is also" if shared == 1 else "are also"
         notes.append(f"{count(shared, 'text')} of the training part {also} in a later part.")
-    return Splits(np.flatnonzero(train), np.flatnonzero(valid), np.flatnonzero(test), tuple(notes))
+    rows_of = (np.flatnonzero(train), np.flatnonzero(valid), np.flatnonzero(test))
+    return Splits(*rows_of, (*notes, *_lacking(dataset, *rows_of)))
+
+
+def _lacking(dataset: Dataset, *parts: Rows) -> list[str]:
+    """What is said of labels that could be in all parts and are missing in one."""
+    if dataset.task.kind != "single" or dataset.targets is None:
+        return []
+    targets, said = np.asarray(dataset.targets), []
+    counts = np.array([np.bincount(targets[rows], minlength=len(dataset.labels)) for rows in parts])
+    for name, rows, found in zip(("training", "validation", "test"), parts, counts, strict=True):
+        enough = counts.sum(0) >= FEWEST
+        gone = [dataset.labels[place] for place in np.flatnonzero(enough & (found == 0))]
+        if len(rows) and gone:
+            shown = ", ".join(f"'{short(label)}'" for label in gone[:3]) + (", ..." if len(gone) > 3 else "")
+            said.append(f"The {name} part has no row of {count(len(gone), 'label')} ({shown}). Try another seed or "
+                        "column, or larger shares.")  # fmt: skip
+    return said
 
 
 def column_cells(dataset: Dataset, name: str) -> list[str]:

@@ -119,8 +119,8 @@ def overfitting(stage: str, steps: Events, valid: Events) -> Alarm | None:
         return None
     return Alarm("overfitting", stage, f"Stage {stage} learns its rows by heart: validation loss {known[-1]:.3g}, "
                  f"{best:.3g} at its best, while the training loss falls.",
-                 "The best model is kept, so nothing is lost; stop now, or train again with fewer epochs, label "
-                 "smoothing 0.1, or more rows.")
+                 "The best model is kept, so a stop loses nothing; fewer epochs, label smoothing 0.1 or more rows "
+                 "make the next run better.")
 
 
 def collapses(events: Events) -> list[Alarm]:

@@ -117,7 +117,7 @@ class Settings:
                       "number after a colon chooses among several: cuda:1.", values=("auto", "cpu", "cuda", "mps"))
     processes: int = _of(1, "Machine", "Processes", "How many processes train the run together: each on a GPU of its "
                          "own or, on the CPU, with its share of the cores. Each learns from its share of the rows of "
-                         "every batch, so the batch size means the same.", unit="processes", low=1, high=8)
+                         "every batch, so the batch size means the same.", low=1, high=8)
     precision: str = _of("auto", "Machine", "Precision", "Of training steps; weights are float32 in any case. auto "
                          "is bfloat16 where the device multiplies it natively.",
                          values=("auto", "float32", "bfloat16"))

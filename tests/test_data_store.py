@@ -235,3 +235,13 @@ def test_lengths_are_counted_in_bins_of_whole_numbers(values: list[int]) -> None
 
 def test_numbers_with_fractions_keep_even_bins() -> None:
     assert sum(histogram([0.1, 0.25, 0.7])["counts"]) == 3
+
+
+def test_a_file_that_is_brought_in_again_stays_before_its_versions(tmp_path: Path) -> None:
+    first = store.add(io.BytesIO(b"text,label\na,x\n"), "a.csv", tmp_path)
+    second = store.add(io.BytesIO(b"text,label\nb,x\n"), "a.csv", tmp_path, parent=first.id)
+    third = store.add(io.BytesIO(b"text,label\nc,x\n"), "a.csv", tmp_path, parent=second.id)
+    again = store.add(io.BytesIO(b"text,label\na,x\n"), "a.csv", tmp_path)
+    assert again.id == first.id and again.stored > third.stored
+    assert [file.id for file in store.family(again, tmp_path)] == [first.id, second.id, third.id]
+    assert [file.id for file in store.family(third, tmp_path)] == [first.id, second.id, third.id]

@@ -194,19 +194,25 @@ def remove(file: DataFile) -> None:
 
 
 def family(file: DataFile, folder: Path) -> list[DataFile]:
-    """All versions that come from the same first data set, the oldest first; those of which the first is gone too."""
+    """All versions that come from the same first data set, the oldest first; those of which the first is gone too.
+
+    What a version was made of stands before it, also where it was brought in again later.
+    """
     known = {other.id: other for other in entries(folder)} | {file.id: file}
 
-    def root(one: DataFile) -> str:
-        seen = {one.id}
-        while one.parent and one.parent not in seen:
+    def line(one: DataFile) -> list[str]:
+        found = [one.id]
+        while one.parent and one.parent not in found:
+            found.append(one.parent)
             if one.parent not in known:
-                return one.parent
-            seen.add(one.parent)
+                break
             one = known[one.parent]
-        return one.id
+        return found
 
-    return sorted((other for other in known.values() if root(other) == root(file)), key=lambda other: other.stored)
+    lines = {other.id: line(other) for other in known.values()}
+    members = [other for other in known.values() if lines[other.id][-1] == lines[file.id][-1]]
+    first = {other.id: min(one.stored for one in members if other.id in lines[one.id]) for other in members}
+    return sorted(members, key=lambda other: (first[other.id], len(lines[other.id])))
 
 
 def _write(path: Path, about: Mapping[str, Any]) -> None:

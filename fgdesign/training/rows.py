@@ -52,7 +52,7 @@ def outcomes(network: FunctionGraph, inputs: Inputs, device: torch.device, *, wa
     def run(places: np.ndarray) -> tuple[np.ndarray, Outcome]:
         rows = places if only is None else only[places]
         batch = inputs.batch(rows, device, given=needed.given, tokens=needed.reads_tokens)
-        with alone(len(rows), device), _quietly(device):
+        with alone(len(lengths), device), _quietly(device):
             return rows, network(batch, wanted=wanted, open_exits=open_exits, count_layers=count_layers)
 
     with _evaluating(network):  # the longest first, so that no lane is left with one at the end

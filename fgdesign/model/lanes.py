@@ -23,8 +23,8 @@ R = TypeVar("R")
 @contextmanager
 def alone(rows: int, device: torch.device) -> Iterator[None]:
     """One text by itself is computed on one thread where others keep the cores busy: threads of a product wait for each
-    other, and so for one that is put aside (LAB.md). Several rows, or cores that are free: nothing changes, so that what
-    a run measures has the same bits beside any load."""
+    other, and so for one that is put aside (LAB.md). Several rows, or cores that are free: nothing changes, so that
+    what a run measures has the same bits beside any load."""
     threads = torch.get_num_threads()
     if rows > 1 or device.type != "cpu" or threads < 2 or load() < threads + OTHERS:
         yield

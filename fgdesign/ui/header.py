@@ -8,13 +8,14 @@ from __future__ import annotations
 import streamlit as st
 
 from fgdesign.graph import STARTERS, load_graph
-from fgdesign.runs.folder import RunFolder, list_runs, workspace
+from fgdesign.runs.folder import FINAL_STATES, RunFolder, list_runs, workspace
 from fgdesign.ui import library, start, state
 from fgdesign.ui.standing import Standing, standing
 from fgdesign.ui.words import label, one_line
 from fgdesign.views.numbers import percent
 
 MOST_RUNS = 8
+REFRESH = 2.0  # seconds between two looks at how far a run at work is
 LONGEST_LINE = 48  # of a run
 
 
@@ -77,18 +78,24 @@ def _run() -> None:
     if run is None:
         st.page_link("pages/train.py", label="No run yet", icon=":material/model_training:")
         return
+    going = run.status()["state"] not in FINAL_STATES
+    st.fragment(_runs, run_every=REFRESH if going else None)(run)
+
+
+def _runs(run: RunFolder) -> None:
     line, stands = run_line(run)
-    with st.popover(label(line), icon=stands.sign, type="tertiary", help=f"The run: {stands.words}"):
+    with st.popover(label(line), icon=stands.sign, type="tertiary", help=f"The run: {stands.words}", key="run_menu"):
         for page, text in (("train", "Curves"), ("routes", "Routes"), ("evaluate", "Evaluate")):
             st.page_link(f"pages/{page}.py", label=text, query_params={"run": run.name})
         st.caption("Other runs")
         for other in list_runs(workspace())[:MOST_RUNS]:
             line, stands = run_line(other)
-            st.button(
+            if st.button(
                 label(line),
                 key=f"look_{other.name}",
                 type="tertiary",
                 icon=stands.sign,
                 on_click=state.set_run,
                 args=(other.name,),
-            )
+            ):
+                st.rerun()  # the page below is about it too

@@ -44,10 +44,11 @@ def measure(quick: bool = False) -> Question:
     """Starts and stops of some runs, the supervisor at rest, and delays of what a run computes on the page."""
     found = Question("jobs", "The queue: starts, stops, what is on the screen, rest")
     graph = load_graph("routed-experts")
-    with tempfile.TemporaryDirectory() as folder, supervised(Path(folder)) as (store, supervisor):
+    warm = 2.0 if quick else WARM_SECONDS
+    with tempfile.TemporaryDirectory() as folder, supervised(Path(folder), warm) as (store, supervisor):
         starts, stops = [], []
         for turn in range(1 + (1 if quick else 5)):  # the first computes the static part
-            start, stop = one_run(store, graph)
+            start, stop = one_run(store, graph, warm)
             if turn:
                 starts.append(start)
                 stops.append(stop)
@@ -65,14 +66,14 @@ def measure(quick: bool = False) -> Question:
 
 
 @contextmanager
-def supervised(root: Path) -> Iterator[tuple[Store, psutil.Process]]:
-    """A workspace with a supervisor whose worker is warm."""
+def supervised(root: Path, warm: float = WARM_SECONDS) -> Iterator[tuple[Store, psutil.Process]]:
+    """A workspace with a supervisor whose worker is warm, after so many seconds."""
     environment = {**os.environ, "FGDESIGN_WORKSPACE": str(root), "FGDESIGN_CACHE": str(root / "cache")}
     boss = subprocess.Popen([sys.executable, "-m", "fgdesign", "supervise"], env=environment, cwd=ROOT,
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     store = open_store(root)
     try:
-        time.sleep(WARM_SECONDS)
+        time.sleep(warm)
         yield store, psutil.Process(boss.pid)
     finally:
         for job in store.active():
@@ -83,7 +84,7 @@ def supervised(root: Path) -> Iterator[tuple[Store, psutil.Process]]:
         boss.wait()
 
 
-def one_run(store: Store, graph: Graph) -> tuple[float, float]:
+def one_run(store: Store, graph: Graph, warm: float) -> tuple[float, float]:
     """Seconds from submit to the first step, and from stop to a model that is kept."""
     began = time.perf_counter()
     name = begun(store, graph).name
@@ -94,7 +95,7 @@ def one_run(store: Store, graph: Graph) -> tuple[float, float]:
     store.stop(name)
     wait(lambda: store.job(name).state == "stopped")
     stop = time.perf_counter() - asked
-    time.sleep(WARM_SECONDS)  # another worker is made ready
+    time.sleep(warm)  # another worker is made ready
     return start, stop
 
 

@@ -40,7 +40,7 @@ with shown:
     if not told["problem"]:
         data_view.numbers(file, told)
         data_view.pictures(told)
-    view = st.segmented_control("View", VIEWS, default=VIEWS[0], required=True, key="data_view",
+    view = st.segmented_control("View", VIEWS, default=VIEWS[0], required=True, key=state.VIEW,
                                 label_visibility="collapsed")  # fmt: skip
     if view == "Rows":
         data_rows.show(file, told)

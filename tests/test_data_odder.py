@@ -126,6 +126,9 @@ def test_objects_with_many_names_stay_in_their_cell() -> None:
         ("&amp;amp; again", "& again"),
         ("a < b and c > d, x <y> & z; AT&T", "a < b and c > d, x <y> & z; AT&T"),
         ("i <3 you", "i <3 you"),
+        ("a &NBSP; b &Hellip; c", "a &NBSP; b &Hellip; c"),
+        ("<br /> a <hr/> b <img src='x'/>", "a b"),
+        ("<b" + 200_000 * " ", "<b" + 200_000 * " "),
     ],
 )
 def test_what_a_page_left_goes_and_nothing_else(text: str, left: str) -> None:

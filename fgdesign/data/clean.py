@@ -7,10 +7,11 @@ import re
 
 TAG = re.compile(
     r"</?(?:a|abbr|b|big|blockquote|br|center|code|dd|div|dl|dt|em|font|h[1-6]|hr|i|img|li|ol|p|pre|s|small|span|strike"
-    r"|strong|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul)(?:\s[^<>]*)?\s*/?>", re.IGNORECASE,
+    r"|strong|sub|sup|table|tbody|td|th|thead|tr|tt|u|ul)(?:\s[^<>]*|/)?>", re.IGNORECASE,
 )  # fmt: skip
-ENTITY = re.compile(
-    r"&(?:amp|lt|gt|quot|apos|nbsp|#\d{1,6}|#x[0-9a-f]{1,5}|[lr][sd]quo|[mn]dash|hellip|euro|pound);", re.IGNORECASE
+ENTITY = re.compile(  # each is one that `html.unescape` knows: names have one way of writing, or two
+    r"&(?:amp|AMP|lt|LT|gt|GT|quot|QUOT|apos|nbsp|#\d{1,6}|#[xX][0-9a-fA-F]{1,5}|[lr][sd]quo|[mn]dash|hellip"
+    r"|euro|pound);"
 )
 AMOUNT = re.compile(
     r"[$€£¥]?\s*([+-]?(?:\d{1,3}(?:[,\u2009\u00a0' ]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?))\s*(?:[%$€£¥]|EUR|USD|GBP)?"
@@ -49,8 +50,9 @@ def one_of(text: str) -> str:
 
 def without_markup(text: str) -> str:
     """The text as a page would show it; one without tags and entities stays as it is."""
-    while has_markup(text):
-        text = SPACES.sub(" ", html.unescape(TAG.sub(" ", text))).strip()
+    before = ""
+    while text != before and has_markup(text):
+        before, text = text, SPACES.sub(" ", html.unescape(TAG.sub(" ", text))).strip()
     return text
 
 

@@ -17,7 +17,6 @@ from fgdesign.data.task import numbers
 from fgdesign.ui import data_intake, data_profile, library, state
 from fgdesign.ui.words import label
 
-VIEW = "data_view"  # key of the view below the pictures
 Found = Mapping[str, Any]  # a finding as JSON holds it
 
 
@@ -48,7 +47,7 @@ def _by_hand(file: library.DataFile, recipe: Recipe) -> None:
     """Show the rows; where there is no column for labels yet, have a version made that has one."""
     added = [repair for repair in recipe.repairs if repair.kind == "add_column"]
     if not added:
-        st.session_state[VIEW] = "Rows"
+        st.session_state[state.VIEW] = "Rows"
         return
     owner, text = library.person(), recipe_json(recipe)
 
@@ -58,7 +57,7 @@ def _by_hand(file: library.DataFile, recipe: Recipe) -> None:
     def stored(new: library.DataFile) -> None:
         if state.project().data == file.id:
             state.keep_reading(new.id, label=added[0].columns[0])
-            st.session_state[VIEW] = "Rows"
+            st.session_state[state.VIEW] = "Rows"
         st.toast(f"{label(new.name)}: a new version with a column to fill in is stored.", icon=":material/check:")
 
     data_intake.save(file, make, stored)

@@ -23,6 +23,7 @@ from fgdesign.ui import library
 PROJECT = "project"  # session key of the Project
 RECIPES = "recipes"  # session key: data file id -> Recipe of the repairs accepted for it
 TESTS = "test_files"  # session key: data file id -> id of the file it is to be tested on
+VIEW = "data_view"  # session key: the view of a data set below its pictures
 SHOWN = "shown_finding"  # session key: the finding whose rows are shown
 TEXT = "routes_text"  # session key: the text whose route is shown
 CLONED = "runs_cloned"  # session key: the run whose settings are those of the next run

@@ -1,9 +1,10 @@
 # make app   opens the product with the sample project
-# make test  runs every test        make check  style and types
+# make test  runs every test, in WORKERS processes        make check  style and types
 # make bench measures speed beside peers and writes docs/benchmarks.md
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8501
+WORKERS ?= 2
 READY = $(VENV)/.ready
 
 .PHONY: app test check bench clean
@@ -12,7 +13,7 @@ app: $(READY)
 	$(VENV)/bin/fgdesign app --port $(PORT)
 
 test: check
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check: $(READY)
 	$(VENV)/bin/ruff check .

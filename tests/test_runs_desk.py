@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, make_run, show, words
 
 from fgdesign.errors import RunError
-from fgdesign.runs.compare import differences
+from fgdesign.runs.compare import alike, differences
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.store import Store, open_store
 from fgdesign.training.settings import Settings
@@ -130,6 +130,46 @@ def test_a_clone_fills_the_form_and_its_command_is_shown(home: Path) -> None:
     assert (told["epochs"], told["schedule"], told["balance"]) == (2, "cosine", 0.5)
 
 
+def test_a_clone_keeps_files_from_elsewhere_and_says_what_is_gone(home: Path, tmp_path_factory: Any) -> None:
+    away = tmp_path_factory.mktemp("away")
+    for part in ("train", "valid", "test"):
+        (away / f"{part}.csv").write_text(f"text,label\ngood {part},yes\nbad {part},no\n" * 20, "utf-8")
+    run, first = trained(home, "20260102-two"), trained(home, "20260101-one")
+    (first.model).mkdir()
+    (first.model / "config.json").write_text("{}")
+    told = {part: str(away / f"{part}.csv") for part in ("train", "valid", "test")} | {"label": "label"}
+    run.write("config.json", run.config() | {"data": told, "start": str(first.path)})
+    page = chosen("20260102-two")
+    page.button(key="clone_run").click().run()
+    assert not page.exception and "not there any more" not in words(page)
+    page.button(key="start_run").click().run()
+    [job] = open_store().queue()
+    data = job.folder.config()["data"]
+    assert data["valid"] == told["valid"] and job.folder.config()["start"] == str(first.path)
+    assert all(Path(data[part]).read_text() == Path(told[part]).read_text() for part in ("train", "test"))
+
+    for part in ("train", "valid"):
+        (away / f"{part}.csv").unlink()
+    page = chosen("20260102-two")
+    page.button(key="clone_run").click().run()
+    assert f"it is not there any more: its data, {told['train']}." in words(page)
+    page.button(key="forget_clone").click().run()
+    assert "not there any more" not in words(page) and state.CLONED not in page.session_state
+
+
+def test_a_run_is_tested_on_the_rows_that_the_form_names(home: Path) -> None:
+    (home / "mine.csv").write_text("text,label\ngood,yes\nbad,no\n" * 20, "utf-8")
+    with (home / "mine.csv").open("rb") as stream:
+        file = library.store(stream, "mine.csv")
+    page = show("train")
+    sample = page.session_state[state.PROJECT].data
+    page.selectbox(key=f"tested_on_{sample}").set_value(file.id).run()
+    assert any(f"--test {file.path}" in code.value for code in page.code)
+    page.button(key="start_run").click().run()
+    [job] = open_store().queue()
+    assert job.folder.config()["data"]["test"] == str(file.path)
+
+
 def test_runs_are_compared_by_curve_settings_and_mean(home: Path) -> None:
     one, other = trained(home, "20260101-one", clip=0.5), trained(home, "20260102-two", seed=3)
     other.write("report.json", {"task": "single", "test": {"macro_f1": 0.8}})
@@ -143,6 +183,31 @@ def test_runs_are_compared_by_curve_settings_and_mean(home: Path) -> None:
     assert differences([one, one]) == {}
     page.button(key="delete_runs").click().run()
     assert not open_store().jobs()
+
+
+def test_runs_of_different_kinds_are_compared_each_by_its_own_metric(home: Path) -> None:
+    one, two, other = (trained(home, name) for name in ("20260101-one", "20260102-two", "20260103-other"))
+    config = other.config()
+    other.write("config.json", config | {"task": "regression", "data": config["data"] | {"split": "0.7/0.1/0.2"}})
+    other.write("report.json", {"task": "regression", "test": {"pearson": 0.4}, "mean_layers": 6.0})
+    two.write("report.json", {"task": "single", "test": {"macro_f1": 0.8}})
+    page = chosen("20260101-one", "20260102-two", "20260103-other")
+    assert not page.exception
+    assert "Test macro-F1 of 2 runs of graph linear-probe on product reviews: mean 0.75" in words(page)
+    table = next(frame.value for frame in page.dataframe if "what" in frame.value)
+    told = dict(zip(table["what"], table["20260103-other"], strict=True))
+    assert told["Task"] == "regression" and told["Split"] == "0.7/0.1/0.2"
+    shown = next(frame.value for frame in page.dataframe if "score" in frame.value and "state" not in frame.value)
+    assert dict(zip(shown["run"], zip(shown["score"], shown["of"], strict=True), strict=True)) == {
+        "20260101-one": (0.7, "macro-F1"), "20260102-two": (0.8, "macro-F1"), "20260103-other": (0.4, "Pearson")}
+    assert alike([one, two, other]) == [[one, two], [other]]
+    (other.path / "graph.json").unlink()
+    page = chosen("20260101-one", "20260103-other")
+    assert not page.exception and "Cannot read the graph file" in words(page)
+    table = next(frame.value for frame in page.dataframe if "state" in frame.value)
+    assert dict(zip(table["run"], table["graph"], strict=True))["20260103-other"] == "cannot be read"
+    live = show("train", run="20260103-other")
+    assert not live.exception and "Cannot read the graph file" in words(live)
 
 
 def test_a_run_that_ended_with_an_alarm_says_so_wherever_it_is_named(home: Path) -> None:
@@ -176,3 +241,33 @@ def test_a_run_at_work_is_not_deleted(home: Path) -> None:
     page = chosen("20260101-one")
     page.button(key="delete_run").click().run()
     assert not page.exception and len(open_store().jobs()) == 1
+    assert "Stop it first" in page.toast[0].value and page.button(key="delete_run")  # it is still chosen
+
+
+def test_a_deleted_run_that_an_address_names_can_only_be_brought_back(home: Path) -> None:
+    run = trained(home, "20260101-one")
+    open_store().jobs()
+    run.write_status(state="failed")
+    open_store().change("20260101-one", ("succeeded",), state="failed")
+    open_store().delete("20260101-one")
+    for wish in ("resume", "retry"):
+        with pytest.raises(RunError, match=r"is deleted\. Bring it back first\."):
+            getattr(open_store(), wish)("20260101-one")
+    assert run.metrics()
+    page = show("train", run="20260101-one")
+    assert "It is kept for a week." in words(page)
+    assert not {"resume_run", "retry_run"} & {button.key for button in page.button}
+    page.button(key="bring_back_run").click().run()
+    assert not page.exception and [job.name for job in open_store().jobs()] == ["20260101-one"]
+
+
+def test_a_filter_says_how_many_runs_it_leaves_out(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fgdesign.ui.runs_table.MOST", 2)
+    for number in range(3):
+        trained(home, f"2026010{number + 1}-run")
+    open_store().jobs()
+    open_store().tag("20260101-run", ["any"])
+    page = show("train")
+    assert "The newest 2 of 3 runs that fit" in words(page)
+    page.selectbox(key="runs_tag").set_value("any").run()
+    assert page.dataframe[-1].value["run"].tolist() == ["20260101-run"] and "The newest" not in words(page)

@@ -389,6 +389,23 @@ def test_gpus_are_kept_for_a_run_that_needs_more_than_are_free(store: Store, pap
     assert store.job(both.name).slot == "cuda:0,1" and store.job(last.name).slot == ""
 
 
+@pytest.mark.parametrize(("slots", "times"), [(("cpu",), 0), (("cuda:0", "cpu"), 1)])
+def test_what_waits_is_not_read_again_and_again(store: Store, paper: PaperExecutor, rows: dict[str, str | None],
+                                                monkeypatch: pytest.MonkeyPatch, slots: tuple[str, ...],
+                                                times: int) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(supervisor, "asked", lambda folder: read.append(folder.name) or 2)
+    names = [store.submit(GRAPH, rows, {"device": "cpu", "processes": 2}).name for _ in range(3)]
+    boss = Supervisor(store, paper, slots)
+    for _ in range(4):
+        boss.look()
+    assert sorted(read) == sorted(names * times)
+    auto = store.submit(GRAPH, rows, {"device": "cuda"})  # what waits for the CPU keeps no GPU from others
+    monkeypatch.setattr(supervisor, "asked", lambda _: 1)
+    boss.look()
+    assert store.job(auto.name).slot == ("cuda:0" if times else "")
+
+
 @pytest.mark.parametrize(("wanted", "slots"), [
     ("cpu=2", ("cpu", "cpu")), ("cuda:0=1, cpu=1", ("cuda:0", "cpu")), ("cpu", None), ("gpu=1", None), ("cpu=0", None),
 ])

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import psutil
 
@@ -22,23 +23,24 @@ from fgdesign.errors import DeviceError, FgdesignError, choices
 from fgdesign.graph.backbones import describe_backbone
 from fgdesign.graph.estimate import estimate
 from fgdesign.graph.infer import Inference, infer, params_of, summarise, tuning_of
-from fgdesign.graph.spec import Graph, Node
+from fgdesign.graph.spec import Graph
+from fgdesign.runs.effort import as_it_came, effort, is_static, tunes
 from fgdesign.runs.executor import PLACE, slots_of_machine
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.ranks import hindrance
 from fgdesign.runs.sinks import sinks_wanted
 from fgdesign.training.metrics import judged_by
-from fgdesign.training.order import STEP_WORK, WARM_ROWS, rows_per_batch, steps_per_epoch, tune_epochs, warm_epochs
-from fgdesign.training.settings import Settings, check_nodes, rate_of
+from fgdesign.training.order import rows_per_batch
+from fgdesign.training.settings import Settings, check_nodes, rate_of, settings_from
 
-PRETRAINED = ("encoder_layer/1", "embeddings/1")
 PROGRAM_BYTES = 600e6  # of a training process before it holds anything
 TOKENS_PER_WORD = 1.35
 SPECIAL_TOKENS = 2
 SAMPLE = 2000  # texts whose length is looked at
 SLOWEST = 1e10  # multiply-adds a second that any machine of today reaches; a busy one may measure less
-UNMEASURED = 0.3  # of the speed of one product that a whole step reaches, where no run was measured
+UNMEASURED = 0.5  # of the speed of one product that a whole step reaches, where no run was measured
 BESIDE = 3.0  # seconds of a run beside steps and static part: it starts, measures, saves
+PROCESS_START = 6.0  # seconds that each further process of a run needs to be there
 LEARNED = 0.75  # of the rows, by the usual split; the others are measured on
 MOST_RUNS = 10
 TIGHT = 0.8  # share of what is free from which memory or disk is called tight
@@ -49,10 +51,12 @@ RARE = 0.02  # share of the rows below which a class is called rare
 class Check:
     """seconds: of the run, about; measured: by how many earlier runs; same: of this graph. Memory, disk in bytes.
 
+    least: seconds where a trial says that tuning the layers does not pay; the same as `seconds` without a trial.
     known: the run that computed the static part of these rows, or "". problems: what stands in the way or is odd.
     """
 
     seconds: float
+    least: float
     measured: int
     same: bool
     memory: float
@@ -61,6 +65,20 @@ class Check:
     disk_free: float
     known: str
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a run was. rate: multiply-adds a second of its steps, 0 where there were hardly any.
+    beside: seconds beside steps and static part; rows: it learned from."""
+
+    rate: float
+    beside: float
+    rows: int
+
+    def beside_for(self, rows: float) -> float:
+        """The same for a run with other rows: it starts as long, and fits and measures by the rows."""
+        return min(BESIDE, self.beside) + max(0.0, self.beside - BESIDE) * rows / max(1, self.rows)
 
 
 def check(graph: Graph, data: Dataset, path: Path, settings: Settings, runs: Sequence[RunFolder], *,
@@ -72,19 +90,21 @@ def check(graph: Graph, data: Dataset, path: Path, settings: Settings, runs: Seq
     classes = max(1, len(data.labels))
     rows, tokens = len(data), mean_tokens(data.texts, graph)
     found, total, backbone = infer(graph, classes), summarise(graph, classes), describe_backbone(graph.backbone)
-    static, learned = work(graph, settings, max(1, round(LEARNED * rows)), tokens, classes)
-    speeds, same = measured_speeds(graph, runs)
-    guess = max(SLOWEST, UNMEASURED * speed)
-    rate = median(pace for pace, _ in speeds) if speeds else guess
+    needed = effort(graph, settings, max(1, round(LEARNED * rows)), tokens, classes)
+    paces, same = measured_speeds(graph, settings, runs)
+    guess, measured = max(SLOWEST, UNMEASURED * speed), [pace.rate for pace in paces if pace.rate]
+    rate = median(measured) if measured else guess
     rate = rate if same else math.sqrt(rate * guess)  # other graphs tell of the machine, less of this one
-    beside = median(seconds for _, seconds in speeds) if speeds else BESIDE
+    beside = median(pace.beside_for(LEARNED * rows) for pace in paces) if paces else BESIDE
+    beside += (settings.processes - 1) * PROCESS_START
     known = known_static(graph, path, runs)
     about = estimate(graph, found, total, backbone, rate, tokens=round(tokens), batch=rows_per_batch(settings, tokens))
     free, room = float(psutil.virtual_memory().available), float(shutil.disk_usage(_existing(place)).free)
     disk = static_bytes(found, rows, tokens) * (not known) + 4.0 * (2 * total.parameters + 8 * total.trained)
     memory = settings.processes * (about.training_bytes + PROGRAM_BYTES)
-    seconds = (static * (not known) + learned) / rate + beside
-    made = Check(seconds, len(speeds), same, memory, free, disk, room, known, ())
+    once, together = needed.static * (not known) / rate, _at_once(_device_kind(settings), settings)
+    seconds, least = (once + steps / rate / together + beside for steps in (needed.learned, needed.least))
+    made = Check(seconds, least, len(paces), same, memory, free, disk, room, known, ())
     return replace(made, problems=(*_room(made), *_devices(settings), *_settings(graph, data, settings),
                                    *_rows(data, settings)))
 
@@ -98,44 +118,54 @@ def mean_tokens(texts: Sequence[str], graph: Graph) -> float:
     return sum(lengths) / max(1, len(lengths))
 
 
-def work(graph: Graph, settings: Settings, rows: int, tokens: float, classes: int) -> tuple[float, float]:
-    """Multiply-adds of the static part and of all steps, a step's fixed cost included."""
-    drawn, frozen = infer(graph, classes), infer(_frozen(graph), classes)
-    tuned = _tunes(graph)
-    learns = summarise(graph, classes).trained > 0
-    first = warm_epochs(settings, rows, last=not tuned) * learns
-    stages = [(frozen, first, rows_per_batch(settings, tokens, WARM_ROWS))]
-    if tuned:
-        stages.append((drawn, tune_epochs(settings, rows), rows_per_batch(settings, tokens)))
-    learned = sum(epochs * (rows * 3 * _macs(found, tokens, static=False) + steps_per_epoch(rows, size) * STEP_WORK)
-                  for found, epochs, size in stages)
-    return rows * _macs(frozen, tokens, static=True), learned
-
-
-def measured_speeds(graph: Graph, runs: Sequence[RunFolder]) -> tuple[list[tuple[float, float]], bool]:
-    """Of earlier runs: multiply-adds a second of the steps, by the same estimate of their work, and seconds beside.
+def measured_speeds(graph: Graph, settings: Settings, runs: Sequence[RunFolder]) -> tuple[list[Pace], bool]:
+    """How fast earlier runs were on such a device, by the same estimate of their work.
 
     Those of the same graph where there are any, and whether; else the newest of each graph that trains pretrained
     layers, or none, as this one does.
     """
-    same: list[tuple[float, float]] = []
-    others: dict[str, tuple[float, float]] = {}
+    wanted = _device_kind(settings)
+    same: list[Pace] = []
+    others: dict[str, Pace] = {}
     for run in runs[:MOST_RUNS]:
         try:
             config, report, other = run.config(), run.report(), run.graph()
-            if not report or report["state"] != "succeeded" or report["seconds"]["training"] <= 1:
+            if not report or report["state"] != "succeeded" or _kind_of(config) != wanted:
                 continue
-            settings, took = Settings(**config["settings"]), report["seconds"]
-            done = work(other, settings, config["rows"]["train"], config["tokens"], len(config["labels"]))[1]
-            beside = took.get("total", 0.0) - took["training"] - took.get("static", 0.0)
+            pace = _pace(run, config, report["seconds"], other)
         except (FgdesignError, KeyError, TypeError):
             continue  # a run of an earlier version
-        pace = (done / took["training"], max(0.0, beside))
-        if done > 0 and other.identity == graph.identity:
+        if other.identity == graph.identity:
             same.append(pace)
-        elif done > 0 and _tunes(other) == _tunes(graph):
+        elif tunes(other) == tunes(graph) and pace.rate:
             others.setdefault(other.identity, pace)
     return (same, True) if same else (list(others.values()), False)
+
+
+def _pace(run: RunFolder, config: dict[str, Any], took: dict[str, float], graph: Graph) -> Pace:
+    """Of a run: how much of its planned steps it did, by when it took, and all it did beside them."""
+    settings, rows = settings_from(config["settings"]), config["rows"]["train"]
+    planned = effort(graph, settings, rows, config["tokens"], max(1, len(config["labels"]))).learned
+    reached = next((event["progress"] for event in reversed(run.metrics()) if event["kind"] == "step"), 1.0)
+    done, training = planned * reached / _at_once(_kind_of(config), settings), took["training"]
+    measured = bool(done) and training > 1  # else there are no steps, or too few to tell
+    beside = took.get("total", 0.0) - took.get("static", 0.0) - (training if done else 0.0)
+    return Pace(done / training if measured else 0.0, max(0.0, beside), rows)
+
+
+def _kind_of(config: dict[str, Any]) -> str:
+    return str(config.get("device", "cpu")).partition(":")[0]
+
+
+def _device_kind(settings: Settings) -> str:
+    """What the settings ask for: cpu, cuda or mps; auto takes the fastest that is here."""
+    wanted = settings.device.partition(":")[0]
+    return slots_of_machine()[0].partition(":")[0] if wanted == "auto" else wanted
+
+
+def _at_once(kind: str, settings: Settings) -> int:
+    """Devices that share the steps: several processes on the CPU have its cores between them."""
+    return settings.processes if kind == "cuda" else 1
 
 
 def known_static(graph: Graph, path: Path, runs: Sequence[RunFolder]) -> str:
@@ -153,40 +183,17 @@ def known_static(graph: Graph, path: Path, runs: Sequence[RunFolder]) -> str:
 
 def static_part(graph: Graph) -> tuple[str, frozenset[tuple[str, str]], frozenset[str]]:
     """What the static part is made of, whatever its nodes are called: backbone, nodes, edges' ends."""
-    frozen = _frozen(graph)
+    frozen = as_it_came(graph)
     found = infer(frozen)
-    nodes = [node for node in frozen.nodes if _is_static(found, node.id)]
+    nodes = [node for node in frozen.nodes if is_static(found, node.id)]
     return (graph.backbone, frozenset((node.type, str(sorted(params_of(node).items()))) for node in nodes),
-            frozenset(f"{edge.source}>{edge.target}" for edge in frozen.edges if _is_static(found, edge.target_node)))
+            frozenset(f"{edge.source}>{edge.target}" for edge in frozen.edges if is_static(found, edge.target_node)))
 
 
 def static_bytes(found: Inference, rows: int, tokens: float) -> float:
     """Of the frontier on disk: sequences as bfloat16 without padding, vectors as float32."""
     values = [found.values[port] for port in found.frontier]
     return rows * sum(value.width * (2 * tokens if value.type == "sequence" else 4) for value in values)
-
-
-def _tunes(graph: Graph) -> bool:
-    """Whether pretrained layers are trained."""
-    return any(node.type in PRETRAINED and tuning_of(node) != "frozen" for node in graph.nodes)
-
-
-def _frozen(graph: Graph) -> Graph:
-    return graph.with_nodes(_freeze(node) for node in graph.nodes)
-
-
-def _freeze(node: Node) -> Node:
-    return replace(node, tuning="frozen") if node.type in PRETRAINED else node
-
-
-def _is_static(found: Inference, node: str) -> bool:
-    return any(port.startswith(f"{node}.") for port in found.static)
-
-
-def _macs(found: Inference, tokens: float, *, static: bool) -> float:
-    """Multiply-adds for one row of what is, or is not, static; routers and exits choosing evenly."""
-    return sum((cost.macs_per_token * tokens + cost.macs_per_text) * found.ways.share(found.node_rows[node])
-               for node, cost in found.costs.items() if _is_static(found, node) == static)
 
 
 def _existing(place: Path) -> Path:

@@ -10,6 +10,9 @@ from fgdesign.runs.folder import RunFolder
 from fgdesign.training.metrics import judged_by
 from fgdesign.training.settings import DEFAULTS, TABLE
 
+DATA = {"train": "Train", "valid": "Valid", "test": "Test", "text": "Text", "text_b": "Second text", "label": "Label",
+        "split": "Split"}  # keys of a data choice, by what people call them
+
 
 def judged(run: RunFolder) -> tuple[str, bool]:
     """The metric that a run is judged by, and whether higher is better; guessed while its task is not known yet."""
@@ -34,8 +37,18 @@ def differences(runs: Sequence[RunFolder]) -> dict[str, list[str]]:
     for name in told[0]:
         values = [one.get(name) for one in told]
         if any(value != values[0] for value in values):
-            found[name] = [str(value) for value in values]
+            found[name] = ["" if value is None else str(value) for value in values]
     return found
+
+
+def alike(runs: Sequence[RunFolder]) -> list[list[RunFolder]]:
+    """The runs in groups of one graph and one data set, whose scores mean the same. Raises RunError."""
+    groups: dict[tuple[Any, ...], list[RunFolder]] = {}
+    for run in runs:
+        told = _told(run)
+        key = (told["Graph's identity"], *(told[name] for name in DATA.values()), judged(run))
+        groups.setdefault(key, []).append(run)
+    return list(groups.values())
 
 
 def _told(run: RunFolder) -> dict[str, Any]:
@@ -46,4 +59,7 @@ def _told(run: RunFolder) -> dict[str, Any]:
     named = {about.label: about.auto if about.auto and settings[name] == -1 else settings[name]
              for name, about in TABLE.items()}
     return {"Graph": graph.name, "Graph's identity": graph.identity[:12], "Backbone": graph.backbone,
-            **{part.capitalize(): data.get(part) for part in ("train", "valid", "test", "text", "label")}, **named}
+            "Task": config.get("task") or data.get("task"),
+            **{name: data.get(key) for key, name in DATA.items()},
+            "Data's content": (config.get("data_sha256") or "not read yet")[:12],
+            "Started from": config.get("start"), **named}

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -208,10 +209,14 @@ def _gpus() -> list[str]:
     if visible is not None:
         return [one.strip() for one in visible.split(",") if one.strip().isdecimal()]
     tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
+    return [] if tool is None else list(_gpus_told_by(tool))
+
+
+@lru_cache(maxsize=1)
+def _gpus_told_by(tool: str) -> tuple[str, ...]:
+    """The same as a program says it, which is asked once."""
     try:
         told = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=20, check=False).stdout
     except (OSError, subprocess.TimeoutExpired):
-        return []
-    return [str(number) for number in range(sum(line.startswith("GPU ") for line in told.splitlines()))]
+        return ()
+    return tuple(str(number) for number in range(sum(line.startswith("GPU ") for line in told.splitlines())))

@@ -174,6 +174,11 @@ class RunFolder:
         for name in ("metrics.jsonl", "machine.jsonl", "report.json", "stop", "sinks.id", "wandb.sent"):
             (self.path / name).unlink(missing_ok=True)
 
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it was deleted, and can be brought back."""
+        return (self.path / HIDDEN).exists()
+
     def hide(self, on: bool) -> None:
         """Leave the run out of lists, or put it back."""
         (self.path / HIDDEN).touch() if on else (self.path / HIDDEN).unlink(missing_ok=True)

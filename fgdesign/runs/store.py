@@ -179,6 +179,8 @@ class Store:
     def resume(self, name: str) -> None:
         """Queue a run that is paused or ended without success; it goes on from its last whole checkpoint."""
         one = self.job(name)
+        if one.deleted_at:
+            raise RunError(f"Run '{name}' is deleted. Bring it back first.")
         if one.state == "stopping" and one.wanted == "pause":
             raise RunError(f"Run '{name}' is being paused. Resume it when it is.")
         allowed = ("paused", "failed", "cancelled", "stopped")
@@ -192,7 +194,7 @@ class Store:
     def retry(self, name: str) -> None:
         """Queue a run that failed, was stopped or cancelled, from its beginning."""
         one = self.job(name)
-        if one.state in ("failed", "cancelled", "stopped"):
+        if one.state in ("failed", "cancelled", "stopped") and not one.deleted_at:
             one.folder.forget()
         self.resume(name)
 
@@ -246,7 +248,8 @@ class Store:
     def delete(self, name: str) -> None:
         """Hide a run; `undelete` brings it back, for a week. Raises RunError while it is at work."""
         one = self.job(name)
-        self._moved(one, (*WAITING, *ENDED), "delete it", deleted_at=time.time())
+        if not self.change(name, (*WAITING, *ENDED), deleted_at=time.time()):
+            raise RunError(f"Cannot delete it: run '{name}' is {self.job(name).state}. Stop it first.")
         one.folder.hide(True)
         self.say(name, "deleted")
 

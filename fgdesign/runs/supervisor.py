@@ -54,6 +54,7 @@ class Supervisor:
         self.ending = False
         self._watched: dict[str, Job] = {}
         self._wished: dict[str, float] = {}
+        self._asked: dict[tuple[str, int], int] = {}
         self._searching = False
         self._memory_kills = memory_kills()
         self._began = time.monotonic()
@@ -114,20 +115,27 @@ class Supervisor:
 
     def _begin(self) -> None:
         """Give free slots to what waits, in its order; GPUs are kept free for a run that needs more than are."""
-        kept: Counter[str] = Counter()
+        used = Counter(one for other in self.store.active() for one in slots_in(other.slot))
+        gpus = [slot for slot in self.slots if slot.startswith("cuda")]
         for job in self.store.queue():
             if 0 < job.not_before - time.time() < LONGEST_WAIT:
                 continue
-            used = Counter(one for other in self.store.active() for one in slots_in(other.slot)) + kept
-            processes = asked(job.folder)
+            processes = self._processes(job) if gpus else 1  # elsewhere they share one slot
             slot = pick_slot(job.device, self.slots, used, processes)
-            if slot is None and processes > 1:
-                kept.update(slot for slot in self.slots if slot.startswith("cuda"))
-            if slot is not None:
-                self._start(job, slot)
+            if slot is None and processes > 1 and job.device != "cpu":
+                used.update(gpus)
+            if slot is not None and self._start(job, slot):
+                used.update(slots_in(slot))
 
-    def _start(self, job: Job, slot: str) -> None:
-        """Begin an attempt. Only when the store says so is the worker told: one that dies before leaves no second."""
+    def _processes(self, job: Job) -> int:
+        """How many processes a waiting run asks for; read once for each attempt, for many runs may wait."""
+        key = (job.name, job.attempt)
+        if key not in self._asked:
+            self._asked[key] = asked(job.folder)
+        return self._asked[key]
+
+    def _start(self, job: Job, slot: str) -> bool:
+        """Begin an attempt; whether it was. Only then is the worker told: one that dies before leaves no second."""
         worker, attempt, now = self.executor.take(), job.attempt + 1, time.time()
         begun = self.store.change(
             job.name, ("queued",), of_attempt=job.attempt, state="starting", wanted="run", attempt=attempt, slot=slot,
@@ -135,12 +143,13 @@ class Supervisor:
             reached=job.folder.newest_checkpoint())
         if not begun:
             worker.dismiss()
-            return
+            return False
         job.folder.write_status(state="preparing", stage="start", message="Starting.", pid=worker.pid,
                                 mark=worker.mark, attempt=attempt, started=job.started or now, managed=True)
         where = "" if ":" in job.device else slot
         worker.order(Order(str(self.store.root), job.name, job.path, attempt, where))
         self.store.say(job.name, "started", f"Attempt {attempt} on {slot}.")
+        return True
 
     def _end(self, job: Job) -> None:
         """Carry out a wish: by itself within its time, else by force where nothing is lost by it."""

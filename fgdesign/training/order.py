@@ -20,6 +20,7 @@ WARM_STEPS = 400
 WARM_EPOCHS = 8
 MOST_WARM_EPOCHS = 40
 FEW_ROWS = 5000
+TRIAL_STEPS = 48
 STEP_WORK = 5e8  # multiply-adds that take as long as what every step costs whatever it computes
 
 

@@ -17,6 +17,7 @@ from fgdesign.training.loop import Stage
 from fgdesign.training.losses import Objective
 from fgdesign.training.order import (
     STEP_WORK,
+    TRIAL_STEPS,
     WARM_ROWS,
     rows_per_batch,
     steps_per_epoch,
@@ -25,7 +26,6 @@ from fgdesign.training.order import (
 )
 from fgdesign.training.settings import Settings
 
-TRIAL_STEPS = 48
 WARM_VALIDATIONS, TUNE_VALIDATIONS = 2, 4  # per epoch
 
 

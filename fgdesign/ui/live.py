@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from fgdesign.errors import FgdesignError
 from fgdesign.runs.compare import judged
 from fgdesign.runs.folder import FINAL_STATES, RunFolder
 from fgdesign.training.alarms import NAMES, Alarm, alarms
@@ -52,7 +53,7 @@ def show_run(run: RunFolder, *, glance: bool = False) -> None:
     going = now not in FINAL_STATES
 
     def part(draw: Callable[[RunFolder], None], seconds: float) -> None:
-        st.fragment(draw, run_every=seconds if going else None)(run)
+        st.fragment(_in_words(draw), run_every=seconds if going else None)(run)
 
     st.fragment(_state, run_every=LATER["state"] if going else None)(run, now)
     if going or _measured(run.metrics()):
@@ -66,6 +67,18 @@ def show_run(run: RunFolder, *, glance: bool = False) -> None:
             part(_graph, LATER["graph"])
     if not glance:
         part(_folded, LATER["folded"])
+
+
+def _in_words(draw: Callable[[RunFolder], None]) -> Callable[[RunFolder], None]:
+    """The same drawing; what it cannot read is said in its place, for a fragment shows no page's error."""
+    def drawn(run: RunFolder) -> None:
+        try:
+            draw(run)
+        except FgdesignError as error:
+            st.text(str(error))
+
+    drawn.__qualname__ = draw.__qualname__  # by which fragments are told apart
+    return drawn
 
 
 def _state(run: RunFolder, shown: str) -> None:

@@ -59,18 +59,17 @@ def _draw() -> None:
     for job in working:
         _row(job, f"{job.state} on {job.slot}" if job.slot else job.state, percent(job.folder.status()["progress"]))
     for place, job in enumerate(waiting, 1):
-        _row(job, f"{place}. in line", "", last=len(waiting))
+        _row(job, f"{place} of {len(waiting)} in line", "", place=place, last=len(waiting))
     for job in aside:
         _row(job, job.state, percent(job.folder.status()["progress"]))
 
 
-def _row(job: Job, state: str, progress: str, *, last: int = 0) -> None:
+def _row(job: Job, state: str, progress: str, *, place: int = 0, last: int = 0) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"queue_{job.name}"):
         st.page_link("pages/train.py", label=label(job.name), query_params={"run": job.name})
         st.caption(" · ".join(filter(None, (state, progress))))
         st.space("stretch")
         if job.state == "queued":
-            place = int(state.partition(".")[0])
             for by, icon, about in MOVES:
                 st.button(" ", icon=icon, help=about, key=f"move_{by}_{job.name}", on_click=_move, args=(job.name, by),
                           disabled=not 1 <= place + by <= last, type="tertiary")

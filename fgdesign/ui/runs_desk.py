@@ -16,12 +16,11 @@ from fgdesign.runs import command_line
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.store import STATES, Job, Store, open_store
 from fgdesign.training.settings import settings_from
-from fgdesign.ui import library, parts, runs_compare, runs_table, settings_form, state
+from fgdesign.ui import clone, parts, runs_compare, runs_table, state
 from fgdesign.ui.words import label
 
 CHOSEN = "runs_chosen"  # session key: names of the runs that are chosen in the table
 DELETED = "runs_deleted"  # session key: names of the runs deleted last
-ANY = "any"
 
 
 def show() -> None:
@@ -49,6 +48,15 @@ def show() -> None:
         st.caption("Choose one run to look at it, mark it, clone or delete it; two or more to compare them.")
 
 
+def show_deleted(run: RunFolder) -> None:
+    """What is left to do with a run that the address names, and that was deleted."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="run_deleted"):
+        st.badge("deleted", icon=":material/delete:", color="orange")
+        st.text("It is kept for a week.")
+        st.button("Bring it back", icon=":material/restore:", key="bring_back_run", on_click=_bring_back,
+                  args=([run.name],))
+
+
 def _filtered(store: Store, everything: Sequence[Job]) -> tuple[bool, list[Job]]:
     """The filter's fields; whether deleted runs are shown, and the runs that fit."""
     groups = sorted({job.group_name for job in everything if job.group_name})
@@ -56,15 +64,15 @@ def _filtered(store: Store, everything: Sequence[Job]) -> tuple[bool, list[Job]]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         search = st.text_input("Find", key="runs_search", placeholder="name, note, tag", width=200)
         states = st.multiselect("State", STATES, key="runs_states", width=220)
-        tag = st.selectbox("Tag", (ANY, *tags), key="runs_tag", width=140)
-        group = st.selectbox("Group", (ANY, *groups), key="runs_group", width=180, help="Several seeds of one run")
+        tag = st.selectbox("Tag", tags, None, key="runs_tag", width=140, placeholder="any") or ""
+        group = st.selectbox("Group", groups, None, key="runs_group", width=180, placeholder="any",
+                             help="Several seeds of one run") or ""
         starred = st.toggle("Starred", key="runs_starred")
         deleted = st.toggle("Deleted", key="runs_show_deleted", help="Kept for a week")
-    jobs = store.jobs(states=states or None, search=search, tag="" if tag == ANY else tag,
-                      group="" if group == ANY else group, starred=starred, deleted=deleted)
-    if group != ANY:
+    jobs = store.jobs(states=states or None, search=search, tag=tag, group=group, starred=starred, deleted=deleted)
+    if group:
         runs_compare.summary([job.folder for job in jobs])
-    return deleted, jobs[:runs_table.MOST]
+    return deleted, jobs
 
 
 def _table(jobs: Sequence[Job]) -> list[str]:
@@ -88,6 +96,8 @@ def _table(jobs: Sequence[Job]) -> list[str]:
         if len(rows) == 1 and not by_name[names[rows[0]]].deleted_at:
             state.set_run(names[rows[0]])
 
+    if len(jobs) > runs_table.MOST:
+        st.caption(f"The newest {runs_table.MOST} of {len(jobs)} runs that fit; a narrower filter shows the others.")
     config = {**runs_table.SHOWN, "tags": st.column_config.ListColumn("tags")}
     st.dataframe(frame, hide_index=True, key=key, on_select=choose, selection_mode="multi-row", column_config=config,
                  placeholder="")
@@ -104,7 +114,7 @@ def _one(job: Job) -> None:
             st.space("stretch")
             st.button("Unstar" if job.starred else "Star", icon=":material/star:", key="star_run", on_click=_mark,
                       args=(name, not job.starred))
-            st.button("Clone", icon=":material/content_copy:", key="clone_run", on_click=_clone, args=(job.folder,),
+            st.button("Clone", icon=":material/content_copy:", key="clone_run", on_click=clone.take, args=(job.folder,),
                       help="Its graph, data and settings into the form above; change one thing and train.")
             st.button("Delete", icon=":material/delete:", key="delete_run", on_click=_delete, args=([name],))
         tags, note = st.columns(2)
@@ -140,29 +150,9 @@ def _note(name: str) -> None:
     parts.attempt(lambda: open_store().note(name, st.session_state[f"note_{name}"]))
 
 
-def _clone(run: RunFolder) -> None:
-    """Put a run's graph, data and settings where the next run is made."""
-    try:
-        config, graph = run.config(), run.graph()
-        settings_form.take(settings_from(config.get("settings", {})))
-    except FgdesignError as error:
-        st.toast(str(error), icon=":material/error:")
-        return
-    data = config.get("data", {})
-    known = (*library.samples(), *library.uploads())
-    file = next((file for file in known if str(file.path.resolve()) == data.get("train")), None)
-    changed = {} if file is None else {
-        "data": file.id, **{name: data.get(name) or "" for name in ("text", "text_b", "label", "split")},
-        "task": data.get("task") or "auto"}
-    state.change(graph=graph, **changed)
-    st.session_state[state.CLONED] = run.name
-    said = "" if file is not None else " Its data file is not in the library: choose it in Data."
-    st.toast(f"{label(run.name)} is in the form. Change one thing and train.{said}", icon=":material/content_copy:")
-
-
 def _delete(names: list[str]) -> None:
     gone = [name for name in names if parts.attempt(partial(open_store().delete, name))]
-    st.session_state[DELETED], st.session_state[CHOSEN] = gone, []
+    st.session_state[DELETED], st.session_state[CHOSEN] = gone, [name for name in names if name not in gone]
     if state.project().run in gone or st.query_params.get("run") in gone:
         state.forget_run()
 

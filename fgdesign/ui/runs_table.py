@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -34,12 +35,12 @@ def rows(runs: Sequence[RunFolder]) -> pd.DataFrame:
                 {
                     "run": run.name,
                     "state": standing(run, status).marked,
-                    "graph": run.graph().name,
+                    "graph": _graph_name(run),
                     "data": data_name(config),
                     "score": part.get(metric),
                     "of": metric_name(metric) if part else "",
                     "layers": report.get("mean_layers"),
-                    "started": time.strftime("%Y-%m-%d %H:%M", time.localtime(status["started"])),
+                    "started": _when(status["started"]),
                 }
             )
         except FgdesignError:
@@ -47,12 +48,25 @@ def rows(runs: Sequence[RunFolder]) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["run", "state", "graph", "data", "score", "of", "layers", "started"])
 
 
+def _graph_name(run: RunFolder) -> str:
+    """What its graph is called; a run whose graph file is gone stays in the table, to be deleted."""
+    try:
+        return run.graph().name
+    except FgdesignError:
+        return "cannot be read"
+
+
+def _when(seconds: float) -> str:
+    """A moment; nothing for what has not happened yet."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds)) if seconds else ""
+
+
 def data_name(config: dict[str, object]) -> str:
-    """What a person calls the data of a run."""
+    """What a person calls the data of a run; of a file elsewhere its folder too, for many are called train.csv."""
     data = config.get("data")
     path = str(data.get("train", "")) if isinstance(data, dict) else ""
     known = next((file.title for file in (*library.samples(), *library.uploads()) if str(file.path) == path), "")
-    return known or str(config.get("name") or path.rpartition("/")[2])
+    return known or "/".join(Path(path).parts[-2:]) or str(config.get("name", ""))
 
 
 def show(runs: Sequence[RunFolder], *, key: str = "runs") -> None:

@@ -45,8 +45,9 @@ def show() -> None:
                  help="Goes on by itself, also when this page is closed"):
         _start(graph, file, space, trials, parallel, prune)
     more = [*(("--parallel", parallel) if parallel > 1 else ()), *(() if prune else ("--no-prune",)), "--queue"]
-    parts.show_command("search", start.graph_word(graph), file.path, "--trials", trials, "--space", "space.json", *more,
-                       *flags(**start.columns(), **settings_from(told).changed))
+    data = start.files(file)
+    parts.show_command("search", start.graph_word(graph), data.pop("train"), "--trials", trials, "--space",
+                       "space.json", *more, *flags(**data, **settings_from(told).changed))
 
 
 def _changes(graph: Graph, first: Space, everything: Space) -> Space:
@@ -110,9 +111,9 @@ def _spaces(identity: str, told: str, _graph: Graph) -> tuple[Space, Space]:
 
 def _start(graph: Graph, file: library.DataFile, space: Space, trials: int, parallel: int, prune: bool) -> None:
     settings = settings_from(st.session_state.get(state.SETTINGS) or {})
-    data = {"train": str(file.path.resolve()), **start.columns()}
     try:
-        search = begin(open_store(), graph, data, settings, space=space, trials=trials, parallel=parallel, prune=prune)
+        search = begin(open_store(), graph, start.files(file), settings, space=space, trials=trials, parallel=parallel,
+                       prune=prune)
     except FgdesignError as error:
         st.text(str(error))
         return

@@ -13,8 +13,8 @@ import streamlit as st
 from fgdesign.errors import FgdesignError, InputError
 from fgdesign.graph import errors
 from fgdesign.training.settings import DEFAULTS, GROUPS, PRESETS, TABLE, Settings, preset, settings_from
-from fgdesign.ui import check_view, parts, start, state
-from fgdesign.ui.words import label
+from fgdesign.ui import check_view, data_profile, library, parts, start, state
+from fgdesign.ui.words import label, one_line
 
 PRESET, SEEDS = "preset", "seeds"
 SHOWN_FIRST = ("epochs", "seed", "device")
@@ -39,6 +39,7 @@ def show() -> None:
     st.session_state[state.SETTINGS] = settings.as_dict()
     chosen = settings.changed
     if file is not None:
+        _ask_test(file)
         check_view.show(graph, file, settings, seeds)
     start.train_button(graph, key="start_run", seeds=seeds, **chosen)
     if file is not None:
@@ -88,6 +89,21 @@ def _fields() -> tuple[Settings, int]:
     changed = ", ".join(f"{TABLE[name].label.lower()} {value}" for name, value in settings.changed.items())
     st.caption(label(f"Not as by default: {changed}." if changed else "All settings are as by default.", 400))
     return settings, seeds
+
+
+def _ask_test(file: library.DataFile) -> None:
+    """Rows of another data set to be tested on."""
+    others = {other.id: other for other in (*library.uploads(), *library.samples()) if other.id != file.id}
+    key, now = f"tested_on_{file.id}", data_profile.test_of(file)
+    st.session_state[key] = now.id if now is not None and now.id in others else None
+    st.selectbox("Tested on", list(others), key=key, format_func=lambda name: one_line(others[name].title),
+                 placeholder="a share of the same rows", width=320, on_change=_choose_test, args=(file, key),
+                 help="Rows of another data set, with the same columns; upload it in Data. None of them is learned "
+                 "from, and all the rows of this one are then shared out for learning and validation.")
+
+
+def _choose_test(file: library.DataFile, key: str) -> None:
+    data_profile.set_test(file, st.session_state[key] or "")
 
 
 def _preset_of_fields() -> str | None:

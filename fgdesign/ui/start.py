@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import streamlit as st
 
@@ -13,7 +14,7 @@ from fgdesign.runs import command_line
 from fgdesign.runs.folder import FINAL_STATES, RunFolder, list_runs, workspace
 from fgdesign.runs.store import open_store
 from fgdesign.runs.supervisor import ensure
-from fgdesign.ui import library, state
+from fgdesign.ui import data_profile, library, state
 from fgdesign.ui.words import label
 
 
@@ -26,16 +27,29 @@ def begin(graph: Graph, file: library.DataFile, *, seeds: int = 1, **settings: A
     if not library.is_large(file):  # a large one is read by the run itself, which says what is wrong
         library.dataset(file, **state.reading())
     chosen = {name: value for name, value in settings.items() if value is not None}
-    data = {"train": str(file.path.resolve()), **columns()}
+    data, source = files(file), rest(file).get("start")
     if seeds > 1:
         first = int(chosen.get("seed", 0))
-        run = open_store().submit_seeds(graph, data, chosen, range(first, first + seeds))[0]
+        run = open_store().submit_seeds(graph, data, chosen, range(first, first + seeds), start=source)[0]
     else:
-        run = open_store().submit(graph, data, chosen)
+        run = open_store().submit(graph, data, chosen, start=source)
     ensure()
-    st.session_state.pop(state.CLONED, None)
+    state.forget_clone()
     state.set_run(run.name)
     return run
+
+
+def files(file: library.DataFile) -> dict[str, str]:
+    """Which files and columns a run on this one learns from and is tested on."""
+    test = data_profile.test_of(file)
+    parts = {"valid": rest(file).get("valid"), "test": None if test is None else str(test.path.resolve())}
+    return {"train": str(file.path.resolve()), **{part: path for part, path in parts.items() if path}, **columns()}
+
+
+def rest(file: library.DataFile) -> dict[str, str]:
+    """What a clone takes over without a field: `valid`, rows to validate on, `start`, a run whose weights are used."""
+    held = st.session_state.get(state.CLONED_REST) or {}
+    return {name: held[name] for name in ("valid", "start") if name in held} if held.get("file") == file.id else {}
 
 
 def columns() -> dict[str, str]:
@@ -77,9 +91,8 @@ def train_button(graph: Graph, *, key: str = "train_now", seeds: int = 1, **sett
 
 def command_words(graph: Graph, file: library.DataFile, **settings: Any) -> list[str]:
     """The words after `fgdesign` that train the same."""
-    return command_line.command(
-        graph_word(graph), Path(file.path), workspace() / "runs" / "NAME", **columns(), **settings
-    )
+    told: dict[str, Any] = {**files(file), "start": rest(file).get("start"), **settings}
+    return command_line.command(graph_word(graph), Path(told.pop("train")), workspace() / "runs" / "NAME", **told)
 
 
 def graph_word(graph: Graph) -> str:
@@ -90,7 +103,9 @@ def graph_word(graph: Graph) -> str:
     try:
         if not file.is_file():
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(to_json(graph), "utf-8")
+            aside = file.with_name(f"{file.name}.{uuid4().hex}")  # whoever copies the command finds a whole file
+            aside.write_text(to_json(graph), "utf-8")
+            aside.replace(file)
     except OSError:
         return f"{graph.name}.json"
     return str(file)

@@ -27,6 +27,7 @@ VIEW = "data_view"  # session key: the view of a data set below its pictures
 SHOWN = "shown_finding"  # session key: the finding whose rows are shown
 TEXT = "routes_text"  # session key: the text whose route is shown
 CLONED = "runs_cloned"  # session key: the run whose settings are those of the next run
+CLONED_REST = "runs_cloned_rest"  # session key: what of that run the form has no field for
 SEARCH = "search_shown"  # session key: name of the search that is looked at
 SETTINGS = "train_settings"  # session key: the settings of the next run, as plain data
 FIRST_GRAPH = "cheap-word-first"
@@ -120,6 +121,12 @@ def forget_run() -> None:
     """Look at no run in particular."""
     change(run="")
     st.query_params.pop("run", None)
+
+
+def forget_clone() -> None:
+    """Let the next run follow no other."""
+    for key in (CLONED, CLONED_REST):
+        st.session_state.pop(key, None)
 
 
 def run_named(name: str) -> RunFolder | None:

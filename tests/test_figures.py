@@ -241,6 +241,8 @@ def test_gradients_light_the_graph() -> None:
     assert lit["head"]["usage"] == 1.0 and lit["layer"]["usage"] == pytest.approx(1 / 3)
     assert lit["router"]["usage"] == lit["text"]["usage"] == 0.0 and "nothing is learned" in lit["text"]["about"]
     assert lit["layer"]["tag"] == "0.01"
+    gone = {node["id"]: node for node in with_gradients(data, {"head": None, "layer": None})["nodes"]}  # it diverged
+    assert (gone["head"]["usage"], gone["head"]["about"]) == (1.0, "its gradient is no longer a number")
 
 
 def trial(number: int, state: str, value: float | None, **params: Any) -> dict[str, Any]:

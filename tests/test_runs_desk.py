@@ -157,6 +157,22 @@ def test_a_clone_keeps_files_from_elsewhere_and_says_what_is_gone(home: Path, tm
     assert "not there any more" not in words(page) and state.CLONED not in page.session_state
 
 
+def test_a_run_is_trained_further_with_other_settings(home: Path) -> None:
+    run = trained(home, "20260101-one", epochs=3)
+    assert "further_run" not in {button.key for button in chosen("20260101-one").button}  # it has no model
+    run.model.mkdir()
+    (run.model / "config.json").write_text("{}")
+    page = chosen("20260101-one")
+    page.button(key="further_run").click().run()
+    assert "It starts from the weights of 20260101\\-one." in words(page)
+    assert any(f"--from {run.path}" in code.value for code in page.code)
+    page.number_input(key="set_epochs").set_value(5)
+    page.button(key="start_run").click().run()
+    [job] = open_store().queue()
+    config = job.folder.config()
+    assert not page.exception and config["start"] == str(run.path) and config["settings"]["epochs"] == 5
+
+
 def test_a_run_is_tested_on_the_rows_that_the_form_names(home: Path) -> None:
     (home / "mine.csv").write_text("text,label\ngood,yes\nbad,no\n" * 20, "utf-8")
     with (home / "mine.csv").open("rb") as stream:

@@ -63,6 +63,7 @@ def wait_for(done: Callable[[], bool], seconds: float = 120) -> None:
 def test_kills_of_the_command_line_change_nothing(place: Path) -> None:
     whole, broken = place / "whole", place / "broken"
     assert start(*train_line(place, whole)).wait(300) == 0
+    assert not (whole / "checkpoints").exists()  # of what is finished nothing goes on
     draw = random.Random(5)
     total = len(lines(whole))
     child = start(*train_line(place, broken))

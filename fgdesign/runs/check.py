@@ -100,13 +100,21 @@ def check(graph: Graph, data: Dataset, path: Path, settings: Settings, runs: Seq
     known = known_static(graph, path, runs)
     about = estimate(graph, found, total, backbone, rate, tokens=round(tokens), batch=rows_per_batch(settings, tokens))
     free, room = float(psutil.virtual_memory().available), float(shutil.disk_usage(_existing(place)).free)
-    disk = static_bytes(found, rows, tokens) * (not known) + 4.0 * (2 * total.parameters + 8 * total.trained)
+    disk = static_bytes(found, rows, tokens) * (not known) + run_bytes(total.parameters, total.trained)
     memory = settings.processes * (about.training_bytes + PROGRAM_BYTES)
     once, together = needed.static * (not known) / rate, _at_once(_device_kind(settings), settings)
     seconds, least = (once + steps / rate / together + beside for steps in (needed.learned, needed.least))
     made = Check(seconds, least, len(paces), same, memory, free, disk, room, known, ())
     return replace(made, problems=(*_room(made), *_devices(settings), *_settings(graph, data, settings),
                                    *_rows(data, settings)))
+
+
+def run_bytes(parameters: int, trained: int) -> float:
+    """The most that a run has on disk: three checkpoints while one is written, or two and the model.
+
+    A checkpoint holds what is trained five times: as it is, at its best, averaged, and Adam's two averages.
+    """
+    return 4.0 * max(15 * trained, 10 * trained + parameters)
 
 
 def mean_tokens(texts: Sequence[str], graph: Graph) -> float:

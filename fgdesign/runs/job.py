@@ -140,6 +140,8 @@ def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None
     bad = names((folder.report() or {}).get("alarms", ())) if done else ()
     message = MESSAGES[state, (folder.model / "config.json").is_file()] + (f" Alarm: {', '.join(bad)}." if bad else "")
     folder.write_status(state=state, seconds_left=None if state == "paused" else 0.0, message=message, **done)
+    if state == "succeeded":  # nothing goes on from a checkpoint any more, and two are larger than the model
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return folder
 
 

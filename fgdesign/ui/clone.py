@@ -19,8 +19,8 @@ from fgdesign.ui.words import label
 COLUMNS = ("text", "text_b", "label", "split")
 
 
-def take(run: RunFolder) -> None:
-    """Put a run where the next one is made."""
+def take(run: RunFolder, *, weights: bool = False) -> None:
+    """Put a run where the next one is made. weights: the next one starts from what this one has learned."""
     try:
         config, graph = run.config(), run.graph()
         settings_form.take(settings_from(config.get("settings", {})))
@@ -38,12 +38,13 @@ def take(run: RunFolder) -> None:
         test = _in_library(data.get("test"))
         data_profile.set_test(file, "" if test is None else test.id)
         lost += [f"its test rows, {data['test']}"] if data.get("test") and test is None else []
-        for name, there in (("valid", Path.is_file), ("start", Path.is_dir)):
-            path = data.get("valid") if name == "valid" else config.get("start")
-            if path and there(Path(path)):
-                rest[name] = path
-            elif path:
-                lost.append(f"{'its validation rows' if name == 'valid' else 'the run it started from'}, {path}")
+    start = str(run.path.absolute()) if weights else config.get("start")
+    for name, path, what in (("valid", data.get("valid"), "its validation rows"),
+                             ("start", start, "the run it started from")):
+        if path and Path(path).exists():
+            rest[name] = path
+        elif path:
+            lost.append(f"{what}, {path}")
     st.session_state[state.CLONED] = run.name
     st.session_state[state.CLONED_REST] = {**rest, "lost": lost}
     st.toast(f"{label(run.name)} is in the form. Change one thing and train.", icon=":material/content_copy:")
@@ -56,7 +57,9 @@ def show() -> None:
         return
     rest = st.session_state.get(state.CLONED_REST) or {}
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="cloned_line"):
-        st.caption(f"As {label(name)} was trained; change one thing.")
+        start = Path(rest["start"]).name if "start" in rest else ""
+        st.caption(f"As {label(name)} was trained; change one thing." +
+                   (f" It starts from the weights of {label(start)}." if start else ""))
         st.button("Forget it", icon=":material/close:", type="tertiary", key="forget_clone",
                   on_click=state.forget_clone, help="The form stays as it is, and no longer follows that run")
     for what in rest.get("lost", ()):

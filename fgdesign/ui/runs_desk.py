@@ -116,6 +116,10 @@ def _one(job: Job) -> None:
                       args=(name, not job.starred))
             st.button("Clone", icon=":material/content_copy:", key="clone_run", on_click=clone.take, args=(job.folder,),
                       help="Its graph, data and settings into the form above; change one thing and train.")
+            if (job.folder.model / "config.json").is_file():
+                st.button("Train further", icon=":material/double_arrow:", key="further_run", on_click=clone.take,
+                          args=(job.folder,), kwargs={"weights": True},
+                          help="The same into the form, for a new run that starts from what this one has learned")
             st.button("Delete", icon=":material/delete:", key="delete_run", on_click=_delete, args=([name],))
         tags, note = st.columns(2)
         tags.text_input("Tags, with commas", ", ".join(job.tags), key=f"tags_{name}", on_change=_tag, args=(name,))

@@ -47,9 +47,10 @@ def files(file: library.DataFile) -> dict[str, str]:
 
 
 def rest(file: library.DataFile) -> dict[str, str]:
-    """What a clone takes over without a field: `valid`, rows to validate on, `start`, a run whose weights are used."""
+    """What a clone takes over without a field: `start`, a run whose weights are used; of its own data `valid` too."""
     held = st.session_state.get(state.CLONED_REST) or {}
-    return {name: held[name] for name in ("valid", "start") if name in held} if held.get("file") == file.id else {}
+    names = ("valid", "start") if held.get("file") == file.id else ("start",)
+    return {name: held[name] for name in names if name in held}
 
 
 def columns() -> dict[str, str]:

@@ -27,15 +27,20 @@ def with_usage(data: Mapping[str, Any], nodes: Mapping[str, float], wires: Mappi
     }
 
 
-def with_gradients(data: Mapping[str, Any], norms: Mapping[str, float]) -> dict[str, Any]:
-    """How strongly each function is pulled at: gradient norms on a logarithmic scale of 1 to 1000 below the largest."""
-    top = max(norms.values(), default=0.0)
+def with_gradients(data: Mapping[str, Any], norms: Mapping[str, float | None]) -> dict[str, Any]:
+    """How strongly each function is pulled at: gradient norms on a logarithmic scale of 1 to 1000 below the largest.
+
+    A norm of None is one that is no number any more, as the log of a run that diverged has it.
+    """
+    top = max((norm for norm in norms.values() if norm is not None), default=0.0)
 
     def heat(norm: float) -> float:
         return max(0.05, 1 + math.log10(norm / top) / 3) if norm and top else 0.0
 
     def lit(node: Mapping[str, Any]) -> dict[str, Any]:
         norm = norms.get(node["id"])
+        if norm is None and node["id"] in norms:
+            return {**node, "usage": 1.0, "tag": "∞", "about": "its gradient is no longer a number"}
         if norm is None:
             return {**node, "usage": 0.0, "about": "no gradient: nothing is learned here"}
         return {**node, "usage": heat(norm), "tag": plain(norm), "about": f"gradient norm {plain(norm)}"}

@@ -2,19 +2,13 @@
 
 import streamlit as st
 
-from fgdesign.ui import canvas, clone, live, parts, queue, runs_desk, search_form, search_view, settings_form, state
+from fgdesign.ui import canvas, live, next_run, parts, queue, runs_desk, search_view, state
 from fgdesign.ui.words import label
 
 run = state.current_run()
-glance = live.is_first_look(run)  # numbers first, all else once they are on the screen
+drawn = live.piece(run)  # numbers first, all else once they are on the screen
 st.title("Train", anchor=False)
-with st.expander("New run", icon=":material/add:", expanded=run is None or state.CLONED in st.session_state):
-    clone.show()
-    if not glance:
-        settings_form.show()
-with st.expander("Search for a better one", icon=":material/search:"):
-    if not glance:
-        search_form.show()
+next_run.show()
 if run is not None:
     if st.query_params.get("run") != run.name:
         st.query_params["run"] = run.name
@@ -22,10 +16,9 @@ if run is not None:
     if run.is_hidden:
         runs_desk.show_deleted(run)
     else:
-        live.show_run(run, glance=glance)
-    if glance:
-        live.show_the_rest_soon()
-        st.stop()  # it begins again, whole
+        live.show_run(run, drawn)
+    if not live.is_whole(drawn):
+        st.stop()  # it begins again, with more
     canvas.bring_library(live.canvas_key(run))
 queue.show()
 search_view.show()

@@ -31,7 +31,7 @@ from fgdesign.runs.store import open_store
 from fgdesign.runs.trained import TrainedRun
 from fgdesign.training.alarms import NAMES, alarms
 from fgdesign.training.settings import Settings
-from fgdesign.ui import header, library, models, runs_table, start, state
+from fgdesign.ui import header, library, live, models, runs_table, start, state
 from fgdesign.views.numbers import percent
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +52,13 @@ def show(name: str, **address: str) -> AppTest:
     page = AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS).switch_page(f"pages/{name}.py")
     for key, value in address.items():
         page.query_params[key] = value
+    return page.run()
+
+
+def opened(page: AppTest, *folds: str) -> AppTest:
+    """The page with these folds open, after it ran again."""
+    for fold in folds:
+        page.session_state[fold] = True
     return page.run()
 
 
@@ -203,13 +210,23 @@ def test_train_shows_a_run_at_work_and_stops_it(home: Path) -> None:
     assert page.button(key="stop_run").disabled
 
 
-def test_the_first_look_at_a_run_at_work_has_its_numbers_alone_and_the_next_has_all(home: Path) -> None:
+def test_the_first_look_at_a_run_at_work_has_its_numbers_alone_and_each_next_has_more(home: Path) -> None:
     run = make_run(home, state="running", report=False)
     page = show("train", run=run.name)
-    assert "best so far 0.5" in words(page) and not page.dataframe and not page.selectbox
-    page.run()
-    assert "best so far 0.5" in words(page) and page.dataframe and page.selectbox
-    assert not page.exception
+    charts = []
+    for piece in live.PIECES:
+        assert "best so far 0.5" in words(page) and bool(page.dataframe) == (piece == "whole") and not page.exception
+        charts.append(len(page.get("plotly_chart")))
+        page.run()
+    assert charts[:2] == [0, 1] and charts[2] > 1 and charts[3] == charts[2] == len(page.get("plotly_chart"))
+
+
+def test_what_is_folded_away_is_not_drawn_before_it_is_opened(home: Path) -> None:
+    run = make_run(home)
+    page = show("train", run=run.name)
+    assert not [field for field in page.number_input if field.key in ("seeds", "search_trials")]
+    page = opened(page, "next_run_open", "next_search_open", "live_visibility_open", "live_notes_open")
+    assert page.number_input(key="seeds").value == 1 and page.number_input(key="search_trials") and not page.exception
 
 
 def test_another_run_is_taken_in_the_line_above_while_one_is_at_work(home: Path) -> None:
@@ -523,7 +540,7 @@ def searched(home: Path) -> Search:
 
 
 def test_a_search_is_begun_with_what_may_change(home: Path) -> None:
-    page = show("train")
+    page = opened(show("train"), "next_search_open")
     page.multiselect(key=next(field.key for field in page.multiselect if str(field.key).startswith("search_changes")))
     page.number_input(key="search_trials").set_value(7)
     page.button(key="start_search").click().run()
@@ -597,7 +614,7 @@ def test_a_search_is_paused_and_gone_on_with(home: Path) -> None:
 
 
 def test_a_search_takes_a_space_file(home: Path) -> None:
-    page = show("train")
+    page = opened(show("train"), "next_search_open")
 
     def give(choices: dict[str, Any]) -> None:
         text = json.dumps({"format": "fgdesign.space/1", "choices": choices})
@@ -615,7 +632,7 @@ def test_a_search_takes_a_space_file(home: Path) -> None:
 
 def test_without_optuna_the_page_says_how_to_get_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fgdesign.runs.search.find_spec", lambda name: None)
-    page = show("train")
+    page = opened(show("train"), "next_search_open")
     assert "pip install 'fgdesign[search]'" in words(page) and not page.exception
 
 

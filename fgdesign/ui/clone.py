@@ -46,6 +46,7 @@ def take(run: RunFolder, *, weights: bool = False) -> None:
         elif path:
             lost.append(f"{what}, {path}")
     st.session_state[state.CLONED] = run.name
+    st.session_state[state.NEXT_OPEN] = True
     st.session_state[state.CLONED_REST] = {**rest, "lost": lost}
     st.toast(f"{label(run.name)} is in the form. Change one thing and train.", icon=":material/content_copy:")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -21,33 +22,38 @@ from fgdesign.views.canvas import canvas_data
 from fgdesign.views.canvas_overlay import with_gradients
 from fgdesign.views.numbers import percent, plain
 
-SEEN = "live_seen"  # session key: this browser has had the page whole, or the numbers of a run at work
+DRAWN = "live_drawn"  # session key: how many PIECES of the page about a run at work this browser was shown
+PIECES = ("numbers", "metric", "curves", "whole")  # each adds to those before it, and no number waits for all of them
 SOON = 0.5  # seconds between two drawings of the numbers of a run at work
 LATER = {"state": 1.0, "metric": 2.1, "curves": 3.1, "graph": 4.3, "folded": 5.7}  # seldom together: numbers come first
 
 
-def is_first_look(run: RunFolder | None) -> bool:
-    """Whether a browser's first page here is about a run at work: its numbers are not to wait for charts and forms."""
+def piece(run: RunFolder | None) -> int:
+    """How far the page is to be drawn, as a place in PIECES: where a browser's first page here is about a run at work,
+    its numbers alone; elsewhere all.
+    """
     if run is None or run.status()["state"] in FINAL_STATES:
-        st.session_state[SEEN] = True
-    return SEEN not in st.session_state
+        st.session_state[DRAWN] = len(PIECES)
+    return int(min(st.session_state.setdefault(DRAWN, 1), len(PIECES))) - 1
 
 
-def show_the_rest_soon() -> None:
-    """Run the page again, whole, once the browser has drawn what it was sent."""
-    st.fragment(_whole, run_every=SOON)()
+def is_whole(drawn: int) -> bool:
+    """Whether a piece is the last; if not, the page runs again, with the next, once the browser has drawn this one."""
+    if drawn < len(PIECES) - 1:
+        st.fragment(_next, run_every=SOON)(drawn)
+    return drawn == len(PIECES) - 1
 
 
-def _whole() -> None:
-    if SEEN in st.session_state:
+def _next(drawn: int) -> None:
+    if st.session_state[DRAWN] > drawn + 1:
         st.rerun()
-    st.session_state[SEEN] = True
+    st.session_state[DRAWN] = drawn + 2  # at the first call, which is within the page's own run
 
 
-def show_run(run: RunFolder, *, glance: bool = False) -> None:
+def show_run(run: RunFolder, drawn: int = len(PIECES) - 1) -> None:
     """Draw a run; while it is at work each part of the drawing renews itself in its own time.
 
-    glance: its state and numbers alone.
+    drawn: how far, as a place in PIECES.
     """
     now = run.status()["state"]
     going = now not in FINAL_STATES
@@ -60,12 +66,14 @@ def show_run(run: RunFolder, *, glance: bool = False) -> None:
         left, right = st.columns([1, 3], gap="medium")
         with left:
             part(_numbers, SOON)
-        if not glance:
+        if drawn >= PIECES.index("metric"):
             with right:
                 part(_metric, LATER["metric"])
+        if drawn >= PIECES.index("curves"):
             part(_curves, LATER["curves"])
+        if drawn >= PIECES.index("whole"):
             part(_graph, LATER["graph"])
-    if not glance:
+    if drawn >= PIECES.index("whole"):
         part(_folded, LATER["folded"])
 
 
@@ -97,12 +105,22 @@ def _metric(run: RunFolder) -> None:
 def _folded(run: RunFolder) -> None:
     events = run.metrics()
     if run.status()["state"] not in FINAL_STATES or _measured(events):
-        _examples(run)
-        machine = st.expander("Machine", icon=":material/memory:", key="live_machine_open", on_change="rerun")
-        if machine.open:
-            with machine:
-                parts.chart(curves.machine_load(run.machine(), dark=parts.is_dark()), "live_machine")
-    _messages(run, events)
+        _fold("Examples as the model sees them", "visibility", partial(_examples, run))
+        _fold("Machine", "memory", partial(_machine, run))
+    notes = [event["message"] for event in events if event["kind"] == "note"]
+    _fold(f"Log ({len(notes)})", "notes", partial(_messages, run, notes))
+
+
+def _fold(title: str, sign: str, draw: Callable[[], None]) -> None:
+    """Something folded away, drawn once it is open."""
+    fold = st.expander(title, icon=f":material/{sign}:", key=f"live_{sign}_open", on_change="rerun")
+    if fold.open:
+        with fold:
+            draw()
+
+
+def _machine(run: RunFolder) -> None:
+    parts.chart(curves.machine_load(run.machine(), dark=parts.is_dark()), "live_machine")
 
 
 def _measured(events: list[dict[str, Any]]) -> bool:
@@ -227,24 +245,21 @@ def canvas_key(run: RunFolder) -> str:
 
 def _examples(run: RunFolder) -> None:
     told = run.examples()
-    with st.expander("Examples as the model sees them", icon=":material/visibility:"):
-        if told is None:
-            st.text("Written once the data are read.")
-            return
-        rows = [{"label": one["label"], "tokens": " ".join(one.get("tokens", [one["text"]])),
-                 "length": one.get("length"), "cut": one.get("cut", False)} for one in told["examples"]]
-        st.dataframe(pd.DataFrame(rows), hide_index=True, key="live_examples",
-                     column_config={"tokens": st.column_config.TextColumn(width="large")})
-        st.caption(f"{plain(len(rows))} of {plain(told['rows'])} training rows, as tokens after encoding; ## goes on "
-                   "with a word.")
+    if told is None:
+        st.text("Written once the data are read.")
+        return
+    rows = [{"label": one["label"], "tokens": " ".join(one.get("tokens", [one["text"]])),
+             "length": one.get("length"), "cut": one.get("cut", False)} for one in told["examples"]]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="live_examples",
+                 column_config={"tokens": st.column_config.TextColumn(width="large")})
+    st.caption(f"{plain(len(rows))} of {plain(told['rows'])} training rows, as tokens after encoding; ## goes on "
+               "with a word.")
 
 
-def _messages(run: RunFolder, events: list[dict[str, Any]]) -> None:
-    notes = [event["message"] for event in events if event["kind"] == "note"]
-    with st.expander(f"Log ({len(notes)})", icon=":material/notes:"):
-        st.code("\n".join(notes) or "Nothing yet.", language=None, wrap_lines=True)
-        if run.status()["state"] == "failed":
-            st.code(last_words(run), language=None, wrap_lines=True)
+def _messages(run: RunFolder, notes: list[str]) -> None:
+    st.code("\n".join(notes) or "Nothing yet.", language=None, wrap_lines=True)
+    if run.status()["state"] == "failed":
+        st.code(last_words(run), language=None, wrap_lines=True)
 
 
 def last_words(run: RunFolder, length: int = 2000) -> str:

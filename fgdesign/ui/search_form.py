@@ -120,3 +120,4 @@ def _start(graph: Graph, file: library.DataFile, space: Space, trials: int, para
     ensure()
     st.session_state[state.SEARCH] = search.name
     st.toast(f"{label(search.name)} has begun.", icon=":material/search:")
+    st.rerun()  # the whole page: it is shown below

@@ -206,6 +206,7 @@ def _use(search: Search, number: int) -> None:
     settings_form.take(settings)
     state.change(graph=graph)
     st.session_state[state.CLONED] = search.run_name(number)
+    st.session_state[state.NEXT_OPEN] = True
     st.toast(f"What trial {number} chose is in the graph and in the form above.", icon=":material/check:")
 
 

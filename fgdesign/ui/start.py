@@ -35,6 +35,7 @@ def begin(graph: Graph, file: library.DataFile, *, seeds: int = 1, **settings: A
         run = open_store().submit(graph, data, chosen, start=source)
     ensure()
     state.forget_clone()
+    st.session_state.pop(state.NEXT_OPEN, None)
     state.set_run(run.name)
     return run
 

@@ -26,6 +26,7 @@ TESTS = "test_files"  # session key: data file id -> id of the file it is to be 
 VIEW = "data_view"  # session key: the view of a data set below its pictures
 SHOWN = "shown_finding"  # session key: the finding whose rows are shown
 TEXT = "routes_text"  # session key: the text whose route is shown
+NEXT_OPEN = "next_run_open"  # session key: whether the fold of the next run is open
 CLONED = "runs_cloned"  # session key: the run whose settings are those of the next run
 CLONED_REST = "runs_cloned_rest"  # session key: what of that run the form has no field for
 SEARCH = "search_shown"  # session key: name of the search that is looked at

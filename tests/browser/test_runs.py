@@ -99,7 +99,7 @@ def test_two_runs_are_compared_and_one_is_marked_cloned_and_deleted(
     page.get_by_text("change one thing").first.wait_for()
     settled(page)
     epochs = page.get_by_label("Epochs, passes", exact=True).first
-    assert epochs.input_value() == "1"
+    wait_until(lambda: epochs.input_value() == "1")
     epochs.fill("2")
     page.keyboard.press("Enter")
     settled(page)

@@ -573,6 +573,14 @@ def test_a_search_shows_its_trials_and_puts_the_best_in_place(home: Path) -> Non
     assert (search.told()["state"], search.told()["trials"]) == ("running", 19)
 
 
+def test_what_a_trial_chose_is_in_the_form_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched(home)
+    page, again, real = show("train"), [], st.rerun
+    monkeypatch.setattr(st, "rerun", lambda **how: (again.append(how), real(**how)))
+    page.button(key="use_best").click().run()  # in a part that renews itself alone: the page has to be asked for
+    assert again == [{}] and not page.exception
+
+
 def test_a_search_is_stopped_gone_on_with_deleted_and_brought_back(home: Path) -> None:
     search = searched(home)
     page = show("train")

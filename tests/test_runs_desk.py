@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 from test_pages import ROOT, make_run, show, words
 
 from fgdesign.errors import RunError
+from fgdesign.graph import load_graph
 from fgdesign.runs.compare import alike, differences
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.store import Store, open_store
@@ -75,6 +76,8 @@ def test_a_run_is_starred_tagged_noted_deleted_and_brought_back(home: Path) -> N
     page.text_input(key="note_20260101-one").set_value("<b>mine</b>").run()
     job = open_store().job("20260101-one")
     assert job.starred and job.tags == ("a", "b") and job.note == "<b>mine</b>"
+    open_store().tag("20260101-one", ["by another browser"])
+    assert page.run().text_input(key="tags_20260101-one").value == "by another browser"
     page.button(key="delete_run").click().run()
     assert not open_store().jobs() and "Deleted: 20260101-one." in words(page)
     page.button(key="undo_delete").click().run()
@@ -222,6 +225,7 @@ def test_runs_of_different_kinds_are_compared_each_by_its_own_metric(home: Path)
     assert not page.exception and "Cannot read the graph file" in words(page)
     table = next(frame.value for frame in page.dataframe if "state" in frame.value)
     assert dict(zip(table["run"], table["graph"], strict=True))["20260103-other"] == "cannot be read"
+    assert alike([one, two, other]) == [[one, two]]
     live = show("train", run="20260103-other")
     assert not live.exception and "Cannot read the graph file" in words(live)
 
@@ -275,6 +279,23 @@ def test_a_deleted_run_that_an_address_names_can_only_be_brought_back(home: Path
     assert not {"resume_run", "retry_run"} & {button.key for button in page.button}
     page.button(key="bring_back_run").click().run()
     assert not page.exception and [job.name for job in open_store().jobs()] == ["20260101-one"]
+
+
+@pytest.mark.parametrize("name", ["my run é", "<b>x<b>", "long" * 50])
+def test_a_run_of_an_odd_name_is_opened(home: Path, name: str) -> None:
+    trained(home, "20260101-one")
+    trained(home, name)
+    open_store().jobs()
+    page = show("train", run=name)
+    assert not page.exception and page.query_params["run"] in (name, [name])
+
+
+def test_a_run_that_is_elsewhere_is_opened(home: Path, tmp_path_factory: Any) -> None:
+    trained(home, "20260101-one")
+    away = tmp_path_factory.mktemp("away") / "further"
+    open_store().submit(load_graph("linear-probe"), {"train": str(library.samples()[0].path)}, out=away)
+    page = show("train", run="further")
+    assert not page.exception and page.query_params["run"] in ("further", ["further"])
 
 
 def test_a_filter_says_how_many_runs_it_leaves_out(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,15 @@ def put(store: Store, name: str, state: str) -> None:
     assert store.change(name, STATES, state=state)
 
 
+def test_two_runs_of_one_name_in_different_folders_are_not_one(store: Store, rows: dict[str, str | None],
+                                                               tmp_path: Path) -> None:
+    first = store.submit(GRAPH, rows, {"epochs": 1}, out=tmp_path / "one" / "mine")
+    with pytest.raises(RunError, match=r"There is a run 'mine' already, in .*one/mine'\. Choose another name"):
+        store.submit(GRAPH, rows, {"epochs": 2}, out=tmp_path / "two" / "mine")
+    [job] = store.jobs()
+    assert job.path == str(first.path) and not (tmp_path / "two" / "mine").exists()
+
+
 def test_a_submitted_run_waits_and_is_a_folder(store: Store, rows: dict[str, str | None]) -> None:
     run = store.submit(GRAPH, rows, {"epochs": 1}, priority=2, group="g", owner="ann", tags=["a"], note="first")
     job = store.job(run.name)

@@ -42,10 +42,13 @@ def differences(runs: Sequence[RunFolder]) -> dict[str, list[str]]:
 
 
 def alike(runs: Sequence[RunFolder]) -> list[list[RunFolder]]:
-    """The runs in groups of one graph and one data set, whose scores mean the same. Raises RunError."""
+    """The runs in groups of one graph and one data set, whose scores mean the same; without those that lost a file."""
     groups: dict[tuple[Any, ...], list[RunFolder]] = {}
     for run in runs:
-        told = _told(run)
+        try:
+            told = _told(run)
+        except FgdesignError:
+            continue
         key = (told["Graph's identity"], *(told[name] for name in DATA.values()), judged(run))
         groups.setdefault(key, []).append(run)
     return list(groups.values())

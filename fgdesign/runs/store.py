@@ -111,6 +111,9 @@ class Store:
         check_request(graph, data, chosen)
         stem = re.sub(r"[^A-Za-z0-9]+", "-", graph.name).strip("-").lower()[:40] or "graph"
         folder = RunFolder((out or new_run_path(stem, self.root)).absolute())
+        other = self.find(folder.name)
+        if other is not None and other.path != str(folder.path):
+            raise RunError(f"There is a run '{folder.name}' already, in '{other.path}'. Choose another name for --out.")
         write_request(folder, graph, data, chosen, start=start, status=WAITS)
         now = time.time()
         self._add(folder, submitted=True, state="queued", managed=True, priority=priority, position=now,
@@ -154,15 +157,19 @@ class Store:
         """Managed runs that wait or are put aside."""
         return self._jobs(select(*COLUMNS).where(job.c.state.in_(WAITING), job.c.managed))
 
+    def find(self, name: str) -> Job | None:
+        """One run, or None where the record has none of that name."""
+        return next(iter(self._jobs(select(*COLUMNS).where(job.c.name == name))), None)
+
     def job(self, name: str) -> Job:
         """One run. Raises RunError where there is none of that name."""
-        found = self._jobs(select(*COLUMNS).where(job.c.name == name))
-        if not found:
+        found = self.find(name)
+        if found is None:
             self.adopt()
-            found = self._jobs(select(*COLUMNS).where(job.c.name == name))
-        if not found:
+            found = self.find(name)
+        if found is None:
             raise RunError(f"There is no run '{name}' in the store. List runs with: fgdesign runs")
-        return found[0]
+        return found
 
     def pause(self, name: str) -> None:
         """Put a run aside; it goes on from the very step by `resume`."""

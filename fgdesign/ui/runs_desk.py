@@ -122,8 +122,10 @@ def _one(job: Job) -> None:
                           help="The same into the form, for a new run that starts from what this one has learned")
             st.button("Delete", icon=":material/delete:", key="delete_run", on_click=_delete, args=([name],))
         tags, note = st.columns(2)
-        tags.text_input("Tags, with commas", ", ".join(job.tags), key=f"tags_{name}", on_change=_tag, args=(name,))
-        note.text_input("Note", job.note, key=f"note_{name}", on_change=_note, args=(name,))
+        st.session_state[f"tags_{name}"] = ", ".join(job.tags)  # as others left them too
+        st.session_state[f"note_{name}"] = job.note
+        tags.text_input("Tags, with commas", key=f"tags_{name}", on_change=_tag, args=(name,))
+        note.text_input("Note", key=f"note_{name}", on_change=_note, args=(name,))
         words = _command(job.folder)
         if words:
             parts.show_command(*words, note="The command that trains the same")

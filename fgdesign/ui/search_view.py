@@ -28,6 +28,7 @@ from fgdesign.views.numbers import plain
 PICTURES = ("trials", "what decided", "history")
 COLOURS: dict[str, Any] = {"done": "green", "failed": "red", "stopped": "orange", "paused": "orange"}  # others blue
 MORE = 10  # trials at a click
+TAKEN = "search_taken"  # session key: what a trial chose was just put into the form
 GONE = "searches_deleted"  # session key: names of the searches deleted last
 
 
@@ -65,8 +66,8 @@ def _chosen(found: list[Search]) -> Search | None:
 
 def _draw(search: Search, shown: tuple[str, bool]) -> None:
     told, trials = search.told(), search.trials()
-    if _now(search) != shown:
-        st.rerun()
+    if _now(search) != shown or st.session_state.pop(TAKEN, False):
+        st.rerun()  # the whole page: its form and its header show it too
     with st.container(key="search_desk"):
         _head(search, told, trials)
         if trials:
@@ -205,7 +206,8 @@ def _use(search: Search, number: int) -> None:
         return
     settings_form.take(settings)
     state.change(graph=graph)
-    st.session_state[state.CLONED] = search.run_name(number)
+    state.forget_clone()
+    st.session_state[state.CLONED], st.session_state[TAKEN] = search.run_name(number), True
     st.session_state[state.NEXT_OPEN] = True
     st.toast(f"What trial {number} chose is in the graph and in the form above.", icon=":material/check:")
 

@@ -18,6 +18,7 @@ from fgdesign.errors import GraphError
 from fgdesign.graph import Graph, load_graph
 from fgdesign.graph.spec import from_dict, to_dict
 from fgdesign.runs.folder import RunFolder, list_runs, workspace
+from fgdesign.runs.store import open_store
 from fgdesign.ui import library
 
 PROJECT = "project"  # session key of the Project
@@ -131,9 +132,12 @@ def forget_clone() -> None:
 
 
 def run_named(name: str) -> RunFolder | None:
-    """A run of the workspace, or None; a name is never a path."""
+    """A run of the workspace, or one that its record knows elsewhere or by an odd name; a name is never a path."""
     path = workspace() / "runs" / name
-    return RunFolder(path) if RUN_NAME.fullmatch(name) and path.is_dir() else None
+    if RUN_NAME.fullmatch(name) and path.is_dir():
+        return RunFolder(path)
+    known = open_store().find(name) if name else None
+    return known.folder if known is not None and known.folder.path.is_dir() else None
 
 
 def _load() -> Project:

@@ -80,8 +80,10 @@ def test_a_run_is_starred_tagged_noted_deleted_and_brought_back(home: Path) -> N
     assert page.run().text_input(key="tags_20260101-one").value == "by another browser"
     page.button(key="delete_run").click().run()
     assert not open_store().jobs() and "Deleted: 20260101-one." in words(page)
+    page = show("train")  # loaded anew
     page.button(key="undo_delete").click().run()
     assert [one.name for one in open_store().jobs()] == ["20260101-one"] and not page.exception
+    assert "undo_delete" not in {button.key for button in page.button}
 
 
 def test_a_full_disk_is_said_in_words_and_the_page_stays(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ Knows nothing of training.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from fgdesign.training.settings import settings_from
 from fgdesign.ui import clone, parts, runs_compare, runs_table, state
 from fgdesign.ui.words import label
 
+UNDO_SECONDS = 300.0  # for so long a deletion can be undone at one click, also after a reload
 CHOSEN = "runs_chosen"  # session key: names of the runs that are chosen in the table
 DELETED = "runs_deleted"  # session key: names of the runs deleted last
 
@@ -30,7 +32,10 @@ def show() -> None:
     if not everything and not store.jobs(deleted=True):
         st.text("No run yet.")
         return
-    parts.undo(st.session_state.get(DELETED, ()), _bring_back, key="undo_delete")
+    if DELETED not in st.session_state:  # the page was loaded anew
+        st.session_state[DELETED] = [job.name for job in store.jobs(deleted=True) if job.trial is None
+                                     and time.time() - (job.deleted_at or 0.0) < UNDO_SECONDS]
+    parts.undo(st.session_state[DELETED], _bring_back, key="undo_delete")
     deleted, jobs = _filtered(store, everything)
     chosen = _table(jobs)
     if deleted:

@@ -153,6 +153,7 @@ def test_a_clone_keeps_files_from_elsewhere_and_says_what_is_gone(home: Path, tm
     assert data["valid"] == told["valid"] and job.folder.config()["start"] == str(first.path)
     assert all(Path(data[part]).read_text() == Path(told[part]).read_text() for part in ("train", "test"))
 
+    open_store().cancel(job.name)
     for part in ("train", "valid"):
         (away / f"{part}.csv").unlink()
     page = chosen("20260102-two")

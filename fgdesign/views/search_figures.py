@@ -17,6 +17,7 @@ from fgdesign.views.numbers import plain
 
 Trials = Sequence[Mapping[str, Any]]
 MOST_AXES = 9
+FLAT_AXES = 5  # beside the metric, whose titles stand side by side
 LINES = {False: (theme.LINE[False], theme.BLUE, theme.VERMILION), True: (theme.LINE[True], theme.SKY, theme.VERMILION)}
 
 
@@ -35,15 +36,17 @@ def parallel(trials: Trials, names: Mapping[str, str], logs: Sequence[str], metr
     values = [float(trial["value"]) for trial in done]
     low, middle, high = LINES[dark]
     scale = [(0.0, low), (0.6, middle), (1.0, high)]
-    chart = theme.figure("", dark, 340)
+    crowded = len(axes) > FLAT_AXES
+    chart = theme.figure("", dark, 340 + 50 * crowded)
     chart.add_parcoords(
+        labelangle=-20 if crowded else 0,  # side by side they would run into each other on a narrow screen
         dimensions=[*axes, {"label": words(metric), "values": values, "tickvals": _ends(values),
                             "ticktext": [plain(value) for value in _ends(values)]}],
         line={"color": values, "colorscale": scale if higher else [(1 - at, colour) for at, colour in scale[::-1]],
               "showscale": False},
         labelfont={"color": theme.INK[dark], "size": 12}, tickfont={"color": theme.FAINT[dark], "size": 11},
         rangefont={"color": "rgba(0,0,0,0)", "size": 1})
-    return chart.update_layout(margin={"l": 60, "r": 50, "t": 50, "b": 24})
+    return chart.update_layout(margin={"l": 60, "r": 50 + 50 * crowded, "t": 50 + 50 * crowded, "b": 24})
 
 
 def importance(shares: Mapping[str, float], names: Mapping[str, str], *, dark: bool = False) -> go.Figure:

@@ -247,6 +247,9 @@ APPLIED: list[tuple[Repair, list[str], str]] = [  # repair, labels that are left
     (Repair("mean_labels", ("text", "label")), MIXED.frame["label"].tolist(), "0 rows changed"),
     (Repair("cap_classes", ("text", "label"), most=1), ["x", "x", "x", "y", "", "X ", "x|y", "y", "y"],
      "1 row dropped"),
+    (Repair("keep_script", ("text",), "latin"), ["x", "x", "x", "y", "", "X ", "x|y", "y", "y"], "1 row dropped"),
+    (Repair("read_sheet", sheets=("May",)), MIXED.frame["label"].tolist(), "0 rows read"),
+    (Repair("join_sheets", sheets=("May", "June")), MIXED.frame["label"].tolist(), "0 rows added"),
 ]  # fmt: skip
 
 

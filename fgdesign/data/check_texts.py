@@ -12,7 +12,7 @@ from fgdesign.data import alike
 from fgdesign.data.alike import Mask
 from fgdesign.data.case import Case
 from fgdesign.data.clean import has_hidden, has_markup, one_of
-from fgdesign.data.findings import Finding, about_rows
+from fgdesign.data.findings import Finding, about_rows, with_ways
 from fgdesign.data.languages import NAMES, SCRIPTS, language_of_rows, other_language, other_script, script_of_rows
 from fgdesign.data.lengths import about_tokens
 from fgdesign.data.letters import LOST
@@ -23,6 +23,7 @@ from fgdesign.data.take_out import label_words, without_labels
 UNCLEAN = 0.05  # share of texts with tags or hidden signs from which on it is more than a note
 LONG_SHARE = 0.05  # of texts above the limit from which on it is more than a note
 MIXED_SHARE = 0.005  # of rows in another script from which on scripts are mixed
+SET_APART = 3  # scripts, of which a button keeps one
 MIXED_LANGUAGES = 0.03  # of the texts whose language shows, from which on languages are mixed
 MOST_LABELS = 5_000  # that a recipe names
 TOLD_SHARE = 0.9  # of texts that have their own label in them
@@ -121,19 +122,23 @@ def _scripts(case: Case, text: str, scripts: NDArray[np.int8]) -> Iterator[Findi
     if not len(known):
         return
     sizes = np.bincount(known, minlength=len(SCRIPTS))
+    drop = Repair("drop_rows", (text,), "other_script")
     rare, shown = other_script(scripts), _largest([name for name, *_ in SCRIPTS], sizes)
     if rare.mean() > MIXED_SHARE:
-        yield about_rows(
+        found = about_rows(
             case.table, rare, "script_mix", "note",
             f"Texts are of several scripts: {shown}. {{rows}} {{differs/differ}} from the most ({{first}}). Choose a "
             "backbone that knows all of them, let a rule router tell them apart, or drop the others.", text,
-            Repair("drop_rows", (text,), "other_script"),
         )  # fmt: skip
+        minor = [place for place in np.argsort(-sizes, kind="stable")[1:SET_APART].tolist() if sizes[place]]
+        apart = [Repair("keep_script", (text,), SCRIPTS[place][0].lower()) for place in minor]
+        yield with_ways(found, [drop, *apart])
     elif SCRIPTS[int(sizes.argmax())][0] != "Latin":
         script = SCRIPTS[int(sizes.argmax())][0]
         yield Finding(
             "script", "note", f"Texts are in {script} script, which the default backbone hardly knows. "
-            "Choose a backbone for this language.", text,
+            f"Choose a backbone for this language{', or drop the few rows of others' if rare.any() else ''}.", text,
+            repair=drop if rare.any() else None,
         )  # fmt: skip
 
 

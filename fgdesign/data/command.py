@@ -106,10 +106,16 @@ def _ways(finding: Finding) -> list[str]:
     first = finding.repair
     asked = finding.severity == "note" or (first is not None and first.of_choice)
     words = [] if first is None else [f"{first} ({f'--accept {finding.code}' if asked else '--fix'})"]
-    words += [f"{way} (--accept {finding.code}={way.columns[0]})" for way in finding.others if way.kind == "read_as"]
+    words += [f"{way} (--accept {finding.code}={_chosen(way)})" for way in finding.others if _chosen(way)]
     if finding.there is not None:
         words.append(f"In the test table: {finding.there} (--out-test FILE)")
     return words
+
+
+def _chosen(way: Repair) -> str:
+    """The word that chooses one of several ways, "" where there is none."""
+    word = {"read_as": way.columns, "read_sheet": way.sheets, "keep_script": (way.rule,)}.get(way.kind, ("",))
+    return word[0]
 
 
 def _accepted(said: str, encoding: str, found: tuple[Finding, ...]) -> Repair:
@@ -120,8 +126,8 @@ def _accepted(said: str, encoding: str, found: tuple[Finding, ...]) -> Repair:
     code, _, name = said.partition("=")
     repairs = {finding.code: finding.repair for finding in found if finding.repair is not None}
     for finding in found:
-        for way in finding.others:
-            if name and (finding.code, way.kind, way.columns) == (code, "read_as", (name,)):
+        for way in (*finding.others, *([finding.repair] if finding.repair is not None else [])):
+            if name and (finding.code, _chosen(way)) == (code, name):
                 return way
     if name and code in ROLES:
         return Repair("read_as", (name,), "label")

@@ -83,9 +83,9 @@ def read_records(lines: Iterator[str], dialect: Dialect, repairs: Repairs) -> It
     Raises:
         DataError: a cell is longer than CELL_LIMIT.
     """
-    source = _Lines(lines)
-    csv.field_size_limit(max(csv.field_size_limit(), CELL_LIMIT))
     delimiter = dialect.delimiter or NOWHERE
+    source = _Lines(lines, delimiter)
+    csv.field_size_limit(max(csv.field_size_limit(), CELL_LIMIT))
     if dialect.quotes:
         reader = csv.reader(source, delimiter=delimiter, strict=True, skipinitialspace=dialect.spaced)
     else:
@@ -140,8 +140,8 @@ def check_size(cells: list[str], row: int) -> None:
 class _Lines:
     """Lines without zero bytes, with a memory of the present record's, so that they can be given back."""
 
-    def __init__(self, source: Iterator[str]) -> None:
-        self.source = source
+    def __init__(self, source: Iterator[str], delimiter: str) -> None:
+        self.source, self.delimiter = source, delimiter
         self.again: deque[str] = deque()
         self.read: list[str] = []
         self.zero_bytes = 0
@@ -153,6 +153,9 @@ class _Lines:
         if len(self.read) > CELL_LINES:
             raise csv.Error("too many lines in one record")
         line = self.again.popleft() if self.again else next(self.source)
+        if len(line) > CELL_LIMIT and line.count(self.delimiter) > CELL_LIMIT:
+            raise DataError(f"A row has more than {count(CELL_LIMIT, 'cell')}, more than any that is read. Check what "
+                            "separates its cells, or leave the row out.")  # fmt: skip
         if "\0" in line:
             self.zero_bytes += line.count("\0")
             line = line.replace("\0", "")

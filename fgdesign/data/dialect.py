@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from fgdesign.data.delimited import CELL_LIMIT, NOWHERE, PAIRS, Dialect, Repairs, read_records, split_loosely
+from fgdesign.data.signs import escaped_delimiter, named_delimiter, without_escapes
 
-DELIMITERS = ("\t", ";", ",", "|", "^", "~", "\x01")  # on a tie the first one wins
+DELIMITERS = ("\t", ";", ",", "|", "^", "~", "\x01", "\x14")  # on a tie the first one wins
 LONG_DELIMITERS = (
     NOWHERE, " ||| ", " ==> ", " => ", " -> ", "|||", "|~|", "||", "::", "~~", "^^", "，",
     "<SEP>", "<sep>", "[SEP]", "@@",
@@ -28,10 +29,12 @@ SAMPLE_RECORDS = 500
 MANY_CELLS = 4  # more than these in every other line are no accident
 MOSTLY, OFTEN = 0.9, 0.5  # shares of records of one width that make a delimiter
 ABOVE = 20  # lines above a header, at most
+EMPTY = re.compile(rb"[\r\n]{1000,}")
+SPACED = re.compile(r'(?:"(?:[^"]|"")*+"|[^\s"]+)(?: (?:"(?:[^"]|"")*+"|[^\s"]+))+')  # as R writes tables
 LONE = re.compile(rb"\r(?!\n)")
 LONE_LOOKED_AT = 200
-EDGES = "\t;,|^~\x01\x1f\r\n"  # what cells begin and end at
-OTHER_QUOTES = (("'", "'"), ("“", "”"), ("„", "“"), ("«", "»"), ("‘", "’"))
+EDGES = "\t;,|^~\x01\x14\x1f\r\n"  # what cells begin and end at
+OTHER_QUOTES = (("'", "'"), ("`", "`"), ("þ", "þ"), ("“", "”"), ("„", "“"), ("«", "»"), ("‘", "’"))
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,10 @@ class Written:
 
 
 def beginning(text: bytes) -> str:
-    """The first SAMPLE_CHARACTERS of a text in UTF-8."""
-    return text[: 4 * SAMPLE_CHARACTERS].decode(errors="replace")[:SAMPLE_CHARACTERS]
+    """The first SAMPLE_CHARACTERS of a text in UTF-8, without very many empty lines."""
+    empty = EMPTY.match(text)
+    start = empty.end() if empty else 0
+    return text[start : start + 4 * SAMPLE_CHARACTERS].decode(errors="replace")[:SAMPLE_CHARACTERS]
 
 
 def written(text: bytes) -> Written:
@@ -97,11 +102,17 @@ def _written(text: bytes) -> Written:
     complete = len(sample) < SAMPLE_CHARACTERS
     said = SEPARATOR_LINE.fullmatch(sample.splitlines(keepends=True)[0]) if sample else None
     delimiter, notes = "", []
-    long = "" if said else _long_delimiter(sample, complete=complete)
+    lines = [] if said else _lines(sample, complete=complete)[:SAMPLE_RECORDS]
+    long = _long_delimiter(lines) or named_delimiter(lines)
     if said:
         text, delimiter = text[len(said[0].encode()) :], said[1]
     elif long:
         text, delimiter = text.replace(long.encode(), NOWHERE.encode()), NOWHERE
+    elif long := escaped_delimiter(lines):
+        text, delimiter = without_escapes(text, long), NOWHERE
+        notes.append(f"A backslash stands before {long!r} where it is part of a text.")
+    elif _is_spaced_out(lines):
+        delimiter = " "
     if pair := _other_quotes(sample):
         text = _plainly_quoted(text.replace(b'"', b'""'), pair[0], pair[1])
         notes.append(f"Cells are enclosed by {pair[0]} and {pair[1]}.")
@@ -114,14 +125,19 @@ def _lines(sample: str, *, complete: bool) -> list[str]:
     return lines if complete else lines[:-1]
 
 
-def _long_delimiter(sample: str, *, complete: bool) -> str:
+def _long_delimiter(lines: list[str]) -> str:
     """A delimiter of several characters that nearly all lines have as often as the first, or ""."""
-    lines = _lines(sample, complete=complete)[:SAMPLE_RECORDS]
     for long in LONG_DELIMITERS if len(lines) > 1 else ():
         often = lines[0].count(long)
         if often and sum(line.count(long) == often for line in lines) >= MOSTLY * len(lines):
             return long
     return ""
+
+
+def _is_spaced_out(lines: list[str]) -> bool:
+    """Whether nearly all lines are several cells with single spaces between, a cell in quotes among them."""
+    quoted = [line for line in lines if '"' in line and SPACED.fullmatch(line)]
+    return len(lines) > 2 and '"' in lines[0] and len(quoted) >= MOSTLY * len(lines)
 
 
 def _other_quotes(sample: str) -> tuple[str, str] | None:
@@ -139,7 +155,7 @@ def _plainly_quoted(text: bytes, opens: str, closes: str) -> bytes:
     edge = EDGES.encode()
     text = re.sub(b"(?<![^%b])%b" % (edge, opens.encode()), b'"', text)
     text = re.sub(b"%b(?![^%b])" % (closes.encode(), edge), b'"', text)
-    return text.replace(b"''", b"'") if opens == "'" else text
+    return text.replace(b"''", b"'").replace(b"\\'", b"'") if opens == "'" else text
 
 
 def line_end(text: bytes, dialect: Dialect) -> str:
@@ -187,9 +203,11 @@ def find_dialect(text: str, said: str, *, complete: bool) -> Dialect:
     for delimiter in said or DELIMITERS:
         sample, _ = _sample(text, Dialect(delimiter, 0), complete=complete)
         width, share = _agreement(sample)
+        if delimiter == " ":  # of R, whose header may be shorter by one
+            width = Counter(map(len, sample)).most_common(1)[0][0]
         if said or share > best_share:
             best, best_share = Dialect(delimiter, width), share
-    best = _as_header(text, best, complete=complete)
+    best = best if best.delimiter == " " else _as_header(text, best, complete=complete)
     sample, repairs = _sample(text, best, complete=True)
     if _is_spaced(sample):
         best = replace(best, spaced=True)

@@ -27,6 +27,7 @@ from fgdesign.data.mend import apply
 from fgdesign.data.recipe import Recipe
 from fgdesign.data.repair import Repair
 from fgdesign.data.rows import column_names
+from fgdesign.data.sheets import about_sheets
 from fgdesign.data.table import MOST_ROWS, Note, Table, first_row, short
 from fgdesign.errors import DataError
 
@@ -158,6 +159,8 @@ def _reading(table: Table) -> Iterator[Finding]:
             yield from _first_row(table, about)
         elif code == "encoding_guess":
             yield from _guess(table, about)
+        elif code == "sheets":
+            yield from about_sheets(table, about)
         elif about.mark:
             yield from _misread(table, about, code, severity)
         else:

@@ -21,8 +21,8 @@ NO_RESULT = re.compile(rb'<c r="[A-Z]+(\d+)"[^>]*>(?:<f[^>]*/>|<f[^>]*>[^<]*</f>
 MERGED = re.compile(rb'<mergeCell ref="([A-Z]+)(\d+):\1(\d+)"')  # cells of one column
 
 
-def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
-    """Records of the first sheet that is not empty, the header among them.
+def excel_sheets(data: bytes, name: str, notes: list[str]) -> dict[str, list[Record]]:
+    """Name -> records, the header among them, of the first sheet that is not empty, then of the others with rows.
 
     Raises:
         DataError: the workbook is damaged, or too large when unpacked.
@@ -42,11 +42,12 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
             reader.read_chartsheet = lambda *_: None  # they have no cells, and an empty one cannot be read
             reader.read()
             workbook = reader.wb
-            found = _first_table(workbook.worksheets, name)
+            sheets = sorted(workbook.worksheets, key=lambda sheet: sheet.sheet_state != "visible")
+            found = _first_table(sheets, name)
             if found is None:
-                return []
+                return {}
             sheet, rows = found
-            sheets = workbook.worksheets
+            others = {other.title: _sheet_rows(other, name) for other in workbook.worksheets if other is not sheet}
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 xml = archive.read(sheet._worksheet_path)
                 sizes = {other.title: archive.read(other._worksheet_path).count(b"<row ") for other in sheets}
@@ -67,6 +68,12 @@ def excel_records(data: bytes, name: str, notes: list[str]) -> list[Record]:
     if merged:
         notes.append(f"{count(merged, 'merged cell')} without a value of their own got that of the topmost one.")
     notes += _about_sheets(sheet.title, sizes)
+    tables = {sheet.title: rows, **{title: cells for title, cells in others.items() if sum(map(bool, cells)) > 1}}
+    return {title: _even(cells) for title, cells in tables.items()}
+
+
+def _even(rows: list[list[str]]) -> list[Record]:
+    """Rows with their numbers, all as wide as the widest."""
     width = max(map(len, rows))
     return [(row, cells + [""] * (width - len(cells))) for row, cells in enumerate(rows, 1)]
 
@@ -79,7 +86,10 @@ def _about_sheets(read: str, sizes: Mapping[str, int]) -> Iterator[str]:
     if others:
         shown = f"{', '.join(others[:3])}{', ...' if len(others) > 3 else ''}"
         verb = "is" if len(others) == 1 else "are"
-        yield f"{shown} of the workbook {verb} not read: save such a sheet as a file of its own to use it."
+        yield (
+            f"{shown} of the workbook {verb} not read: save such a sheet as a file of its own to use it, or read it "
+            "in place of this one."
+        )
 
 
 def _first_table(sheets: Sequence[Any], name: str) -> tuple[Any, list[list[str]]] | None:

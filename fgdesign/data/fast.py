@@ -36,6 +36,7 @@ from fgdesign.data.rows import (
     check_cells,
     column_names,
     drop_above,
+    drop_below,
     filled,
     repeated_header,
     take_header,
@@ -164,6 +165,8 @@ def _header(data: bytes, dialect: Dialect, said: list[str]) -> tuple[list[str], 
     """(header, number of the first row below it), None where the beginning needs the careful reader."""
     records = read_records(open_text(data, dialect.newline), dialect, Repairs())
     first = list(islice(records, LOOK_AT + 2))
+    if not any("".join(cells).strip(BLANK) for _, cells in first):
+        return None
     rows = filled(first, "")
     width, _ = usual_width(rows)
     if not rows or rows[0][0] != 1 or drop_above(rows, width, []):
@@ -171,6 +174,8 @@ def _header(data: bytes, dialect: Dialect, said: list[str]) -> tuple[list[str], 
     whole = rows[0][1]
     header = take_header(rows, said)
     made_up = bool(rows) and rows[0][1] is whole
+    if drop_below(rows, []):
+        return None
     usual = len(header) == width == (dialect.width or width)
     return (header, 1 if made_up else 2) if usual and "\n" not in "".join(whole) else None
 
@@ -246,8 +251,8 @@ def _same_name(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     """(N,) cells that are a column's name, in any case; only short ones are looked at."""
     found = np.zeros(len(column), bool)
     near = np.flatnonzero(pc.binary_length(column).to_numpy() <= len(name.encode()) + 8)
-    cells = pc.utf8_lower(pc.utf8_trim_whitespace(column.take(pa.array(near))))
-    found[near] = pc.equal(cells, name.strip().lower()).to_numpy()
+    cells = pc.utf8_lower(pc.utf8_trim(column.take(pa.array(near)), BLANK))
+    found[near] = pc.equal(cells, name.strip(BLANK).lower()).to_numpy()
     return pa.chunked_array([pa.array(found)])
 
 

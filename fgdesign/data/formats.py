@@ -6,13 +6,15 @@ import io
 import json
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import date, datetime, time
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 
+from fgdesign.data.columns import LABEL_NAMES, TEXT_NAMES, plain_name
 from fgdesign.data.delimited import Record
+from fgdesign.data.json_text import json_values
 from fgdesign.data.kept import STRING
 from fgdesign.data.rows import COLUMN_LIMIT, ROW_LIMIT, check_width, too_many
 from fgdesign.data.table import short
@@ -23,26 +25,9 @@ UNPACKED_LIMIT = 500_000_000  # bytes that a compressed file may have when it is
 ROWS_AT_ONCE = 512  # of a Parquet file
 MOST_NESTED = 50_000_000  # bytes that lists may take in so many rows
 LISTS = ("data", "rows", "records", "items", "examples", "results", "common_examples")  # names of the list of records
+KNOWN = frozenset((*TEXT_NAMES, *LABEL_NAMES))
 DEEP = 4  # objects inside of each other that are spread over columns
 ROLES = (("role", "content"), ("from", "value"))  # how conversations name who speaks and what is said
-JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)  # numbers as they are written
-
-
-def is_json(text: str) -> bool:
-    """Whether a text begins like JSON records: a list of objects, or an object."""
-    start = text.lstrip("\ufeff \t\r\n")
-    inside = start[1:].lstrip()[:1]
-    if start.startswith("["):
-        return inside in ("{", "]") or (inside in ("[", '"') and _is_list(start))
-    return start.startswith("{") and inside in ('"', "}")
-
-
-def _is_list(text: str) -> bool:
-    """Whether the whole text, or its first line, is a list in JSON."""
-    for part in (text, text.partition("\n")[0]):
-        with suppress(ValueError, RecursionError):
-            return isinstance(JSON.decode(part), list)
-    return False
 
 
 def json_records(text: str, name: str, notes: list[str]) -> tuple[list[str], list[Record]]:
@@ -58,7 +43,7 @@ def json_records(text: str, name: str, notes: list[str]) -> tuple[list[str], lis
     try:
         for spread in (spread_out, dict):  # objects inside give a column for each of their names, where these are few
             places, records, said = {}, [], []
-            for row, item in _json_items(text, name, said):
+            for row, item in enumerated(text, name, said):
                 if not isinstance(item, dict):
                     raise DataError(
                         f"Record {row} of {name} is no object with named values. Give a list of objects, or one "
@@ -114,46 +99,15 @@ def _in_columns(item: Mapping[str, Any], places: dict[str, int]) -> list[str]:
     return cells
 
 
-def _json_items(text: str, name: str, notes: list[str]) -> Iterator[tuple[int, Any]]:
+def enumerated(text: str, name: str, notes: list[str]) -> Iterator[tuple[int, Any]]:
     """(record or line number, value) of each record."""
-    try:
-        whole = JSON.decode(text)
-    except json.JSONDecodeError as error:
-        if error.msg != "Extra data":
-            raise
-    else:
-        yield from enumerate(_in_records(whole, notes), 1)
-        return
-    if not _is_value(text.partition("\n")[0]):
-        yield from enumerate(_joined(text), 1)
-        return
-    for row, line in enumerate(io.StringIO(text, newline="\n"), 1):
-        try:
-            if line := line.strip():
-                yield row, JSON.decode(line)
-        except json.JSONDecodeError as error:
-            raise DataError(
-                f"Line {row} of {name} is broken JSON: {error.msg}, column {error.colno}. Correct the line, "
-                "or write the file as CSV."
-            ) from None
-
-
-def _is_value(line: str) -> bool:
-    """Whether a line is one value of JSON."""
-    with suppress(ValueError, RecursionError):
-        JSON.decode(line)
-        return True
-    return False
-
-
-def _joined(text: str) -> Iterator[Any]:
-    """Values of JSON one behind the other, over as many lines as they like. Raises ValueError."""
-    at = 0
-    while at < len(text):
-        value, at = JSON.raw_decode(text, at)
-        yield value
-        while at < len(text) and text[at] in " \t\r\n,":
-            at += 1
+    found, whole = json_values(text, name, notes)
+    if found is None:
+        return enumerate(_in_records(whole, notes), 1)
+    first = next(found, None)
+    if first is None or not isinstance(first[1], list):
+        return found if first is None else chain([first], found)
+    return enumerate(_in_records([first[1], *(value for _, value in found)], notes), 1)
 
 
 def _in_records(whole: Any, notes: list[str]) -> list[Any]:
@@ -162,7 +116,7 @@ def _in_records(whole: Any, notes: list[str]) -> list[Any]:
     Lists of several names, such as those of "train" and "test", are one, with the name of each in "part".
     """
     if not isinstance(whole, dict):
-        return whole if isinstance(whole, list) else [whole]
+        return _with_names(whole) if isinstance(whole, list) else [whole]
     if (names := whole.get("columns")) and (rows := whole.get("data", whole.get("rows"))) and _is_grid(names, rows):
         return [dict(zip(names, row, strict=True)) for row in rows]
     lists = _lists(whole)
@@ -174,6 +128,9 @@ def _in_records(whole: Any, notes: list[str]) -> list[Any]:
         notes.append(f"Records of several lists ({shown}) make one table; 'part' says of which each is.")
         return [{**item, "part": name} for name, rows in lists.items() for item in rows]
     columns = list(whole.values())
+    if pairs := _pairs(whole):
+        notes.append("Each name with its value is a row, as text and label.")
+        return pairs
     if len(columns) > 1 and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
         if len(columns[0]) < len(columns):  # an object for each record
             return [{"key": key, **record} for key, record in whole.items()]
@@ -181,6 +138,27 @@ def _in_records(whole: Any, notes: list[str]) -> list[Any]:
     if len(columns) > 1 and all(isinstance(column, list) for column in columns) and len(set(map(len, columns))) == 1:
         return [dict(zip(whole, cells, strict=True)) for cells in zip(*columns, strict=True)]
     return [whole]
+
+
+def _with_names(rows: list[Any]) -> list[Any]:
+    """Lists of as many cells, the first of which are names, as records; others as they are."""
+    names = rows[0] if len(rows) > 1 and isinstance(rows[0], list) else []
+    if len(names) < 2 or not _is_grid(names, rows) or not KNOWN.intersection(map(plain_name, names)):
+        return rows
+    return [dict(zip(names, row, strict=True)) for row in rows[1:]]
+
+
+def _pairs(whole: Mapping[str, Any]) -> list[Any]:
+    """Rows of an object whose names are texts with their labels, or labels with lists of texts; [] where it is none."""
+    values = list(whole.values())
+    if KNOWN.intersection(map(plain_name, whole)) or len(whole) < 2:
+        return []
+    if all(isinstance(value, list) and value and all(isinstance(text, str) for text in value) for value in values):
+        uneven = len(set(map(len, values))) > 1
+        return [{"text": text, "label": name} for name, texts in whole.items() for text in texts] if uneven else []
+    spaced = sum(" " in name.strip() for name in whole)
+    few = all(isinstance(value, str) for value in values) and 2 * len(set(values)) <= len(values)
+    return [{"text": text, "label": label} for text, label in whole.items()] if few and 2 * spaced > len(whole) else []
 
 
 def _lists(whole: Mapping[str, Any], before: str = "") -> dict[str, list[Any]]:

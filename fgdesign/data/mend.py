@@ -11,11 +11,12 @@ import numpy as np
 from fgdesign.data import alike
 from fgdesign.data.alike import Mask
 from fgdesign.data.clean import ON, plain_number, without_hidden, without_markup
-from fgdesign.data.languages import language_of_rows, other_language, other_script, script_of_rows
+from fgdesign.data.languages import SCRIPTS, language_of_rows, other_language, other_script, script_of_rows
 from fgdesign.data.lengths import about_tokens, counter_named
 from fgdesign.data.letters import LOST, encoding_name, reread
 from fgdesign.data.recipe import Recipe
-from fgdesign.data.repair import HUGE, JOINED, NEITHER, SIGNS, WORDS, Repair
+from fgdesign.data.repair import HUGE, JOINED, NEITHER, OF_SHEETS, SIGNS, WORDS, Repair
+from fgdesign.data.sheets import join_sheets, read_sheet
 from fgdesign.data.split import FEWEST
 from fgdesign.data.table import Table, count
 from fgdesign.data.take_out import label_words, without_labels
@@ -51,7 +52,7 @@ def apply(recipe: Recipe, table: Table) -> tuple[Table, tuple[str, ...]]:
 def _fit(repair: Repair, recipe: Recipe, table: Table) -> Repair | None:
     """The repair with the names the columns have in this table; None when the recipe removed them."""
     there = set(map(str, table.frame.columns))
-    if repair.kind in ("reread", "header", "join_columns"):
+    if repair.kind in (*OF_SHEETS, "reread", "header", "join_columns"):
         return repair
     spelt = {name: name if name in there else recipe.respelt(name) for name in repair.columns}
     repair = replace(repair, columns=tuple(spelt.values()))
@@ -279,6 +280,11 @@ def _drop_rows(table: Table, repair: Repair) -> Done:
     return _kept(table, keep)
 
 
+def _keep_script(table: Table, repair: Repair) -> Done:
+    place = [name.lower() for name, *_ in SCRIPTS].index(repair.rule)
+    return _kept(table, script_of_rows(table.frame[repair.columns[0]].tolist()) == place)
+
+
 def _drop_long(table: Table, repair: Repair) -> Done:
     keep = np.ones(len(table), bool)
     for name in repair.columns:
@@ -366,6 +372,8 @@ def _rename(table: Table, repair: Repair) -> Done:
 
 
 _DOES: dict[str, Callable[[Table, Repair], Done]] = {
+    "read_sheet": read_sheet,
+    "join_sheets": join_sheets,
     "reread": _reread,
     "header": _header,
     "read_as": _read_as,
@@ -382,6 +390,7 @@ _DOES: dict[str, Callable[[Table, Repair], Done]] = {
     "drop_classes": _drop_classes,
     "take_out": _take_out,
     "drop_rows": _drop_rows,
+    "keep_script": _keep_script,
     "drop_long": _drop_long,
     "drop_texts": _drop_texts,
     "drop_conflicts": _drop_conflicts,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from fgdesign.data.delimited import Rows
+from fgdesign.data.rows import COUNTED, KNOWN_NAMES
 from fgdesign.data.table import noted
 from fgdesign.data.task import SEPARATOR
 from fgdesign.errors import DataError
@@ -20,12 +21,17 @@ CELL_END = re.compile(r"(?<!\\)\|")
 BREAK = re.compile("<br ?/?>", re.IGNORECASE)
 GRID = 4  # lines of a frame from which on there is one below every row, so that cells may have several lines
 GAP = re.compile(r"\S+(?: \S+)*")  # a name or cell where columns are two spaces apart
+TREC = re.compile(r"([A-Z]{2,}:[A-Za-z]+) +(\S.*)")
+FIELD = re.compile(r"([A-Za-z][\w -]{0,30}):(?: (.*)|)")
+BEHIND = re.compile(r"(.*?\S)((?:\s+__label__\S+)+)\s*")
 LABELS = re.compile(r"((?:__label__\S+(?:\s+|$))+)(.*)")
 MARK = "__label__"
+GAPPED_RULE = re.compile(r"-{2,}(?: +-{2,})+|={2,}(?: +={2,})+")
 BARS, DASHES, CORNERS = "│┃║", "─━═", "┼╪╬├┤╞╡┌┐└┘┬┴╤╧╭╮╯╰"
 BOXES = str.maketrans(BARS + DASHES + CORNERS, "|" * len(BARS) + "-" * len(DASHES) + "+" * len(CORNERS))
 MOSTLY = 0.9  # of lines that must be written so
 LOOKED_AT = 2000  # lines
+LONGEST_LINE = 200_000  # characters
 SQL_BEGINS = re.compile(
     r"(?:--[^\n]*\n|/\*.*?\*/;?|\s)*+(?:insert|replace|create|drop|set|use|begin|start|lock|pragma|copy|alter)\b",
     re.IGNORECASE | re.DOTALL,
@@ -61,10 +67,15 @@ def drawn(data: bytes, sample: str) -> Drawn | None:
 
     Args: data: all of it in UTF-8; sample: its beginning, which decides whether all is looked at.
     """
-    if sample.lstrip("\ufeff \r\n").startswith(MARK):
-        return _labelled(_lines(data.decode()))
+    if MARK in sample and (table := _labelled(_lines(data.decode()))):
+        return table
+    if TREC.match(sample.lstrip("\ufeff \r\n")):
+        return _classed(_lines(data.decode()))
+    if FIELD.match(sample.lstrip("\ufeff \r\n")) and (table := _blocks(_lines(data.decode()))):
+        return table
     boxes = "│" in sample
-    if _rule_at(_lines(sample.translate(BOXES) if boxes else sample)) is None:
+    head = _lines(sample.translate(BOXES) if boxes else sample)
+    if _rule_at(head) is None or max(map(len, head)) > LONGEST_LINE:
         return None
     return _markdown(_lines(data.decode().translate(BOXES) if boxes else data.decode()))
 
@@ -145,21 +156,58 @@ def _markdown(lines: Sequence[str]) -> Drawn | None:
 
 
 def _labelled(lines: Sequence[str]) -> Drawn | None:
-    """Lines of fastText: labels, each behind __label__, then the text."""
+    """Lines of fastText: labels, each behind __label__, then the text; or the text first."""
     rows: Rows = []
     others = []
     for number, line in enumerate(lines, 1):
         found = LABELS.fullmatch(line.strip("\ufeff"))
-        if found:
-            labels = [label.removeprefix(MARK) for label in found[1].split()]
-            rows.append((number, [found[2].strip(), SEPARATOR.join(labels)]))
+        behind = None if found else BEHIND.fullmatch(line.strip("\ufeff"))
+        if found or behind:
+            marked, text = (found[1], found[2]) if found else (behind[2], behind[1]) if behind else ("", "")
+            labels = [label.removeprefix(MARK) for label in marked.split()]
+            rows.append((number, [text.strip(), SEPARATOR.join(labels)]))
         elif line.strip():
             others.append(number)
             rows.append((number, [line.strip(), ""]))
     if not rows or len(others) > (1 - MOSTLY) * len(rows):
         return None
     notes = [noted(f"Lines without {MARK} ({{}}) are read as texts without a label.", others)] if others else []
-    return Drawn("lines of fastText, labels first", ["text", "label"], rows, "", tuple(notes))
+    return Drawn("lines of fastText", ["text", "label"], rows, "", tuple(notes))
+
+
+def _classed(lines: Sequence[str]) -> Drawn | None:
+    """Lines as in TREC: a coarse and a fine label, then the text; None where they are not, or labels hardly repeat."""
+    rows: Rows = []
+    filled = [(number, line.strip("\ufeff \t")) for number, line in enumerate(lines, 1) if line.strip("\ufeff \t")]
+    for number, line in filled:
+        if not (found := TREC.fullmatch(line)):
+            return None
+        rows.append((number, [found[2], found[1]]))
+    different = len({cells[1] for _, cells in rows})
+    return Drawn("labels before texts, as in TREC", ["text", "label"], rows, " ") if 1 < different < len(rows) else None
+
+
+def _blocks(lines: Sequence[str]) -> Drawn | None:
+    """Blocks of "name: value" with an empty line between, all of the same names; None where they are not."""
+    blocks: list[tuple[int, list[tuple[str, str]]]] = []
+    begins = True
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            begins = True
+            continue
+        if not (found := FIELD.fullmatch(line.strip("\ufeff"))):
+            return None
+        if begins:
+            blocks.append((number, []))
+        blocks[-1][1].append((found[1], (found[2] or "").strip()))
+        begins = False
+    names = [name for name, _ in blocks[0][1]] if len(blocks) > 1 else []
+    known = KNOWN_NAMES.intersection(name.lower() for name in names)
+    even = all([name for name, _ in block] == names for _, block in blocks)
+    if len(set(names)) < max(2, len(names)) or not known or not even:
+        return None
+    rows = [(number, [value for _, value in block]) for number, block in blocks]
+    return Drawn("blocks of names with their values", names, rows, "")
 
 
 def fixed_width(data: bytes, sample: str) -> Drawn | None:
@@ -174,8 +222,28 @@ def fixed_width(data: bytes, sample: str) -> Drawn | None:
     return _columns(_lines(data.decode()))
 
 
+def _ruled(lines: list[tuple[int, str]]) -> Drawn | None:
+    """A table whose header has a rule below it with a gap between columns, which tells where they stand."""
+    at = next((at for at, (_, line) in enumerate(lines[:3]) if GAPPED_RULE.fullmatch(line.strip())), 0)
+    framed = at == 0 and len(lines) > 2 and GAPPED_RULE.fullmatch(lines[0][1]) and lines[2][1] == lines[0][1]
+    head = 1 if framed else at - 1
+    if head < 0:
+        return None
+    starts = [found.start() for found in re.finditer(r"[-=]+", lines[0 if framed else at][1])]
+    cuts = list(zip(starts, [*starts[1:], None], strict=True))
+    rows = [(number, [line[start:end].strip() for start, end in cuts]) for number, line in lines]
+    if COUNTED.fullmatch(lines[-1][1].strip()):
+        rows.pop()
+    body = [row for row in rows[max(head, at) + 1 :] if not set("".join(row[1])) <= set("-= ")]
+    names = rows[head][1]
+    torn = any(line[start - 1 : start].strip() for _, line in lines[head : head + len(body)] for start in starts[1:])
+    return None if torn or not all(names) or not body else Drawn("columns of fixed width", names, body, " ")
+
+
 def _columns(text: list[str]) -> Drawn | None:
     lines = [(number, line.rstrip()) for number, line in enumerate(text, 1) if line.strip()]
+    if lines and (ruled := _ruled(lines)):
+        return ruled
     cells = [[(found.start(), found.end()) for found in GAP.finditer(line)] for _, line in lines]
     several = sum(len(places) > 1 for places in cells)
     if len(lines) < 3 or len(cells[0]) < 2 or several < MOSTLY * len(lines) or any("\t" in line for _, line in lines):

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -23,19 +24,24 @@ from numpy.typing import NDArray
 from fgdesign.data import plain
 from fgdesign.data.delimited import Record, Repairs, open_text, read_records
 from fgdesign.data.dialect import Written, beginning, names_columns, out_of_fence, written
-from fgdesign.data.excel import excel_records
+from fgdesign.data.documents import refuse_documents
+from fgdesign.data.escapes import CERTAIN, is_mixed, line_by_line, paired
+from fgdesign.data.excel import excel_sheets
 from fgdesign.data.fast import Read, named_table, read_fast
-from fgdesign.data.formats import is_json, json_records, parquet_table
+from fgdesign.data.formats import json_records, parquet_table
+from fgdesign.data.json_text import as_json
 from fgdesign.data.kept import load_kept
 from fgdesign.data.ragged import even_out
 from fgdesign.data.rows import check_width, column_names, make_frame, named_frame
-from fgdesign.data.sniff import file_kind, text_encoding
+from fgdesign.data.signs import usual_line_ends
+from fgdesign.data.sniff import file_kind, foreign_lines, text_encoding
 from fgdesign.data.table import Note, Table, count, noted
 from fgdesign.errors import DataError
 
 FORMULA = re.compile(r'^="(.*)"$', re.DOTALL)
 FORMULAS = 50  # rows that tell whether a column has them
 FAST_FROM = 1 << 20  # bytes from which on Arrow is tried first
+FEW_ZEROS, MOST_ZEROS = 15, 1 << 16  # at the end, as whole blocks leave them, which are no part of the text
 FILE_LIMIT = 200 * 1024 * 1024  # bytes
 SPOKEN = {"\t": "tab", "": "nothing: it has one column"}
 
@@ -76,15 +82,38 @@ def _read(data: bytes, name: str) -> Table:
     notes: list[str] = []
     encoding = delimiter = ""
     kind = file_kind(data, name)
+    zeros = len(data) - len(ended := data.rstrip(b"\0"))
+    if kind == "text" and FEW_ZEROS < zeros < max(MOST_ZEROS, len(ended)):
+        notes.append("Zero bytes at the end are left out.")
+        data = data[: len(ended) + -len(ended) % 4] if b"\0" in ended else ended  # whole letters in any encoding
     if kind == "parquet":
         frame, rows = named_table(parquet_table(data, name), name, notes)
     elif kind == "xlsx":
-        frame, rows = _of_sheet(excel_records(data, name, notes), name, notes)
+        return _of_workbook(data, name)
     else:
         encoding, skip = text_encoding(data, name)
         frame, rows, delimiter = _read_text(data, encoding, skip, name, notes)
+    return _table((frame, rows), encoding, delimiter, notes, data)
+
+
+def _table(found: Read, encoding: str, delimiter: str, notes: list[str], data: bytes) -> Table:
     marks = {note.mark: np.asarray(note.marked, np.int64) for note in notes if isinstance(note, Note) and note.mark}
-    return Table(frame, rows, encoding, delimiter, tuple(notes), hashlib.sha256(data).hexdigest(), marks)
+    return Table(*found, encoding, delimiter, tuple(notes), hashlib.sha256(data).hexdigest(), marks)
+
+
+def _of_workbook(data: bytes, name: str) -> Table:
+    """The table of a workbook's first sheet with one, and those of its other sheets."""
+    notes: list[str] = []
+    tables = excel_sheets(data, name, notes)
+    first = next(iter(tables), "")
+    table = _table(_of_sheet(tables.get(first, []), name, notes), "", "", notes, data)
+    sheets = {}
+    for title, records in tables.items():
+        said: list[str] = []
+        with suppress(DataError):  # it holds no table
+            if title != first:
+                sheets[title] = replace(_table(_of_sheet(records, name, said), "", "", said, data), sheet=title)
+    return replace(table, sheet=first, sheets=sheets)
 
 
 def _of_sheet(records: list[Record], name: str, notes: list[str]) -> Read:
@@ -124,13 +153,18 @@ def _read_text(
     data: bytes, encoding: str, skip: int, name: str, notes: list[str]
 ) -> tuple[pd.DataFrame, NDArray[np.int64], str]:
     """(frame, row numbers, delimiter) of JSON or delimited text."""
-    text, outside = out_of_fence(_as_utf8(data, skip, encoding))
+    text, outside = out_of_fence(_as_utf8(data, skip, encoding, notes))
     if outside:
         notes.append(noted("What stands outside of the code fence is left out ({}).", outside))
-    if is_json(beginning(text)):
-        notes.append(f"Read as JSON, {encoding}.")
-        names, records = json_records(text.decode(), name, notes)
+    refuse_documents(beginning(text), name)
+    said: list[str] = []
+    if (bare := as_json(text, said)) is not None:
+        notes += [f"Read as JSON, {encoding}.", *said]
+        names, records = json_records(bare, name, notes)
         return *named_frame(names, records, name, notes), ""
+    text, ended = usual_line_ends(text, encoding)
+    if ended:
+        notes.append(f"Lines end by {ended}.")
     plain.refuse_sql(beginning(text), name)
     if table := plain.drawn(text, beginning(text)):
         found, between = _drawn(table, encoding, name, notes), table.between
@@ -141,10 +175,11 @@ def _read_text(
         else:
             found, between = _delimited(form, encoding, name, notes), form.dialect.between
     found = _without_formulas(*found, notes)
-    if not encoding.startswith("utf"):
+    if not encoding.startswith("utf") and encoding not in CERTAIN:
         words = Note(f"{encoding} is a guess: if letters look wrong, save the file as UTF-8.")
         notes.append(words.about(found[1][_foreign(found[0])].tolist()))
-    _note_bad_bytes(*found, data, encoding, notes)
+    if b"\xef\xbf\xbd" in text:
+        _note_bad_bytes(*found, data[skip:], encoding, notes)
     return *found, between
 
 
@@ -173,12 +208,18 @@ def _drawn(table: plain.Drawn, encoding: str, name: str, notes: list[str]) -> Re
     return named_frame(table.names, table.rows, name, notes)
 
 
-def _as_utf8(data: bytes, skip: int, encoding: str) -> bytes:
+def _as_utf8(data: bytes, skip: int, encoding: str, notes: list[str]) -> bytes:
     """The text after `skip` bytes in UTF-8, what does not decode replaced."""
     if encoding == "utf-8":
         with suppress(UnicodeDecodeError):
             data.decode()
             return data[skip:]
+        data = paired(data)
+        if is_mixed(foreign_lines(data)):
+            text, others = line_by_line(data[skip:])
+            notes.append(f"Lines are in two encodings: {count(len(others), 'line')} in cp1252 (first: line "
+                         f"{others[0]}), all others in utf-8.")  # fmt: skip
+            return text
     return data[skip:].decode(encoding, "replace").encode()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fgdesign.data.letters import reread
-from fgdesign.data.repair import JOINED, KINDS, RULES, Repair, repair_from
+from fgdesign.data.repair import JOINED, KINDS, OF_SHEETS, RULES, Repair, repair_from
 from fgdesign.data.table import short
 from fgdesign.errors import DataError
 
@@ -101,6 +101,11 @@ class Recipe:
 
 def _beside(repair: Repair, later: Repair) -> Repair | None:
     """What is left of a repair once a later one is accepted: a column has one use, and a label one new name."""
+    if repair != later and {repair.kind, later.kind} <= set(OF_SHEETS):
+        return None
+    of_script = {"other_script", *RULES["keep_script"]}
+    if repair != later and "keep_script" in (repair.kind, later.kind) and {repair.rule, later.rule} <= of_script:
+        return None if repair.columns == later.columns else repair
     if repair == later or repair.kind != later.kind:
         return repair
     if repair.kind == "read_as":

@@ -2,6 +2,8 @@
 
 A repair names a rule, never row numbers, so that it fits next month's file too:
 
+    read_sheet        sheets              another sheet of the workbook is the table
+    join_sheets       sheets              rows of further sheets of the same columns come below; "sheet" tells of which
     reread            names               letters that were read as one encoding are read as another, the paired one
     header            names               the first row, which was read as data, is that of the names
     read_as           column, rule        the column is read as the text, the second text or the label; cells stay
@@ -11,6 +13,7 @@ A repair names a rule, never row numbers, so that it fits next month's file too:
     mend_encoding     columns             UTF-8 that was read as cp1252 and saved so becomes what it was
     clean_texts       columns, rule       tags and entities of HTML, or signs that nobody sees, go out of texts
     drop_rows         columns, rule       rows where the rule holds in any of the columns
+    keep_script       column, rule        rows in another script than this one go, to set a few rows apart
     drop_long         columns, most, by   rows with a text of more tokens, counted as a backbone does or by words
     strip_labels      column              spaces at the ends of labels go, those inside become single
     split_labels      column, rule        several labels in a cell, as a list or with commas, are joined by "|"
@@ -36,12 +39,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from fgdesign.data.languages import SCRIPTS
 from fgdesign.data.letters import encoding_name
 from fgdesign.data.table import count, short
 from fgdesign.data.task import MISSING
 from fgdesign.errors import DataError, choices
 
 KINDS: dict[str, frozenset[str]] = {  # in the order of application: the fields that each one needs
+    "read_sheet": frozenset({"sheets"}),
+    "join_sheets": frozenset({"sheets"}),
     "reread": frozenset({"names"}),
     "header": frozenset({"names"}),
     "read_as": frozenset({"columns", "rule"}),
@@ -58,6 +64,7 @@ KINDS: dict[str, frozenset[str]] = {  # in the order of application: the fields 
     "drop_classes": frozenset({"columns", "labels"}),
     "take_out": frozenset({"columns", "labels"}),
     "drop_rows": frozenset({"columns", "rule"}),
+    "keep_script": frozenset({"columns", "rule"}),
     "drop_long": frozenset({"columns", "most", "by"}),
     "drop_texts": frozenset({"columns", "keys"}),
     "drop_conflicts": frozenset({"columns"}),
@@ -98,6 +105,7 @@ RULES: dict[str, dict[str, str]] = {  # kind -> rule -> what a person reads; in 
         "other_script": "Drop rows in another script than most",
         "other_language": "Drop rows in another language than most",
     },
+    "keep_script": {name.lower(): f"Keep only rows in {name} script" for name, *_ in SCRIPTS},
     "split_labels": {
         "list": "Join labels that are written as lists by '|'",
         "comma": "Join labels that have commas between them by '|'",
@@ -108,14 +116,15 @@ RULES: dict[str, dict[str, str]] = {  # kind -> rule -> what a person reads; in 
         "near": "Drop rows that repeat a text but for its punctuation",
     },
 }
-FIELDS = ("columns", "rule", "names", "labels", "keys", "most", "by")
+FIELDS = ("columns", "rule", "names", "labels", "keys", "most", "by", "sheets")
+OF_SHEETS = ("read_sheet", "join_sheets")
 ONE_COLUMN = frozenset({"strip_labels", "split_labels", "merge_labels", "drop_classes", "read_as", "add_column",
-                         "shorten_labels", "plain_numbers"})
+                         "shorten_labels", "plain_numbers", "keep_script"})
 TEXTS_AND_LABEL = frozenset({"drop_conflicts", "mean_labels", "cap_classes"})
 OF_CHOICE = frozenset((  # kinds and rules
     "reread", "drop_misread", "take_out", "drop_long", "mean_labels", "cap_classes", "lost_letters", "no_number",
     "header", "read_as", "add_column", "shorten_labels", "join_columns", "clean_texts",
-    "plain_numbers",
+    "plain_numbers", "read_sheet", "join_sheets", "keep_script",
 ))  # fmt: skip
 WORDS = "words"  # what counts tokens where no tokeniser is at hand
 JOINED, NEITHER = "labels", "none"  # the column that others are joined to, and its label of rows with none of them
@@ -135,6 +144,7 @@ class Repair:
         keys: `alike.digest` of texts.
         most: a number, 0 where the kind has none.
         by: what counts tokens: the name of a backbone, or WORDS.
+        sheets: names of sheets.
 
     Raises:
         DataError: the kind or rule is unknown, or a field lacks or is not wanted.
@@ -148,6 +158,7 @@ class Repair:
     keys: tuple[str, ...] = ()
     most: int = 0
     by: str = ""
+    sheets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -160,6 +171,8 @@ class Repair:
             raise DataError(
                 f"Repair '{self.kind}' has no rule '{short(self.rule)}'. {choices(RULES[self.kind], self.rule)}"
             )
+        if self.kind == "read_sheet" and len(self.sheets) != 1:
+            raise DataError(f"Repair 'read_sheet' names {count(len(self.sheets), 'sheet')}; it needs exactly 1.")
         if self.most < 0:
             raise DataError(f"Repair '{self.kind}' has 'most' {self.most}; it needs a number from 1 on.")
         self._check_columns()
@@ -190,11 +203,13 @@ class Repair:
             encoding_name(name)
 
     def __str__(self) -> str:
-        shown = ", ".join(f"'{short(name)}'" for name in (self.labels or self.columns)[:3])
-        shown += ", ..." if len(self.labels or self.columns) > 3 else ""
+        listed = self.sheets or self.labels or self.columns
+        shown = ", ".join(f"'{short(name)}'" for name in listed[:3]) + (", ..." if len(listed) > 3 else "")
         pairs = ", ".join(f"'{short(old, 24)}' to '{short(new, 24)}'" for old, new in self.names[:3])
         pairs += f" and {len(self.names) - 3} more" if len(self.names) > 3 else ""
         return {
+            "read_sheet": f"Read the sheet {shown}",
+            "join_sheets": f"Add the rows of the sheets {shown}" if len(listed) > 1 else f"Add the rows of {shown}",
             "reread": f"Read letters as another encoding: {pairs}",
             "header": f"Take the first row as names of columns: {pairs}",
             "read_as": f"Read {shown} as {RULES['read_as'].get(self.rule)}",
@@ -211,6 +226,7 @@ class Repair:
             "drop_classes": f"Drop the rows of {shown}",
             "take_out": f"Take the names of labels out of the texts: {shown}",
             "drop_rows": f"{RULES['drop_rows'].get(self.rule)} in {shown}",
+            "keep_script": f"{RULES['keep_script'].get(self.rule)} in {shown}",
             "drop_long": f"Drop rows of more than {count(self.most, 'token')} in {', '.join(self.columns)}, counted by "
             f"{short(self.by, 60)}",
             "drop_texts": f"Drop {count(len(self.keys), 'text')} that the test table has too",
@@ -232,6 +248,8 @@ class Repair:
         if self.kind == "drop_columns" and len(columns) == 1:
             return f"Drop '{short(columns[0], 30)}'"
         return {
+            "read_sheet": f"Read '{short(self.sheets[0], 30) if self.sheets else ''}'",
+            "join_sheets": f"Join {count(len(self.sheets) + 1, 'sheet')} of the same columns",
             "reread": f"Read as {names[0][1] if names else ''}",
             "header": "Take the first row as names of columns",
             "read_as": f"Read '{short(columns[0], 30) if columns else ''}' as {RULES['read_as'].get(self.rule)}",
@@ -248,6 +266,7 @@ class Repair:
             "drop_classes": f"Drop the rows of {count(len(self.labels), 'label')}",
             "take_out": f"Take {count(len(self.labels), 'label')} out of the texts",
             "drop_rows": f"{RULES['drop_rows'].get(self.rule)}",
+            "keep_script": f"{RULES['keep_script'].get(self.rule)}",
             "drop_long": f"Drop rows of more than {count(self.most, 'token')}",
             "drop_texts": f"Drop {count(len(self.keys), 'text')} from this table",
             "drop_conflicts": "Drop all rows of such texts",
@@ -278,7 +297,7 @@ def repair_from(item: Any) -> Repair:
     if not isinstance(item, dict) or not isinstance(item.get("repair"), str):
         raise DataError(f'it is no object with a "repair". {choices(KINDS)}')
     fields = {"repair": str, "columns": list, "rule": str, "names": dict, "labels": list, "keys": list, "most": int,
-              "by": str}  # fmt: skip
+              "by": str, "sheets": list}  # fmt: skip
     for field, value in item.items():
         if field not in fields:
             raise DataError(f"there is no field '{short(field)}'. {choices(fields, field)}")
@@ -293,6 +312,7 @@ def repair_from(item: Any) -> Repair:
         tuple(item.get("keys", ())),
         item.get("most", 0),
         item.get("by", ""),
+        tuple(item.get("sheets", ())),
     )
 
 

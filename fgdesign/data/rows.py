@@ -39,10 +39,13 @@ OTHER_NAMES = {
     "key",
 }
 KNOWN_NAMES = OTHER_NAMES.union(TEXT_NAMES, LABEL_NAMES)
+NUMBER_NAMES = ("id", "index", "key", "no", "nr", "number", "#", "row", "n")
+KINDS_OF_ANSWER = ("Response", "Open-Ended Response", "Other (please specify)")  # of SurveyMonkey
+IMPORT_ID = re.compile(r'\{"ImportId":.*\}')  # of Qualtrics, below the questions
 COMMENTS = ("# ", "##", "#!")
 TITLE_ROWS = 20  # above a header, at most
 UNSEEN = "\ufeff\u200b\u200c\u200d\u200e\u200f\u2060"
-COUNTED = re.compile(r"\(\d+ rows?\)")  # what databases write below a table
+COUNTED = re.compile(r"\(\d+ rows?(?: affected| selected)?\)")  # what databases write below a table
 BLANK = " \t\r\n\x1a" + UNSEEN
 
 
@@ -63,6 +66,10 @@ def make_frame(
     if width > 1 and COUNTED.fullmatch("".join(rows[-1][1])):
         notes.append(noted("The count below the table is left out ({}).", [rows.pop()[0]]))
     header = take_header(rows, notes)
+    drop_below(rows, notes)
+    if has_row_names(header, rows):
+        header = ["", *header]
+        notes.append("The first column, which numbers the rows, has no name in the header.")
     narrow = share < CLEARLY or (all(header) and are_torn(rows[:LOOK_AT], len(header)))
     width = len(header) if narrow else max(width, len(header))
     check_width(width, name)
@@ -239,6 +246,32 @@ def take_header(rows: Rows, notes: list[str]) -> list[str]:
     return names
 
 
+def drop_below(rows: Rows, notes: list[str]) -> bool:
+    """Drop the rows that surveys write below the header, questions and kinds of answers; whether any were."""
+    number = 0
+    for place, (_, cells) in enumerate(rows[:2], 1):
+        told = [cell.strip() for cell in cells if cell.strip()]
+        if told and (all(cell in KINDS_OF_ANSWER for cell in told) or all(map(IMPORT_ID.fullmatch, told))):
+            number = place
+    found = 0 < number < len(rows)
+    if found:
+        notes.append(noted("What a survey says of its columns below the header is left out ({}).",
+                           [row for row, _ in rows[:number]]))  # fmt: skip
+        del rows[:number]
+    return found
+
+
+def has_row_names(header: Sequence[str], rows: Rows) -> bool:
+    """Whether all rows have one cell more than the header, and the first of each is its number, as R writes them."""
+    some = rows[:LOOK_AT]
+    even = all(len(cells) == len(header) + 1 for _, cells in some)
+    if len(some) < 2 or not even or not any(cells[-1] for _, cells in some):
+        return False
+    first = [cells[0] for _, cells in some]
+    known = header and header[0].strip().lower() in NUMBER_NAMES
+    return not known and any(first == [str(at) for at in range(start, start + len(first))] for start in (0, 1))
+
+
 def _is_data(first: list[str], sample: list[list[str]]) -> bool:
     """Whether the first row is like those below it rather than a row of names."""
     data = False
@@ -282,7 +315,7 @@ def same_names(cells: Sequence[str], header: Sequence[str]) -> bool:
 
 
 def _same_name(cell: str, name: str) -> bool:
-    return cell == name or cell.strip().lower() == name.strip().lower()
+    return cell == name or cell.strip(BLANK).lower() == name.strip(BLANK).lower()
 
 
 def repeated_header(rows: Sequence[int]) -> str:

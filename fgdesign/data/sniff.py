@@ -7,10 +7,11 @@ import io
 import re
 import zipfile
 
+from fgdesign.data.documents import SAVE_AS
+from fgdesign.data.escapes import escaped, is_mixed, paired
 from fgdesign.data.letters import LEGACY
 from fgdesign.errors import DataError
 
-SAVE_AS = "Open it in the program it comes from and save it as CSV (UTF-8)."
 UNPACK = "Unpack it and give the file inside."
 
 SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (  # offset, bytes, what it is, what to do
@@ -36,22 +37,23 @@ SIGNATURES: tuple[tuple[int, bytes, str, str], ...] = (  # offset, bytes, what i
     (4, b"Standard Jet DB", "an Access database", "Export the table as CSV."),
     (4, b"Standard ACE DB", "an Access database", "Export the table as CSV."),
     (0, b"ARROW1", "an Arrow file", "Write the table as Parquet or CSV."),
+    (0, b"\xff\xff\xff\xff", "an Arrow stream", "Write the table as Parquet or CSV."),
+    (0, b"FEA1", "a Feather file", "Write the table as Parquet or CSV."),
+    (0, b"\0" * 12 + b"\xc2\xea\x81\x60", "a SAS file (.sas7bdat)", SAVE_AS),
+    (8, b"DUCK", "a DuckDB database", "Export the table as CSV."),
+    (0, b"RDX", "a file of R", "Write the table by write.csv."),
+    (0, b"\x72\x01\x01\0", "a Stata file (.dta)", SAVE_AS),
+    (0, b"\x72\x02\x01\0", "a Stata file (.dta)", SAVE_AS),
+    (0, b"\x73\x02\x01\0", "a Stata file (.dta)", SAVE_AS),
+    (0, b"L\0\0\0\x01\x14\x02", "a shortcut of Windows, not the file itself", "Give the file it leads to."),
     (0, b"\x89HDF", "an HDF5 file", "Write the table as Parquet or CSV."),
     (0, b"\x93NUMPY", "a NumPy array", "Write the table as CSV."),
     (0, b"version https://git-lfs", "a pointer of Git LFS, not the file itself", "Fetch the file by: git lfs pull"),
     (0, b"\x7fELF", "a program", "Give a table, such as a CSV file."),
     (0, b"MZ\x90", "a program", "Give a table, such as a CSV file."),
 )
+DBASE = re.compile(rb"[\x03\x30\x83\x8b\xf5][\x00-\xff][\x01-\x0c][\x01-\x1f]....[\x21-\xff].", re.DOTALL)
 PICKLE = re.compile(rb"\x80[\x02-\x05](\x95|c|\}|\]|q)")
-MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body|table|svg|\?xml)\b", re.IGNORECASE)
-
-WRITTEN = (  # forms that other programs write, what they are, what to do
-    (re.compile(rb"(?:%[^\n]*\n|\s)*+@relation\b", re.IGNORECASE), "an ARFF file of Weka", SAVE_AS),
-    (re.compile(rb"\s*\[?\s*\{\s*'[^'\n]*'\s*:"), "Python dictionaries, which only look like JSON",
-     "Write them by json.dumps, one per line, or as CSV."),
-    (re.compile(rb"(?:---[^\n]*\n)?(?:#[^\n]*\n)*- [\w-]+:(?: [^\n]*)?\n +[\w-]+:(?: |\r?\n)"), "YAML",
-     "Write its records as JSON or CSV."),
-)  # fmt: skip
 READ_AS_CP1252 = codecs.BOM_UTF8.decode("cp1252").encode()  # a mark that an earlier program took for letters
 BYTE_ORDER_MARKS = (
     (READ_AS_CP1252, "utf-8"),
@@ -85,13 +87,14 @@ def file_kind(data: bytes, name: str) -> str:
     for offset, signature, what, advice in SIGNATURES:
         if data.startswith(signature, offset):
             raise DataError(f"{name} is {what}, whatever its ending. {advice}")
+    if data.startswith(b"ORC") and data[-4:-1] == b"ORC":
+        raise DataError(f"{name} is an ORC file. Write the table as Parquet or CSV.")
+    if data[8:9] == b"{" and b'"dtype"' in data[:SAMPLE]:
+        raise DataError(f"{name} is a file of weights (safetensors), not a table. Give a table, such as a CSV file.")
     if PICKLE.match(data):
         raise DataError(f"{name} is a Python pickle, which may run code; it is never read. Write it as CSV.")
-    for form, what, advice in WRITTEN:
-        if form.match(data[:SAMPLE]):
-            raise DataError(f"{name} is {what}, not a table. {advice}")
-    if MARKUP.match(data[:200]) or data.startswith(b"MIME-Version:"):
-        raise DataError(f"{name} is a web page or XML document, not a table. {SAVE_AS}")
+    if DBASE.match(data) and data[int.from_bytes(data[8:10], "little") - 1 :][:1] == b"\r":
+        raise DataError(f"{name} is a dBase table (.dbf). {SAVE_AS}")
     return "text"
 
 
@@ -118,7 +121,8 @@ def _inside_zip(data: bytes, name: str) -> str:
 def text_encoding(data: bytes, name: str) -> tuple[str, int]:
     """(encoding, bytes of the byte order mark to skip) of a text.
 
-    A mark decides; then UTF-32 and UTF-16 by where their zero bytes stand; then UTF-8 if it holds, or nearly holds;
+    A mark decides; then UTF-32 and UTF-16 by where their zero bytes stand; then escape sequences in ASCII; then UTF-8
+    if it holds, or nearly holds, or holds for many lines;
     then the older encodings by how likely their letters are as words of a language (chardet); then cp1252.
 
     Raises:
@@ -129,8 +133,8 @@ def text_encoding(data: bytes, name: str) -> tuple[str, int]:
             skip = len(mark)
             while data.startswith(mark, skip):  # written by two programs, one after the other
                 skip += len(mark)
-            return encoding, skip
-    encoding = _utf32(data[:SAMPLE]) or _utf16(data[:SAMPLE]) or _utf8(data) or _legacy(data)
+            return _truly(encoding, data[skip:]), skip
+    encoding = _utf32(data[:SAMPLE]) or _utf16(data[:SAMPLE]) or escaped(data) or _utf8(data) or _legacy(data)
     if b" " not in data[:SAMPLE] and data[:SAMPLE].count(b"@") > EBCDIC * len(data[:SAMPLE]) and b"%" in data[:SAMPLE]:
         raise DataError(f"{name} seems to be EBCDIC, of a mainframe. Convert it, by: iconv -f CP500 -t UTF-8")
     shown = data[:SAMPLE].decode(encoding, "replace")
@@ -140,6 +144,15 @@ def text_encoding(data: bytes, name: str) -> tuple[str, int]:
             f"{name} is no text: its bytes belong to some program. Give a table, such as a CSV file."
         )
     return encoding, 0
+
+
+def _truly(encoding: str, data: bytes) -> str:
+    """The encoding that a mark names, or another where no byte is as in that: then the mark was put there later."""
+    if encoding.startswith("utf-16") and data and b"\0" not in data:
+        return _utf8(data) or _legacy(data)
+    if encoding == "utf-8" and not FOREIGN.search(data.decode(errors="ignore")):
+        return _utf8(data) or _legacy(data)
+    return encoding
 
 
 def _utf32(sample: bytes) -> str:
@@ -166,17 +179,18 @@ def _utf8(data: bytes) -> str:
     """UTF-8, also with a few broken characters among at least four times as many good ones."""
     if _decodes(data, "utf-8"):
         return "utf-8"
-    text = _foreign_lines(data).decode(errors="replace")
+    sample = paired(foreign_lines(data))
+    text = sample.decode(errors="replace")
     bad = text.count("\ufffd")
     good = len(FOREIGN.findall(text)) - bad
-    return "utf-8" if good and good >= 4 * bad else ""
+    return "utf-8" if good and (good >= 4 * bad or is_mixed(sample)) else ""
 
 
 def _legacy(data: bytes) -> str:
     """The encoding whose letters make the likeliest words; cp1252 or latin-1 where there is too little to tell."""
     import chardet
 
-    sample = _foreign_lines(data)
+    sample = foreign_lines(data)
     found = chardet.detect(sample, compat_names=False, include_encodings=LEGACY)
     named = found["encoding"] if (found["confidence"] or 0) >= SURE else None
     encoding = "" if named is None else codecs.lookup(named).name
@@ -197,7 +211,7 @@ def _decodes(data: bytes, encoding: str) -> bool:
     return True
 
 
-def _foreign_lines(data: bytes) -> bytes:
+def foreign_lines(data: bytes) -> bytes:
     """The first lines that have bytes beyond ASCII; in all encodings here a line break is one byte."""
     sample = bytearray()
     for line in io.BytesIO(data.replace(b"\r", b"\n")):

@@ -2,7 +2,7 @@
 
     <id>.csv           the bytes as they came; id is the beginning of their SHA-256
     <id>.about.json    name, owner, time, and for a version its parent and what was changed
-    <id>.r7.arrow      the table in columns, made by whoever reads it first
+    <id>.r8.arrow      the table in columns, made by whoever reads it first
 
 Knows nothing of people's screens and of what tables mean.
 """
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from fgdesign.data.kept import kept_path
+from fgdesign.data.kept import forget_kept
 from fgdesign.errors import DataError
 
 LIMIT = 200 * 1024 * 1024  # bytes of one data set
@@ -189,7 +189,8 @@ def find(file_id: str, folder: Path) -> DataFile | None:
 
 def remove(file: DataFile) -> None:
     """Take a data set away."""
-    for path in (file.path, kept_path(file.path), file.path.with_name(f"{file.id}.about.json")):
+    forget_kept(file.path)
+    for path in (file.path, file.path.with_name(f"{file.id}.about.json")):
         path.unlink(missing_ok=True)
 
 

@@ -28,6 +28,8 @@ class Table:
         notes: plain sentences about what was decided or repaired, those about rows as a Note.
         sha256: of the file's bytes.
         marks: what the reader had to do -> all row numbers where it did; names as in `repair.RULES["drop_misread"]`.
+        sheet: the name of the sheet of a workbook that this is, "" for other files.
+        sheets: the tables of the workbook's other sheets by their names, in its order.
     """
 
     frame: pd.DataFrame
@@ -37,6 +39,8 @@ class Table:
     notes: tuple[str, ...]
     sha256: str
     marks: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    sheet: str = ""
+    sheets: Mapping[str, Table] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.frame)

@@ -131,6 +131,12 @@ AS_BEFORE: dict[str, tuple[str | bytes, dict[str, list[str]]]] = {  # what only 
         {"id": ["1", "2", "3"], "text": ["good", "bad", "fair"], "column_3": ["a", "b", "a"]}),
     "dots that go on": ("text,label\nwell… so… yes,a\nno… I… see,b\n",
                         {"text": ["well… so… yes", "no… I… see"], "label": ["a", "b"]}),
+    "labels of fastText in a column": ("text\tlabel\n" + "so it is\t__label__a\nno it is not\t__label__b\n" * 9, {
+        "text": ["so it is", "no it is not"] * 9, "label": ["__label__a", "__label__b"] * 9}),
+    "what was said": ("text\n" + '"no" she said\n"well then" he said at once\n"yes"\n',
+                      {"text": ['"no" she said', '"well then" he said at once', "yes"]}),
+    "sequences of one length": ("\n".join(["ACGT" * 16, "TTGA" * 16, "CCGA" * 16] * 4),
+                                {"column_1": ["ACGT" * 16, "TTGA" * 16, "CCGA" * 16] * 4}),
     "a talk": ("text\nuser: hello\nbot: hi there\nuser: bye\n",
                {"text": ["user: hello", "bot: hi there", "user: bye"]}),
 }  # fmt: skip

@@ -267,6 +267,7 @@ def split_loosely(record: str, delimiter: str, rule: str) -> tuple[list[str], bo
 @functools.lru_cache
 def _quoted(delimiter: str, rule: str) -> re.Pattern[str]:
     """A cell in quotes with the spaces around it; no quote inside is tried twice."""
-    inside = f'"(?! *(?:{re.escape(delimiter)}|$))'
+    spaces = "" if delimiter == " " else " *"
+    inside = f'"(?!{spaces}(?:{re.escape(delimiter)}|$))'
     before = {PAIRS: '[^"]++|""', LOOSE: '[^"]++', BACKSLASH: r'[^"\\]++|\\"|\\'}[rule]
-    return re.compile(rf' *"((?:{before}|{inside})*+)" *', re.DOTALL)
+    return re.compile(rf'{spaces}"((?:{before}|{inside})*+)"{spaces}', re.DOTALL)

@@ -30,7 +30,8 @@ MANY_CELLS = 4  # more than these in every other line are no accident
 MOSTLY, OFTEN = 0.9, 0.5  # shares of records of one width that make a delimiter
 ABOVE = 20  # lines above a header, at most
 EMPTY = re.compile(rb"[\r\n]{1000,}")
-SPACED = re.compile(r'(?:"(?:[^"]|"")*+"|[^\s"]+)(?: (?:"(?:[^"]|"")*+"|[^\s"]+))+')  # as R writes tables
+SPACED_CELL = re.compile(r'"(?:[^"]|"")*+"|[^\s"]+')
+SPACED = re.compile(f"(?:{SPACED_CELL.pattern})(?: (?:{SPACED_CELL.pattern}))*+")  # as R writes tables
 LONE = re.compile(rb"\r(?!\n)")
 LONE_LOOKED_AT = 200
 EDGES = "\t;,|^~\x01\x14\x1f\r\n"  # what cells begin and end at
@@ -136,8 +137,9 @@ def _long_delimiter(lines: list[str]) -> str:
 
 def _is_spaced_out(lines: list[str]) -> bool:
     """Whether nearly all lines are several cells with single spaces between, a cell in quotes among them."""
-    quoted = [line for line in lines if '"' in line and SPACED.fullmatch(line)]
-    return len(lines) > 2 and '"' in lines[0] and len(quoted) >= MOSTLY * len(lines)
+    widths = [len(SPACED_CELL.findall(line)) if '"' in line and SPACED.fullmatch(line) else 0 for line in lines]
+    width, even = Counter(widths[1:]).most_common(1)[0] if len(lines) > 2 else (0, 0)
+    return width > 1 and widths[0] in (width, width - 1) and even >= MOSTLY * (len(lines) - 1)
 
 
 def _other_quotes(sample: str) -> tuple[str, str] | None:

@@ -71,5 +71,6 @@ def refuse_documents(sample: str, name: str) -> None:
     for form, what, advice in _LINES if len(lines) > 2 else ():
         if sum(form.fullmatch(line[:2000]) is not None for line in lines) >= MOSTLY * len(lines):
             raise DataError(f"{name} is {what}. {advice}")
-    if len(lines) >= LEAST and len(set(map(len, lines[:-1]))) == 1 and all(map(BASE64.fullmatch, lines[:-1])):
+    mixed = not (text.isupper() or text.islower())
+    if mixed and len(lines) >= LEAST and len(set(map(len, lines[:-1]))) == 1 and all(map(BASE64.fullmatch, lines[:-1])):
         raise DataError(f"{name} is a file packed as BASE64, not a table. Unpack it, by: base64 -d")

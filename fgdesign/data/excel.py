@@ -8,6 +8,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from fgdesign.data.delimited import Record
@@ -17,6 +18,7 @@ from fgdesign.data.table import count, noted
 from fgdesign.errors import DataError, MissingExtraError
 
 SHEET_CELLS = 3_000_000  # of an Excel file, which takes long to read
+OTHER_CELLS = 300_000  # of its further sheets that are read too
 NO_RESULT = re.compile(rb'<c r="[A-Z]+(\d+)"[^>]*>(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)(?:<v ?/>|<v></v>|</c>)')  # a formula
 MERGED = re.compile(rb'<mergeCell ref="([A-Z]+)(\d+):\1(\d+)"')  # cells of one column
 
@@ -47,10 +49,11 @@ def excel_sheets(data: bytes, name: str, notes: list[str]) -> dict[str, list[Rec
             if found is None:
                 return {}
             sheet, rows = found
-            others = {other.title: _sheet_rows(other, name) for other in workbook.worksheets if other is not sheet}
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 xml = archive.read(sheet._worksheet_path)
-                sizes = {other.title: archive.read(other._worksheet_path).count(b"<row ") for other in sheets}
+                parts = {other.title: archive.read(other._worksheet_path) for other in workbook.worksheets}
+            sizes = {title: part.count(b"<row ") for title, part in parts.items()}
+            others = _others([other for other in workbook.worksheets if other is not sheet], parts, name)
             merged, unknown = _fill_merged(rows, xml), _without_result(xml)
     except DataError:
         raise
@@ -70,6 +73,18 @@ def excel_sheets(data: bytes, name: str, notes: list[str]) -> dict[str, list[Rec
     notes += _about_sheets(sheet.title, sizes)
     tables = {sheet.title: rows, **{title: cells for title, cells in others.items() if sum(map(bool, cells)) > 1}}
     return {title: _even(cells) for title, cells in tables.items()}
+
+
+def _others(sheets: Sequence[Any], parts: Mapping[str, bytes], name: str) -> dict[str, list[list[str]]]:
+    """Name -> rows of further sheets, as long as they are soon read; what cannot be read of them is left out."""
+    found, cells = {}, 0
+    for sheet in sheets:
+        cells += parts[sheet.title].count(b"<c ")
+        with suppress(Exception):  # too wide, or damaged: the first sheet is read all the same
+            if cells <= OTHER_CELLS:
+                sheet.reset_dimensions()
+                found[sheet.title] = _sheet_rows(sheet, name)
+    return found
 
 
 def _even(rows: list[list[str]]) -> list[Record]:

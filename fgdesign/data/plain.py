@@ -23,7 +23,7 @@ GRID = 4  # lines of a frame from which on there is one below every row, so that
 GAP = re.compile(r"\S+(?: \S+)*")  # a name or cell where columns are two spaces apart
 TREC = re.compile(r"([A-Z]{2,}:[A-Za-z]+) +(\S.*)")
 FIELD = re.compile(r"([A-Za-z][\w -]{0,30}):(?: (.*)|)")
-BEHIND = re.compile(r"(.*?\S)((?:\s+__label__\S+)+)\s*")
+BEHIND = re.compile(r"([^\t]*?[^\s,;|])((?: +__label__\S+)+) *")
 LABELS = re.compile(r"((?:__label__\S+(?:\s+|$))+)(.*)")
 MARK = "__label__"
 GAPPED_RULE = re.compile(r"-{2,}(?: +-{2,})+|={2,}(?: +={2,})+")
@@ -67,11 +67,12 @@ def drawn(data: bytes, sample: str) -> Drawn | None:
 
     Args: data: all of it in UTF-8; sample: its beginning, which decides whether all is looked at.
     """
-    if MARK in sample and (table := _labelled(_lines(data.decode()))):
-        return table
-    if TREC.match(sample.lstrip("\ufeff \r\n")):
+    first = sample.lstrip("\ufeff \r\n")
+    if first.startswith(MARK) or BEHIND.fullmatch(first.partition("\n")[0].rstrip("\r")):
+        return _labelled(_lines(data.decode()))
+    if TREC.match(first):
         return _classed(_lines(data.decode()))
-    if FIELD.match(sample.lstrip("\ufeff \r\n")) and (table := _blocks(_lines(data.decode()))):
+    if FIELD.match(first) and (table := _blocks(_lines(data.decode()))):
         return table
     boxes = "│" in sample
     head = _lines(sample.translate(BOXES) if boxes else sample)

@@ -3,6 +3,7 @@ reload; a raised text limit undone on Design."""
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,6 +52,30 @@ def headless() -> bytes:
     return "\n".join(["a rather long name for the texts,mood", *lines()[1:], ""]).encode()
 
 
+def months() -> bytes:
+    """A workbook of three sheets, two of the same columns."""
+    openpyxl = pytest.importorskip("openpyxl")
+    made, file = openpyxl.Workbook(), io.BytesIO()
+    made.active.title = "January"
+    usual = ("text", "label")
+    for name, head in (("January", usual), ("February", usual), ("March", ("message", "topic"))):
+        sheet = made[name] if name in made.sheetnames else made.create_sheet(name)
+        for row in (head, *((f"{text} in {name}", label) for text, label in ROWS)):
+            sheet.append(row)
+    made.save(file)
+    return file.getvalue()
+
+
+def another_month() -> bytes:
+    return months()
+
+
+def scripts() -> bytes:
+    texts = ("посылка номер {} не пришла", "книга номер {} хорошая")
+    more = [f"{texts[row % 2].format(row)},{('good', 'bad')[row % 2]}" for row in range(20)]
+    return "\n".join([*lines(), *more, ""]).encode()
+
+
 MADE: list[tuple[Callable[[], bytes], list[tuple[str, str]]]] = [  # file, (button, the sentence of the recipe)
     (misread, [
         ("Drop rows that were joined again", "Drop rows that were joined again: 1 row dropped."),
@@ -61,6 +86,9 @@ MADE: list[tuple[Callable[[], bytes], list[tuple[str, str]]]] = [  # file, (butt
     (lists, [("Read them as several labels", "Join labels that are written as lists by '|': 40 rows changed.")]),
     (means, [("Give each text the mean of its numbers", "Give rows of the same text the mean of their numbers")]),
     (one_class, [("Read 'kind' as the label", "Read 'kind' as the label: 0 cells changed.")]),
+    (months, [("Join 2 sheets of the same columns", "Add the rows of 'February': 40 rows added.")]),
+    (another_month, [("Read 'March'", "Read the sheet 'March': 40 rows read.")]),
+    (scripts, [("Keep only rows in Cyrillic script", "Keep only rows in Cyrillic script in 'text': 40 rows dropped.")]),
     (headless, [("Take the first row as names of columns", "Take the first row as names of columns: ")]),
 ]  # fmt: skip
 

@@ -94,12 +94,17 @@ READ: dict[str, tuple[str | bytes, dict[str, list[str]]]] = {
     "reStructuredText": ("".join(f"{text:<22}  {label}\n" for text, label in
                                  [RULE, ("text", "label"), RULE, *PLAIN, RULE]), SIMPLE),
     "names and values": ("".join(f"text: {text}\nlabel: {label}\n\n" for text, label in PLAIN), SIMPLE),
+    "rows of PostgreSQL": ("".join(f"-[ RECORD {row} ]---\ntext  | {text}\nlabel | {label}\n"
+                                   for row, (text, label) in enumerate(PLAIN, 1)), SIMPLE),
+    "rows of MySQL": ("".join(f"{'*' * 27} {row}. row {'*' * 27}\n text: {text}\nlabel: {label}\n"
+                              for row, (text, label) in enumerate(PLAIN, 1)), SIMPLE),
     "JSON with comments": (f"// by hand\n{OBJECTS_AGAIN.replace('{', '{ /* one, */', 1)}", ROWS),
     "JSON with what looks like comments": (
         json.dumps([{**item, "url": "http://a.b//c /* d */, ]"} for item in OBJECTS]).replace("[", "[ // x\n", 1),
         {**ROWS, "url": ["http://a.b//c /* d */, ]"] * 8}),
     "comments above lines of JSON": ("# made by us\n" + "\n".join(map(json.dumps, OBJECTS)), ROWS),
     "a variable of a script": (f"window.data.part0 = {OBJECTS_AGAIN};\n", ROWS),
+    "what a script exports": (f"export default {OBJECTS_AGAIN};\n", ROWS),
     "a call of a script": (f"answer({OBJECTS_AGAIN});", ROWS),
     "JSON in JSON": (json.dumps(json.dumps(OBJECTS)), ROWS),
     "JSON in lines of JSON": ("\n".join(json.dumps(json.dumps(item)) for item in OBJECTS), ROWS),
@@ -137,11 +142,15 @@ AS_BEFORE: dict[str, tuple[str | bytes, dict[str, list[str]]]] = {  # what only 
                       {"text": ['"no" she said', '"well then" he said at once', "yes"]}),
     "sequences of one length": ("\n".join(["ACGT" * 16, "TTGA" * 16, "CCGA" * 16] * 4),
                                 {"column_1": ["ACGT" * 16, "TTGA" * 16, "CCGA" * 16] * 4}),
+    "JSON in the first cells": (
+        "".join(f'{{"a":{row}}}\t{text}\t{label}\n' for row, (text, label) in enumerate(PLAIN)),
+        {"column_1": [f'{{"a":{row}}}' for row in range(8)], "column_2": SIMPLE["text"], "column_3": LABELS}),
     "a talk": ("text\nuser: hello\nbot: hi there\nuser: bye\n",
                {"text": ["user: hello", "bot: hi there", "user: bye"]}),
 }  # fmt: skip
 REFUSED: dict[str, tuple[str | bytes, str]] = {
     "spare commas": (OBJECTS_AGAIN.replace("\n }", ",\n }"), r"8 commas before a closing bracket \(first: line 4\)"),
+    "tuples of Python": (repr(PLAIN), "is Python lists, which only look like JSON"),
     "JSON that is too deep": ("[" * 100_000, "JSON that cannot be read: .*recursion"),
     "a page of one part": (f"<div class=x><table>{'<tr><td>a</td><td>b</td></tr>' * 9}</table></div>", "is a web page"),
     "rows of a page": ("<tr><td>text</td></tr>\n" * 9, "is a web page"),

@@ -26,6 +26,8 @@ BEGINS: tuple[tuple[str, str, str], ...] = (  # how a text begins, what it is, w
     (r"(?i)(?:%[^\n]*\n|\s)*+@relation\b", "an ARFF file of Weka", SAVE_AS),
     (r"\[?\s*\{\s*'[^'\n]*'\s*:", "Python dictionaries, which only look like JSON",
      "Write them by json.dumps, one per line, or as CSV."),
+    (r"\[\s*[\[(]\s*'[^'\n]*'\s*,", "Python lists, which only look like JSON",
+     "Write them by csv.writer, or by json.dumps with names."),
     (r"(?:---[^\n]*\n)?(?:#[^\n]*\n)*- [\w-]+:(?: [^\n]*)?\n +[\w-]+:(?: |\n)", "YAML", AS_JSON),
     (r"(?:(?:---|#[^\n]*|[\w-]+:[^\n]*)?\n){0,40}?[\w-]+: *\n *- [\w-]+:(?: |\n)", "YAML", AS_JSON),
     (r"(?:#[^\n]*\n|\s)*+\[{1,2}[\w .-]+\]{1,2}\n(?:[\w.-]+ ?= ?[^\n]*\n|\s)++(?:\[|\Z)",

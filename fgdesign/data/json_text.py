@@ -20,7 +20,9 @@ from fgdesign.errors import DataError
 JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=lambda _: None)  # numbers as they are written
 BLANK = "\ufeff \t\r\n\x1e"
 ABOVE = re.compile(r"(?:[\ufeff\s\x1e]|//[^\n]*\n|/\*.*?\*/|#[^\n]*\n)*+", re.DOTALL)  # comments above the values
-SCRIPT = re.compile(r"(?:(?:var|let|const) )?[A-Za-z_$][\w$.\[\]\"']*\s*(?:=\s*|\()(?=[\[{])")  # before them
+SCRIPT = re.compile(  # before them
+    r"(?:export default |(?:(?:var|let|const) )?[A-Za-z_$][\w$.\[\]\"']*\s*(?:=\s*|\())(?=[\[{])"
+)
 SCRIPT_END = ");" + BLANK
 COMMENT = re.compile(r'"(?:[^"\\\n]|\\.)*+"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 COMMA = re.compile(r'"(?:[^"\\\n]|\\.)*+"|,(?=\s*+[\]}])')
@@ -41,9 +43,20 @@ def as_json(data: bytes, notes: list[str]) -> str | None:
     deep = sample[at:].startswith(TOO_DEEP) and len(data) < CELL_LIMIT
     if not deep and not is_json(sample[at:]):
         return None
+    if not deep and _is_first_cell(sample[at:]):
+        return None
     if sample[:at].strip(BLANK):
         notes.append("Comments above the JSON are left out.")
     return data.decode()[at:]
+
+
+def _is_first_cell(text: str) -> bool:
+    """Whether a delimiter and more that is no JSON stand behind a value of JSON in the first line."""
+    with suppress(ValueError, RecursionError):
+        line = text.lstrip(BLANK).partition("\n")[0]
+        _, end = JSON.raw_decode(line)
+        return re.match(r"[\t;|,](?! *[\[{]).*\S", line[end:]) is not None
+    return False
 
 
 def is_json(text: str) -> bool:

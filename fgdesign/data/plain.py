@@ -22,7 +22,8 @@ BREAK = re.compile("<br ?/?>", re.IGNORECASE)
 GRID = 4  # lines of a frame from which on there is one below every row, so that cells may have several lines
 GAP = re.compile(r"\S+(?: \S+)*")  # a name or cell where columns are two spaces apart
 TREC = re.compile(r"([A-Z]{2,}:[A-Za-z]+) +(\S.*)")
-FIELD = re.compile(r"([A-Za-z][\w -]{0,30}):(?: (.*)|)")
+FIELD = re.compile(r" *([A-Za-z][\w-]*(?: [\w-]+){0,4}) *[:|](?: (.*)|)")
+BLOCK = re.compile(r"-\[ RECORD \d+ \][-+]*|\*+ \d+\. row \*+")  # above a row of PostgreSQL or MySQL
 BEHIND = re.compile(r"([^\t]*?[^\s,;|])((?: +__label__\S+)+) *")
 LABELS = re.compile(r"((?:__label__\S+(?:\s+|$))+)(.*)")
 MARK = "__label__"
@@ -72,7 +73,7 @@ def drawn(data: bytes, sample: str) -> Drawn | None:
         return _labelled(_lines(data.decode()))
     if TREC.match(first):
         return _classed(_lines(data.decode()))
-    if FIELD.match(first) and (table := _blocks(_lines(data.decode()))):
+    if (BLOCK.match(first) or FIELD.match(first)) and (table := _blocks(_lines(data.decode()))):
         return table
     boxes = "│" in sample
     head = _lines(sample.translate(BOXES) if boxes else sample)
@@ -193,7 +194,7 @@ def _blocks(lines: Sequence[str]) -> Drawn | None:
     blocks: list[tuple[int, list[tuple[str, str]]]] = []
     begins = True
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        if not line.strip() or BLOCK.fullmatch(line.strip()):
             begins = True
             continue
         if not (found := FIELD.fullmatch(line.strip("\ufeff"))):

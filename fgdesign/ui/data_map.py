@@ -35,7 +35,7 @@ def show(file: library.DataFile) -> None:
     points = selected["selection"]["points"] if selected else []
     rows = [int(point["customdata"]) for point in points if point.get("customdata") is not None]
     if rows:
-        table = library.table(file)
+        table = data_profile.table_read(file)
         at = np.flatnonzero(np.isin(table.row_numbers, rows))
         parts.table(data_profile.rows_at(table, at), "map_rows", height=200)
     pairs = found["pairs"]

@@ -21,9 +21,11 @@ import streamlit as st
 from fgdesign.data import Table, apart, lengths, read_table
 from fgdesign.data.apart import Progress
 from fgdesign.data.kept import READER
+from fgdesign.data.mend import apply
 from fgdesign.data.profile import PROFILE, Told, profile
 from fgdesign.data.recipe import Recipe, recipe_from, recipe_json
-from fgdesign.errors import FgdesignError
+from fgdesign.data.repair import OF_SHEETS
+from fgdesign.errors import DataError, FgdesignError
 from fgdesign.ui import data_intake, library, state
 from fgdesign.views.numbers import plain
 
@@ -114,6 +116,15 @@ def told(file: library.DataFile) -> Told | None:
             st.dataframe(rows_at(table, range(min(len(table), FIRST_ROWS))), hide_index=True)
             return None
     return read(str(kept))
+
+
+def table_read(file: library.DataFile) -> Table:
+    """The file's table; of a workbook the sheets that the recipe reads. Raises DataError."""
+    table = library.table(file)
+    sheets = Recipe(tuple(repair for repair in recipe_for(file).repairs if repair.kind in OF_SHEETS))
+    with suppress(DataError):  # the sheet is not there, as the recipe's place says
+        table, _ = apply(sheets, table)
+    return table
 
 
 def rows_at(table: Table, places: Sequence[int] | np.ndarray) -> pd.DataFrame:

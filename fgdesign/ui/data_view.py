@@ -23,7 +23,7 @@ GUESS = ""  # the option that leaves the choice to the program
 
 def columns(file: library.DataFile, told: Told) -> None:
     """Which columns are read, and as what."""
-    table = library.table(file)
+    table = data_profile.table_read(file)
     names = [str(name) for name in table.frame.columns]
     here, guess = state.project(), told["guess"]
     places = st.columns(4)
@@ -65,7 +65,7 @@ def numbers(file: library.DataFile, told: Told) -> None:
     """Rows, labels, what was left out, what is cut."""
     shown = {
         "Rows": plain(told["used"]),
-        "Left out": plain(len(library.table(file)) - told["used"]),
+        "Left out": plain(len(data_profile.table_read(file)) - told["used"]),
         "Labels": plain(len(told["sizes"])) if told["sizes"] else "a number",
         "Columns": plain(len(told["names"])),
     }

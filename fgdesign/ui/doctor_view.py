@@ -117,7 +117,7 @@ def _numbers(finding: Found) -> str:
 
 def _show_rows(file: library.DataFile, finding: Found) -> None:
     """The rows of a finding, as they are in the file."""
-    table = library.table(file)
+    table = data_profile.table_read(file)
     there = np.flatnonzero(np.isin(table.row_numbers, finding["rows"]))
     if not len(there):
         st.caption("The reader left these rows out, so the table does not have them.")

@@ -25,7 +25,7 @@ def accept(file: library.DataFile, repair: Repair) -> None:
     data_profile.set_recipe(file, data_profile.recipe_for(file).with_repairs([repair]))
     if repair.kind == "join_columns" and state.project().label in repair.columns:
         state.change(label="")
-    if repair.kind == "read_as" and repair.columns[0] in library.table(file).frame:
+    if repair.kind == "read_as" and repair.columns[0] in data_profile.table_read(file).frame:
         state.change(**{repair.rule: repair.columns[0]})
 
 
@@ -66,7 +66,7 @@ def _by_hand(file: library.DataFile, recipe: Recipe) -> None:
 def as_number(file: library.DataFile, finding: Found) -> None:
     """Predict a number, where the labels are numbers."""
     name = finding["column"]
-    table = library.table(file)
+    table = data_profile.table_read(file)
     cells = [cell for cell in table.frame[name].str.strip().tolist() if cell] if name in table.frame else []
     if numbers(cells) is not None:
         st.button("Predict a number", key=f"as_number_{finding['code']}", icon=":material/123:", on_click=_predict,

@@ -122,6 +122,7 @@ def test_a_repair_is_clicked_undone_and_kept_over_a_reload(
         if number == 0:
             recipe.scroll_into_view_if_needed()
             shot(page, f"clicks_{name}")
+        assert not page.get_by_text(re.compile(r"^-\d")).count()  # no picture counts what is not there
         page.get_by_role("button", name="Undo").first.click()
         recipe.wait_for(state="detached")
         settled(page)

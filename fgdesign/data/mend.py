@@ -190,7 +190,8 @@ def _join_columns(table: Table, repair: Repair) -> Done:
 
 
 def _clean_texts(table: Table, repair: Repair) -> Done:
-    change, total = without_markup if repair.rule == "markup" else without_hidden, 0
+    """Each text without tags or hidden signs, or with the letters it was meant to have."""
+    change, total = {"markup": without_markup, "hidden": without_hidden}.get(repair.rule, alike.meant), 0
     for column in repair.columns:
         table, changed, _ = _relabelled(table, column, change)
         total += changed
@@ -199,14 +200,6 @@ def _clean_texts(table: Table, repair: Repair) -> Done:
 
 def _drop_misread(table: Table, repair: Repair) -> Done:
     return _kept(table, ~np.isin(table.row_numbers, table.marks.get(repair.rule, ())))
-
-
-def _mend_encoding(table: Table, repair: Repair) -> Done:
-    total = 0
-    for column in repair.columns:
-        table, changed, _ = _relabelled(table, column, alike.meant)
-        total += changed
-    return table, total, "cell changed"
 
 
 def _strip_labels(table: Table, repair: Repair) -> Done:
@@ -380,7 +373,7 @@ _DOES: dict[str, Callable[[Table, Repair], Done]] = {
     "join_columns": _join_columns,
     "add_column": _add_column,
     "drop_misread": _drop_misread,
-    "mend_encoding": _mend_encoding,
+    "mend_encoding": _clean_texts,
     "clean_texts": _clean_texts,
     "strip_labels": _strip_labels,
     "split_labels": _split_labels,

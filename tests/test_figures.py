@@ -227,6 +227,9 @@ def test_entropy_depth_and_machine_are_drawn_and_say_when_they_are_not() -> None
 def test_runs_are_compared_in_one_chart_and_their_names_are_only_text() -> None:
     chart = curves.compared({EVIL: [(0.0, 0.5), (3.0, 0.75)], "b": []}, "Validation macro-F1")
     assert "<a" not in chart.data[0].name and list(chart.data[0].x) == [0.0, 3.0]
+    long = [f"20261127-143903-textbook-sentiment-{number}" for number in (3, 4)]
+    names = [line.name for line in curves.compared({name: [(0.0, 0.5)] for name in long}, "Loss").data]
+    assert names == ["20261127-143903-text…iment-3", "20261127-143903-text…iment-4"]
 
 
 def test_a_loss_that_is_no_number_is_left_out() -> None:

@@ -15,6 +15,7 @@ from fgdesign.views import theme
 from fgdesign.views.figures import Events, branch_names, exit_name, is_number, metric_name, percent_axis, words
 from fgdesign.views.numbers import plain
 
+LEGEND, ENDING = 28, 7  # signs of a name beside a curve, and of its end where that tells it from others
 DASHES = ("solid", "dash", "dot")  # tell more than eight lines apart
 
 
@@ -162,8 +163,16 @@ def machine_load(told: Events, *, dark: bool = False) -> go.Figure:
 
 def compared(curves: Mapping[str, Sequence[tuple[float, float]]], title: str, *, dark: bool = False) -> go.Figure:
     """One curve for each run, over the seconds since its first line."""
-    lines = {name: [(x, y, "") for x, y in points] for name, points in curves.items()}
+    names = _told_apart(list(curves))
+    lines = {name: [(x, y, "") for x, y in points] for name, points in zip(names, curves.values(), strict=True)}
     return _lines(title, lines, [], dark, "None of these runs has measured it.", height=320).update_xaxes(range=None)
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """The names; where some would be alike once they are cut at their end, cut before it."""
+    if len({words(name) for name in names}) == len(names):
+        return list(names)
+    return [name if len(name) <= LEGEND else f"{name[:LEGEND - ENDING - 1]}…{name[-ENDING:]}" for name in names]
 
 
 def _lines(title: str, lines: Mapping[str, Sequence[tuple[float, Any, str]]], events: Events, dark: bool, nothing: str,

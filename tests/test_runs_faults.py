@@ -296,6 +296,19 @@ def test_wishes_in_each_state(machine: Machine, when: str, wish: str) -> None:
 
 
 @pytest.mark.parametrize("seed", ROUNDS)
+def test_a_stop_soon_after_a_pause_counts(machine: Machine, seed: int) -> None:
+    """F14: whoever asks last is heard, whether the run was still being put aside or was already."""
+    draw, name = random.Random(seed), machine.submit(**LONG)
+    machine.supervise()
+    job = machine.at_work(name)
+    machine.store.pause(name)
+    time.sleep(draw.uniform(0, 0.4))
+    machine.store.stop(name)
+    job = machine.wait(name, *ENDED)
+    assert job.state == job.folder.told()["state"] and job.state in ("stopped", "cancelled")
+
+
+@pytest.mark.parametrize("seed", ROUNDS)
 def test_a_wish_at_the_very_end(machine: Machine, seed: int) -> None:
     """F14: through, or ended as was wished; the store and the folder agree."""
     draw = random.Random(seed)

@@ -72,6 +72,15 @@ def test_from_the_queue_to_a_report(store: Store, tmp_path: Path) -> None:
         take_over(store.job(endless).folder)
     call(store, "queue", "stop", endless)
     wait_for(store, endless, "stopped")
+    call(store, "queue", "resume", endless)
+    wait_for(store, endless, "running")
+    call(store, "queue", "pause", endless)
+    wait_for(store, endless, "paused")
+    store.job(endless).folder.path.joinpath("report.json").unlink()
+    assert [row["run"] for row in call(store, "queue", "stop", endless)["queued"]] == [endless]
+    wait_for(store, endless, "stopped")  # for its best to be kept, it was at work once more
+    report = store.job(endless).folder.report()
+    assert report and report["state"] == "stopped" and store.job(endless).attempt == 3
     assert call(store, "queue", "move", waiting, "--priority", "3")["paused"][0]["priority"] == 3
     report = call(store, "resume", waiting)  # in the terminal itself
     assert report["name"] == waiting and store.jobs()[0].state == "succeeded" and not store.job(waiting).managed

@@ -21,7 +21,7 @@ from fgdesign.graph import load_graph
 from fgdesign.runs.folder import RunFolder, list_runs
 from fgdesign.runs.process import mark_of
 from fgdesign.runs.schema import VERSION, open_engine
-from fgdesign.runs.store import AT_WORK, STATES, Store, open_store
+from fgdesign.runs.store import AT_WORK, KEEPS, STATES, Job, Store, open_store
 
 GRAPH = load_graph("linear-probe")
 WRITES = int(os.environ.get("FGDESIGN_FAULT_WRITES", "150"))
@@ -112,7 +112,7 @@ def test_a_wrong_request_leaves_nothing(store: Store, data: dict[str, str | None
 MOVES = [
     ("queued", "pause", ("paused", "run")), ("queued", "stop", ("cancelled", "run")),
     ("queued", "cancel", ("cancelled", "run")), ("paused", "cancel", ("cancelled", "run")),
-    ("paused", "resume", ("queued", "run")), ("paused", "pause", None),
+    ("paused", "stop", ("cancelled", "run")), ("paused", "resume", ("queued", "run")), ("paused", "pause", None),
     *((state, wish, ("stopping", wish)) for state in AT_WORK for wish in ("pause", "stop", "cancel")),
     *((state, wish, None) for state in ("succeeded", "failed", "cancelled", "stopped")
       for wish in ("pause", "stop", "cancel")),
@@ -138,6 +138,41 @@ def test_moves(store: Store, rows: dict[str, str | None], state: str, wish: str,
     if after[0] != "stopping":
         assert run.status()["state"] == after[0]
     assert store.events(run.name)[-1]["kind"] in (wish, "resumed")
+
+
+@pytest.mark.parametrize("state", ["queued", "paused"])
+def test_a_stop_keeps_the_best_of_a_run_that_waits(store: Store, rows: dict[str, str | None], state: str) -> None:
+    run = store.submit(GRAPH, rows)
+    put(store, run.name, state)
+    run.log({"kind": "valid", "metrics": {"macro_f1": 0.5}})
+    if state == "paused":
+        run.stop("pause")  # as it was asked before
+    store.stop(run.name)
+    assert (store.job(run.name).state, run.status()["state"]) == ("queued", "queued")
+    assert run.asked_to_stop and not run.asked_to_pause and store.job(run.name).message == KEEPS
+    store.pause(run.name)
+    store.resume(run.name)
+    assert not run.asked_to_stop
+    store.stop(run.name)
+    store.stop(run.name)  # twice: it is not to have its turn
+    assert store.job(run.name).state == "cancelled"
+
+
+def test_a_wish_is_not_lost_when_the_state_changes_under_it(store: Store, rows: dict[str, str | None],
+                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    run = store.submit(GRAPH, rows)
+    put(store, run.name, "stopping")
+    seen = store.job
+
+    def slow(name: str) -> Job:
+        found = seen(name)
+        monkeypatch.setattr(store, "job", seen)
+        put(store, name, "paused")  # it was put aside after it was seen
+        return found
+
+    monkeypatch.setattr(store, "job", slow)
+    store.stop(run.name)
+    assert store.job(run.name).state == "cancelled" and store.events(run.name)[-1]["kind"] == "stop"
 
 
 def test_priorities_and_order(store: Store, rows: dict[str, str | None]) -> None:

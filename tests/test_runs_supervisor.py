@@ -19,7 +19,7 @@ from fgdesign.graph import load_graph
 from fgdesign.runs import settle, supervisor
 from fgdesign.runs.executor import LocalExecutor, Worker, pick_slot, slots_in, slots_of_machine
 from fgdesign.runs.folder import RunFolder
-from fgdesign.runs.process import mark_of, try_lock, wait_until_gone
+from fgdesign.runs.process import DISK_FULL, mark_of, try_lock, wait_until_gone
 from fgdesign.runs.settle import Death, judge, memory_kills
 from fgdesign.runs.store import STATES, Store, open_store
 from fgdesign.runs.supervisor import Supervisor, ensure
@@ -122,6 +122,19 @@ def test_what_waits_begins_in_order_where_a_slot_is_free(store: Store, rows: dic
         worker.gone = True
     assert not Supervisor(store, paper, ("cpu",)).look()
     assert states(store) == ["succeeded"] * 3
+
+
+@pytest.mark.parametrize(("learned", "message", "end"), [(True, "Paused.", "queued"), (False, "Paused.", "cancelled"),
+                                                         (True, DISK_FULL, "paused")])
+def test_a_stop_asked_while_a_run_is_put_aside(store: Store, rows: dict[str, str | None], learned: bool, message: str,
+                                               end: str) -> None:
+    run = store.submit(GRAPH, rows)
+    store.change(run.name, STATES, state="stopping", wanted="stop", attempt=1)
+    run.write_status(state="paused", attempt=1, message=message)
+    if learned:
+        run.log({"kind": "valid", "metrics": {"macro_f1": 0.5}})
+    assert settle.settle(store, store.job(run.name), Death(0)) == end
+    assert (store.job(run.name).state, run.told()["state"]) == (end, end)
 
 
 def test_a_run_is_not_begun_where_another_has_begun_it(store: Store, rows: dict[str, str | None],

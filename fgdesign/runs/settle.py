@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fgdesign.runs.folder import FINAL_STATES
 from fgdesign.runs.process import DISK_FULL
-from fgdesign.runs.store import AT_WORK, Job, Store
+from fgdesign.runs.store import AT_WORK, KEEPS, Job, Store
 from fgdesign.runs.worker import FULL
 
 MOST_DEATHS = 3  # one after another without a new checkpoint
@@ -67,6 +67,8 @@ def judge(job: Job, death: Death) -> tuple[str, str, int, float]:
     said = str(told["state"]) if told["attempt"] == job.attempt else ""
     if job.wanted == "cancel" and said != "succeeded":
         return *ASKED["cancel"], 0, 0.0
+    if said == "paused" and job.wanted == "stop" and told["message"] != DISK_FULL:  # asked for after it was put aside
+        return ("queued", KEEPS, 0, 0.0) if job.folder.has_learned() else (*ASKED["cancel"], 0, 0.0)
     if said in FINAL_STATES or said == "paused":
         return said, str(told["message"]), 0, 0.0
     if job.state == "stopping" and job.wanted in ASKED:

@@ -43,6 +43,7 @@ AT_WORK = ("starting", "running", "stopping")
 WAITING = ("queued", "paused")
 ENDED = ("succeeded", "failed", "cancelled", "stopped")
 STATES = (*WAITING, *AT_WORK, *ENDED)
+KEEPS = "It is to stop: its best so far is kept as soon as it has its turn."
 KEPT_SECONDS = 7 * 24 * 3600.0  # how long a deleted run can be brought back
 WAITS = {"state": "queued", "stage": "", "progress": 0.0, "seconds_left": None, "message": "Waiting for its turn.",
          "pid": 0, "started": 0.0, "managed": True}
@@ -176,8 +177,11 @@ class Store:
         self._wish(name, "pause", "paused", "Paused.")
 
     def stop(self, name: str) -> None:
-        """End a run after its present step, the best so far kept; one that waits is cancelled."""
-        self._wish(name, "stop", "cancelled", "Cancelled before it began.")
+        """End a run after its present step, the best so far kept: at its next turn where it waits.
+
+        One that has learned nothing yet and waits is cancelled.
+        """
+        self._wish(name, "stop", "cancelled", "Cancelled before it learned anything.")
 
     def cancel(self, name: str) -> None:
         """End a run at once and keep no model of it."""
@@ -320,15 +324,28 @@ class Store:
 
     def _wish(self, name: str, wish: str, at_rest: str, message: str) -> None:
         """Ask for something to be done with a run that is at work; one that waits is dealt with here."""
-        one = self.job(name)
-        if one.state in ENDED or (one.state == "paused" and wish == "pause"):
-            raise RunError(f"Run '{name}' is not at work: its state is '{one.state}'.")
-        if one.state in WAITING and self.change(name, WAITING, state=at_rest, message=message, ended=time.time()):
-            one.folder.write_status(state=at_rest, message=message, pid=0)
-        elif self.change(name, AT_WORK, state="stopping", wanted=wish) or not one.managed:
-            one.folder.stop("pause" if wish == "pause" else "stop")
+        while not self._met(self.job(name), wish, at_rest, message):
+            time.sleep(0.01)  # its state changed under the wish: another look
         self.say(name, wish)
         self.wake()
+
+    def _met(self, one: Job, wish: str, at_rest: str, message: str) -> bool:
+        """Write a wish down for a run in the state that was seen; False where it is in another by now."""
+        if one.state in ENDED or (one.state == "paused" and wish == "pause"):
+            raise RunError(f"Run '{one.name}' is not at work: its state is '{one.state}'.")
+        if one.state in AT_WORK:
+            met = self.change(one.name, AT_WORK, state="stopping", wanted=wish) or not one.managed
+            if met:
+                one.folder.stop("pause" if wish == "pause" else "stop")
+            return met
+        if wish == "stop" and one.folder.has_learned() and (one.state == "paused" or not one.folder.asked_to_stop):
+            one.folder.stop()  # seen once it is at work again
+            at_rest, message = "queued", KEEPS
+        met = self.change(one.name, (one.state,), state=at_rest, message=message,
+                          ended=0.0 if at_rest == "queued" else time.time())
+        if met:
+            one.folder.write_status(state=at_rest, message=message, pid=0)
+        return met
 
     def _moved(self, one: Job, states: Iterable[str], wish: str, **values: Any) -> None:
         if not self.change(one.name, states, **values):

@@ -19,7 +19,7 @@ from fgdesign.model.build import plan
 from fgdesign.model.network import FunctionGraph
 from fgdesign.training.losses import objective, weighed
 from fgdesign.training.optimise import gradient_norms, parameter_groups, rate_factor, set_rates
-from fgdesign.training.order import Order
+from fgdesign.training.order import Order, tune_epochs
 from fgdesign.training.settings import (
     DEFAULTS,
     GROUPS,
@@ -32,6 +32,7 @@ from fgdesign.training.settings import (
     preset,
     settings_from,
 )
+from fgdesign.training.stages import TUNE_VALIDATIONS
 
 
 def test_every_setting_is_explained_and_has_a_default_in_its_range() -> None:
@@ -61,6 +62,12 @@ def test_a_preset_is_a_start_and_is_known_again() -> None:
     assert preset("fast", epochs=4).epochs == 4 and preset("thorough").schedule == "cosine"
     with pytest.raises(InputError, match="There is no preset 'slow'"):
         preset("slow")
+
+
+@pytest.mark.parametrize("name", ["balanced", "thorough"])
+def test_patience_outlasts_tuning_whose_gain_comes_as_the_rate_falls(name: str) -> None:
+    settings = preset(name)
+    assert settings.patience >= TUNE_VALIDATIONS * tune_epochs(settings, rows=1000)
 
 
 def test_rates_name_nodes_of_the_graph() -> None:

@@ -19,7 +19,7 @@ PRESETS: dict[str, tuple[str, dict[str, Any]]] = {
              {"epochs": 1, "warm_epochs": 4, "validations": 1, "patience": 2}),
     "balanced": ("The defaults: as good as most data allow, without waiting for the last tenth of a point.", {}),
     "thorough": ("Twice the passes or more on a rate that falls along a cosine.",
-                 {"epochs": 6, "schedule": "cosine", "patience": 12}),
+                 {"epochs": 6, "schedule": "cosine", "patience": 24}),
 }
 
 
@@ -63,7 +63,7 @@ class Settings:
                       "when a stage ends early; auto is macro-F1, of several labels micro-F1, of numbers Pearson.",
                       values=("auto", "accuracy", "macro_f1", "micro_f1", "log_loss", "ece", "roc_auc", "mae", "rmse",
                               "pearson", "spearman"))
-    patience: int = _of(8, "Length", "Patience", "Validations without a gain after which a stage ends early.",
+    patience: int = _of(12, "Length", "Patience", "Validations without a gain after which a stage ends early.",
                         unit="validations", low=1, high=1000)
     trial: int = _of(-1, "Length", "Trial", "Steps after which tuning the layers ends unless it has gained over what "
                      "came before; 0 for no trial.", unit="steps", high=1_000_000,

@@ -32,7 +32,7 @@ def usual_line_ends(text: bytes, encoding: str) -> tuple[bytes, str]:
     """
     if b"\n\r" in text and b"\r\n" not in text.rstrip() and text.count(b"\n\r") >= text.count(b"\r") > 1:
         return text.replace(b"\n\r", b"\n"), "LF CR"
-    if b"\n" in text.rstrip() or b"\r" in text.rstrip():
+    if any(end in part.rstrip() for part in (text[:LONG], text) for end in (b"\n", b"\r")):  # most have one early
         return text, ""
     for sign, called in LINE_ENDS:
         if text.count(sign.encode()) > 1:

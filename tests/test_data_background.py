@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from fgdesign.data import background, jobs, kept, store
+from fgdesign.data import apart, background, jobs, kept, store
 from fgdesign.data.background import Job, Progress
 from fgdesign.errors import DataError
 from fgdesign.ui import data_intake, data_upload, library
@@ -250,3 +250,16 @@ def test_pasted_rows_are_read_behind_the_page_and_kept_only_where_they_can_be(
     assert [file.name for file in library.uploads()] == (["pasted.csv"] if kept_rows else [])
     refused = [text.value for text in page.text if "pasted.csv" in text.value]
     assert bool(refused) is not kept_rows
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")
+@pytest.mark.parametrize("alone", [True, False])
+def test_work_steps_back_behind_the_pages_by_session_too(alone: bool) -> None:
+    line = "import os; from fgdesign.data.apart import step_back; step_back(); print(os.nice(0))"
+    group = "; import pathlib; p = pathlib.Path('/proc/self/autogroup'); print(p.read_text() if p.exists() else '-')"
+    begins = "import os; os.getsid(0) == os.getpid() or os.setsid()" if alone else "import os"
+    told = subprocess.check_output([sys.executable, "-c", f"{begins}; {line}{group}"], text=True)
+    nice, group = told.split("\n")[:2]
+    assert int(nice) == min(19, os.nice(0) + apart.NICE)
+    if group != "-":
+        assert group.endswith(f"nice {apart.NICE}") == alone

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from fgdesign.errors import DataError, FgdesignError
@@ -30,6 +31,8 @@ CAREFUL = {  # small and single-threaded: two people's uploads share the machine
     "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "2", "TOKENIZERS_PARALLELISM": "false",
 }  # fmt: skip
+NICE = 10  # how far work steps back behind the pages and all that people wait for
+AUTOGROUP = Path("/proc/self/autogroup")
 EVERY = 0.2  # seconds between two reports of progress, so that who waits can stop waiting
 
 
@@ -77,6 +80,19 @@ def run(
     raise DataError(answer.get("refused") or _broken(name, memory, told="refused" in answer))
 
 
+def step_back() -> None:
+    """Let pages go first where cores are short.
+
+    Where Linux shares the cores out by session (sched_autogroup), a process steps back behind others of its session
+    only, and a session behind others by a number of its own.
+    """
+    if hasattr(os, "nice"):
+        os.nice(NICE)
+    if hasattr(os, "getsid") and os.getsid(0) == os.getpid():
+        with suppress(OSError):
+            AUTOGROUP.write_text(str(NICE), "ascii")
+
+
 def _broken(name: str, memory: int | None, *, told: bool) -> str:
     if told and memory is not None:
         why = f"it needs more than {memory / 1e9:g} GB of memory, the most that is given to a file"
@@ -110,6 +126,7 @@ def _main() -> None:
     """What the process does: one order from standard input, one answer to standard output."""
     order = json.load(sys.stdin)
     _limit(order["memory"])
+    step_back()
     speak, sys.stdout = sys.stdout, sys.stderr
 
     def say(**values: Any) -> None:

@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 
+from fgdesign.data.apart import step_back
 from fgdesign.errors import FgdesignError
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.process import is_disk_full
 from fgdesign.runs.store import open_store
 
 LOADED = ("pyarrow", "sklearn.feature_extraction.text", "sklearn.linear_model")  # what is else loaded where it is used
-NICE = 10  # how far a run steps back behind the pages and all that people wait for
 FULL = 74  # exit code where not even the reason could be written
 
 
@@ -101,8 +101,7 @@ def main() -> int:
 
     for name in LOADED:
         import_module(name)
-    if hasattr(os, "nice"):
-        os.nice(NICE)
+    step_back()
     return serve(carry_out)
 
 

@@ -81,6 +81,8 @@ def kill(folder: RunFolder, seed: int, seconds: float) -> dict[str, int]:
         time.sleep(0.0002)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
+    if folder.told()["state"] == "succeeded":  # it was through: its checkpoints may be gone, and nobody takes it up
+        return told
     lost = (folder.path / "metrics.jsonl").read_bytes()[settled(folder):] if folder.log_size() else b""
     assert lost.count(b'"kind": "step"') <= 1, "more than a step was lost, though each has a checkpoint"
     told |= {"kills": 1, "amid": int(bool(list(folder.checkpoints.glob("writing-*"))))}
@@ -131,9 +133,11 @@ def main(what: str, place: Path, numbers: list[int]) -> dict[str, Any]:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         os.waitpid(begin(whole), 0)
         return whole.told()
-    began = time.monotonic()
     os.waitpid(begin(whole), 0)
-    seconds, wanted = time.monotonic() - began, result(whole)
+    wanted, again = result(whole), request(place, "again")
+    began = time.monotonic()
+    os.waitpid(begin(again), 0)  # the first one was slower, and moments drawn from it may fall behind the end
+    seconds = time.monotonic() - began
     if what == "kill":
         first = numbers[1] if len(numbers) > 1 else 0
         return every(place, lambda folder, seed: kill(folder, seed, seconds), range(first, first + numbers[0]), wanted)

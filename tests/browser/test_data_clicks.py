@@ -99,6 +99,8 @@ def reach(page: Any, name: str) -> Any:
     if not button.is_visible():
         page.locator("summary", has_text=re.compile(r"Notes \(")).click()
         button.wait_for()
+        page.wait_for_timeout(500)  # it unfolds, and what is clicked meanwhile is missed
+        settled(page)
     return button
 
 

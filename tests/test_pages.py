@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import shlex
@@ -227,6 +228,21 @@ def test_what_is_folded_away_is_not_drawn_before_it_is_opened(home: Path) -> Non
     assert not [field for field in page.number_input if field.key in ("seeds", "search_trials")]
     page = opened(page, "next_run_open", "next_search_open", "live_visibility_open", "live_notes_open")
     assert page.number_input(key="seeds").value == 1 and page.number_input(key="search_trials") and not page.exception
+
+
+@pytest.mark.parametrize(("error", "said"), [
+    (GraphError("Node 'a' is odd. Take it out."), "Node 'a' is odd. Take it out."),
+    (OSError(errno.ENOSPC, "no space"), "The disk is full")])
+def test_what_goes_wrong_in_a_part_that_runs_by_itself_is_said_in_its_place(
+    home: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def broken() -> None:
+        raise error
+
+    monkeypatch.setattr("fgdesign.ui.settings_form.show", broken)
+    run = make_run(home)
+    page = opened(show("train", run=run.name), "next_run_open")
+    assert said in words(page) and "Test macro-F1 0.7" in words(page) and not page.exception and not page.error
 
 
 def test_another_run_is_taken_in_the_line_above_while_one_is_at_work(home: Path) -> None:

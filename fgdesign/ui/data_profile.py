@@ -122,8 +122,9 @@ def table_read(file: library.DataFile) -> Table:
     """The file's table; of a workbook the sheets that the recipe reads. Raises DataError."""
     table = library.table(file)
     sheets = Recipe(tuple(repair for repair in recipe_for(file).repairs if repair.kind in OF_SHEETS))
-    with suppress(DataError):  # the sheet is not there, as the recipe's place says
-        table, _ = apply(sheets, table)
+    if sheets.repairs:
+        with suppress(DataError):  # the sheet is not there, as the recipe's place says
+            table, _ = apply(sheets, table)
     return table
 
 

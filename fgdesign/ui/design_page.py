@@ -17,7 +17,7 @@ from fgdesign.graph.infer import Summary
 from fgdesign.runs import command_line
 from fgdesign.runs.folder import workspace
 from fgdesign.ui import design_state as design
-from fgdesign.ui import library, start, state
+from fgdesign.ui import library, parts, start, state
 from fgdesign.ui.canvas import bring_library, draw
 from fgdesign.ui.design_dialogs import choose_graph, export_dialog, json_dialog, show_changes, versions_dialog
 from fgdesign.ui.design_inspector import inspector
@@ -95,7 +95,7 @@ def _drawn() -> bool:
     return st.session_state.get(VIEW) != "tables"
 
 
-@st.fragment
+@parts.fragment
 def _editor() -> None:
     """An edit runs this part again, not the page."""
     here = design.editor()

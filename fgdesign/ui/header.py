@@ -9,7 +9,7 @@ import streamlit as st
 
 from fgdesign.graph import STARTERS, load_graph
 from fgdesign.runs.folder import FINAL_STATES, RunFolder, list_runs, workspace
-from fgdesign.ui import library, start, state
+from fgdesign.ui import library, parts, start, state
 from fgdesign.ui.standing import Standing, standing
 from fgdesign.ui.words import label, one_line
 from fgdesign.views.numbers import percent
@@ -79,7 +79,7 @@ def _run() -> None:
         st.page_link("pages/train.py", label="No run yet", icon=":material/model_training:")
         return
     going = run.status()["state"] not in FINAL_STATES
-    st.fragment(_runs, run_every=REFRESH if going else None)(run)
+    parts.fragment(_runs, REFRESH if going else None)(run)
 
 
 def _runs(run: RunFolder) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from fgdesign.errors import FgdesignError
 from fgdesign.runs.compare import judged
 from fgdesign.runs.folder import FINAL_STATES, RunFolder
 from fgdesign.training.alarms import NAMES, Alarm, alarms
@@ -40,7 +39,7 @@ def piece(run: RunFolder | None) -> int:
 def is_whole(drawn: int) -> bool:
     """Whether a piece is the last; if not, the page runs again, with the next, once the browser has drawn this one."""
     if drawn < len(PIECES) - 1:
-        st.fragment(_next, run_every=SOON)(drawn)
+        parts.fragment(_next, SOON)(drawn)
     return drawn == len(PIECES) - 1
 
 
@@ -59,9 +58,9 @@ def show_run(run: RunFolder, drawn: int = len(PIECES) - 1) -> None:
     going = now not in FINAL_STATES
 
     def part(draw: Callable[[RunFolder], None], seconds: float) -> None:
-        st.fragment(_in_words(draw), run_every=seconds if going else None)(run)
+        parts.fragment(draw, seconds if going else None)(run)
 
-    st.fragment(_state, run_every=LATER["state"] if going else None)(run, now)
+    parts.fragment(_state, LATER["state"] if going else None)(run, now)
     if going or _measured(run.metrics()):
         left, right = st.columns([1, 3], gap="medium")
         with left:
@@ -75,18 +74,6 @@ def show_run(run: RunFolder, drawn: int = len(PIECES) - 1) -> None:
             part(_graph, LATER["graph"])
     if drawn >= PIECES.index("whole"):
         part(_folded, LATER["folded"])
-
-
-def _in_words(draw: Callable[[RunFolder], None]) -> Callable[[RunFolder], None]:
-    """The same drawing; what it cannot read is said in its place, for a fragment shows no page's error."""
-    def drawn(run: RunFolder) -> None:
-        try:
-            draw(run)
-        except FgdesignError as error:
-            st.text(str(error))
-
-    drawn.__qualname__ = draw.__qualname__  # by which fragments are told apart
-    return drawn
 
 
 def _state(run: RunFolder, shown: str) -> None:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fgdesign.ui import clone, search_form, settings_form, state
+from fgdesign.ui import clone, parts, search_form, settings_form, state
 
 SEARCH_OPEN = "next_search_open"  # session key: whether the fold of a search is open
 
 
-@st.fragment
+@parts.fragment
 def show() -> None:
     """Both folds; that of a run is open at first where there is none yet, and after one was cloned."""
     st.session_state.setdefault(state.NEXT_OPEN, state.CLONED in st.session_state or state.current_run() is None)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 import pandas as pd
 import streamlit as st
@@ -18,10 +19,30 @@ from fgdesign.runs.process import is_disk_full
 from fgdesign.ui.words import command, label
 from fgdesign.views.theme import Figure
 
+P = ParamSpec("P")
 NO_ROOM = "The disk is full, so this was not kept. Free some space, and do it again."
 PICK = "pick"  # in the address: what is chosen in a chart
 PICKED = "picked"  # session key: the chart looked at last, what is chosen in it, whether by a click
 CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"], "responsive": True}
+
+
+def fragment(draw: Callable[P, None], every: float | None = None) -> Callable[P, None]:
+    """A part of a page that runs by itself, every so many seconds where they are given.
+
+    What a person can mend is said in its place: an error that left the part would reach nobody who says it.
+    """
+    @wraps(draw)
+    def drawn(*args: P.args, **keywords: P.kwargs) -> None:
+        try:
+            draw(*args, **keywords)
+        except FgdesignError as error:
+            st.text(str(error))
+        except Exception as error:
+            if not is_disk_full(error):
+                raise
+            st.text(NO_ROOM)
+
+    return st.fragment(drawn, run_every=every)
 
 
 def is_dark() -> bool:

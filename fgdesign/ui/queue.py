@@ -46,7 +46,7 @@ def button(wish: str, name: str, text: str = "", *, disabled: bool = False) -> N
 
 def show() -> None:
     """What runs and waits, renewed every second; nothing where nothing does."""
-    st.fragment(_draw, run_every=REFRESH)()
+    parts.fragment(_draw, REFRESH)()
 
 
 def _draw() -> None:

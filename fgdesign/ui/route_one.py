@@ -40,7 +40,7 @@ def show(run: RunFolder) -> None:
     parts.show_command("trace", run.path, "--text", asked["text"])
 
 
-@st.fragment
+@parts.fragment
 def _route(run: RunFolder, found: list[Found]) -> None:
     """The text and its lit graph. Another text runs this part first, so that its route is seen before the reasons.
 

@@ -61,7 +61,7 @@ def _probed(run: RunFolder, asked: Mapping[str, Any], change: Change) -> pd.Data
     return models.values_of(run, asked, change, route_set_store.probes_of(run))
 
 
-@st.fragment
+@parts.fragment
 def lit(graph: Graph, trace: Mapping[str, Any], key: str, probed: pd.DataFrame | None = None) -> None:
     """The graph lit by one text, with the bar that steps through its calls; the step stands in the address."""
     step = st.query_params.get(STEP, "")

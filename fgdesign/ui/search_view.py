@@ -46,7 +46,7 @@ def show() -> None:
     if search is None:
         return
     now = _now(search)
-    st.fragment(_draw, run_every=1 if now[0] in AT_WORK else None)(search, now)
+    parts.fragment(_draw, 1.0 if now[0] in AT_WORK else None)(search, now)
 
 
 def _now(search: Search) -> tuple[str, bool]:

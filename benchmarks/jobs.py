@@ -6,6 +6,7 @@ page is left out where Playwright or Chromium is not installed. Knows nothing of
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -30,7 +31,7 @@ from fgdesign.views.numbers import plain
 DATA = ROOT / "sample_data" / "product_reviews.csv"
 WARM_SECONDS, PATIENCE = 10.0, 180.0
 LONG = {"epochs": 50, "warm_epochs": 200, "patience": 1000, "validations": 4, "device": "cpu"}
-VISITS = 5
+VISITS, WRITERS = 5, 8
 LIVE = """() => [...document.querySelectorAll('[data-testid=stMetric]')].some(box =>
   box.innerText.startsWith('Training loss') && /\\d/.test(box.innerText.split('loss')[1]))"""
 WATCH = """() => { globalThis.fgSeen = []; let last = '';
@@ -60,6 +61,8 @@ def measure(quick: bool = False) -> Question:
         if not quick:
             found.rows += on_screen(found, store, graph, seconds=25)
             time.sleep(WARM_SECONDS)
+        found.rows.append(Row(f"a commit in the queue, {WRITERS} processes writing without a pause, 99th percentile",
+                              commits(Path(folder) / "commits", 20 if quick else 500), "s", target=0.25, higher=False))
         found.rows.append(Row("supervisor at rest, of one core", 100 * at_rest(supervisor, 4 if quick else 30), "%",
                               target=1, higher=False))
     return found
@@ -169,6 +172,23 @@ def delays(events: list[dict[str, Any]], seen: list[tuple[float, str]]) -> list[
         return 0.0  # it was not replaced while the page was watched
 
     return [late(when) for when, _ in inside]
+
+
+def commits(root: Path, count: int) -> float:
+    """Seconds of a commit at the 99th percentile, several processes writing that many each at once."""
+    open_store(root)
+    with multiprocessing.get_context("spawn").Pool(WRITERS) as pool:
+        took = [seconds for some in pool.starmap(_commit, [(root, count)] * WRITERS, chunksize=1) for seconds in some]
+    return sorted(took)[int(0.99 * len(took))]
+
+
+def _commit(root: Path, count: int) -> list[float]:
+    store, took = open_store(root), []
+    for number in range(count):
+        began = time.perf_counter()
+        store.say(str(os.getpid()), "tick", str(number))
+        took.append(time.perf_counter() - began)
+    return took
 
 
 def at_rest(process: psutil.Process, seconds: float) -> float:

@@ -209,9 +209,9 @@ def test_the_key_of_a_graph_with_many_ways_is_found_at_once(folder: Path) -> Non
         hidden = s.add(f"add_{i}", "add", hidden, s.add(f"l_{i}", "normalise", hidden))
     s.add("head", "classifier", s.add("pool", "pool", hidden))
     network = network_of(replace(s.graph("ladder"), backbone=str(folder)))
-    start = time.perf_counter()
+    start = time.process_time()
     port_key(network, "pool.out", TOKENIZER)
-    assert time.perf_counter() - start < 5.0
+    assert time.process_time() - start < 5.0
 
 
 def segments(cache: StaticCache) -> list[Path]:

@@ -196,9 +196,9 @@ def test_the_first_rule_that_matches_wins() -> None:
 @pytest.mark.parametrize("pattern", [r"(a+)+$", r"(a|aa)+$", r"(.*)*x", r"(a?){500}a{500}"])
 def test_a_hostile_pattern_takes_no_time(pattern: str) -> None:
     assert rule_problem({"when": P, "pattern": pattern, "to": 1}, 2) is None
-    start = time.perf_counter()
+    start = time.process_time()
     decide([{"when": P, "pattern": pattern, "to": 1}], 2, "a" * 20_000 + "!", {})
-    assert time.perf_counter() - start < 5.0
+    assert time.process_time() - start < 5.0
 
 
 def test_many_keywords_are_one_small_pattern(capfd: pytest.CaptureFixture[str]) -> None:

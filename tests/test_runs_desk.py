@@ -76,6 +76,7 @@ def test_a_run_is_starred_tagged_noted_deleted_and_brought_back(home: Path) -> N
     page.text_input(key="note_20260101-one").set_value("<b>mine</b>").run()
     job = open_store().job("20260101-one")
     assert job.starred and job.tags == ("a", "b") and job.note == "<b>mine</b>"
+    assert page.text_input(key="tags_20260101-one").value == "a, b"
     open_store().tag("20260101-one", ["by another browser"])
     assert page.run().text_input(key="tags_20260101-one").value == "by another browser"
     page.button(key="delete_run").click().run()
@@ -84,6 +85,23 @@ def test_a_run_is_starred_tagged_noted_deleted_and_brought_back(home: Path) -> N
     page.button(key="undo_delete").click().run()
     assert [one.name for one in open_store().jobs()] == ["20260101-one"] and not page.exception
     assert "undo_delete" not in {button.key for button in page.button}
+
+
+def test_a_field_that_nothing_new_was_stored_for_is_left_as_it_is_typed() -> None:
+    def page() -> None:
+        import streamlit as st
+
+        from fgdesign.ui import parts
+
+        parts.show_stored("note", st.session_state.get("stored", "one"))
+        st.text_input("Note", key="note")
+
+    app = AppTest.from_function(page).run()
+    assert app.text_input[0].proto.set_value and app.text_input[0].value == "one"
+    assert not app.run().text_input[0].proto.set_value  # the browser keeps what is half typed
+    app.session_state["stored"] = "two"
+    app.run()
+    assert app.text_input[0].proto.set_value and app.text_input[0].value == "two"
 
 
 def test_a_full_disk_is_said_in_words_and_the_page_stays(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

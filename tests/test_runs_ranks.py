@@ -18,6 +18,7 @@ from made_up_rows import write_rows
 from safetensors.torch import load_file
 from supervised import end_supervisor
 
+from fgdesign.data.apart import NICE
 from fgdesign.errors import DeviceError
 from fgdesign.graph import Graph, to_json
 from fgdesign.graph.edit import set_params
@@ -142,6 +143,9 @@ def test_kills_of_one_and_of_torchrun_change_nothing(place: Path, store: Store) 
         return store.job(name).state == "running" and len(lines(run, "step")) >= share * total
 
     wait_for(lambda: reached(0.2), "the first steps")
+    groups = [Path(f"/proc/{member.pid}/autogroup") for member in trainers(run)]
+    assert all(member.nice() >= NICE for member in trainers(run))
+    assert all(f"nice {NICE}" in group.read_text() for group in groups if group.is_file())  # behind the pages
     trainers(run)[1].kill()
     wait_for(lambda: store.job(name).attempt == 2, "the second attempt")
     wait_for(lambda: reached(0.6) and len(trainers(run)) == 2, "more steps")

@@ -174,6 +174,15 @@ def test_a_wish_is_not_lost_when_the_state_changes_under_it(store: Store, rows: 
     assert store.job(run.name).state == "cancelled" and store.events(run.name)[-1]["kind"] == "stop"
 
 
+def test_what_two_pages_ask_at_once_is_asked_once(store: Store, rows: dict[str, str | None]) -> None:
+    run = store.submit(GRAPH, rows)
+    put(store, run.name, "running")
+    for _ in range(2):
+        store.pause(run.name)
+    store.stop(run.name)  # another wish
+    assert [event["kind"] for event in store.events(run.name)] == ["queued", "pause", "stop"]
+
+
 def test_priorities_and_order(store: Store, rows: dict[str, str | None]) -> None:
     a, b, c, d = (store.submit(GRAPH, rows).name for _ in range(4))
 

@@ -87,7 +87,7 @@ def step_back() -> None:
     only, and a session behind others by a number of its own.
     """
     if hasattr(os, "nice"):
-        os.nice(NICE)
+        os.nice(max(0, NICE - os.nice(0)))
     if hasattr(os, "getsid") and os.getsid(0) == os.getpid():
         with suppress(OSError):
             AUTOGROUP.write_text(str(NICE), "ascii")

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from fgdesign.data.apart import NICE, step_back
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.process import LEADER, die_with
 from fgdesign.runs.ranks import MEETING
@@ -18,6 +19,8 @@ LINGER = 10.0  # seconds in which who only lost another leaves it to that one to
 def main(path: str) -> int:
     """Train along; returns the exit code."""
     die_with(int(os.environ[LEADER]))
+    if os.nice(0) >= NICE:  # torchrun gave it a session of its own, which is to step back as its leader did
+        step_back()
     from fgdesign.runs.job import carry_on
     from fgdesign.training.shards import RankLost, join
 

@@ -324,8 +324,12 @@ class Store:
 
     def _wish(self, name: str, wish: str, at_rest: str, message: str) -> None:
         """Ask for something to be done with a run that is at work; one that waits is dealt with here."""
-        while not self._met(self.job(name), wish, at_rest, message):
+        while not ((one := self.job(name)).state == "stopping" and one.wanted == wish):  # from another page, say
+            if self._met(one, wish, at_rest, message):
+                break
             time.sleep(0.01)  # its state changed under the wish: another look
+        else:
+            return
         self.say(name, wish)
         self.wake()
 

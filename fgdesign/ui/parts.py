@@ -145,6 +145,16 @@ def attempt(change: Callable[[], object]) -> bool:
     return True
 
 
+def show_stored(key: str, value: object, *, anew: bool = False) -> None:
+    """Let a field show what is stored, also where others changed it; what is being typed is left alone until then.
+
+    Args: key: of the field. value: what is stored. anew: show it in any case, as after it was stored in other words.
+    """
+    shown = f"{key}_stored"
+    if anew or key not in st.session_state or st.session_state.get(shown) != value:
+        st.session_state[key] = st.session_state[shown] = value
+
+
 def undo(gone: Sequence[str], bring_back: Callable[[list[str]], None], *, key: str) -> None:
     """What was deleted last, and the button that brings it back; nothing where nothing was."""
     if gone:

@@ -74,7 +74,7 @@ def _row(job: Job, state: str, progress: str, *, place: int = 0, last: int = 0) 
                 st.button(" ", icon=icon, help=about, key=f"move_{by}_{job.name}", on_click=_move, args=(job.name, by),
                           disabled=not 1 <= place + by <= last, type="tertiary")
             key = f"priority_{job.name}"
-            st.session_state[key] = min(HIGHEST, max(-HIGHEST, job.priority))
+            parts.show_stored(key, min(HIGHEST, max(-HIGHEST, job.priority)))
             st.number_input("Priority", -HIGHEST, HIGHEST, key=key, on_change=_prefer, args=(job.name,), width=120,
                             label_visibility="collapsed", help="The higher, the sooner")
         going = job.state in AT_WORK

@@ -127,8 +127,8 @@ def _one(job: Job) -> None:
                           help="The same into the form, for a new run that starts from what this one has learned")
             st.button("Delete", icon=":material/delete:", key="delete_run", on_click=_delete, args=([name],))
         tags, note = st.columns(2)
-        st.session_state[f"tags_{name}"] = ", ".join(job.tags)  # as others left them too
-        st.session_state[f"note_{name}"] = job.note
+        parts.show_stored(f"tags_{name}", ", ".join(job.tags))
+        parts.show_stored(f"note_{name}", job.note)
         tags.text_input("Tags, with commas", key=f"tags_{name}", on_change=_tag, args=(name,))
         note.text_input("Note", key=f"note_{name}", on_change=_note, args=(name,))
         words = _command(job.folder)
@@ -154,7 +154,9 @@ def _mark(name: str, on: bool) -> None:
 
 
 def _tag(name: str) -> None:
-    parts.attempt(lambda: open_store().tag(name, st.session_state[f"tags_{name}"].split(",")))
+    key = f"tags_{name}"
+    parts.attempt(lambda: open_store().tag(name, st.session_state[key].split(",")))
+    parts.show_stored(key, ", ".join(open_store().job(name).tags), anew=True)
 
 
 def _note(name: str) -> None:

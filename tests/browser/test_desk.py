@@ -1,0 +1,125 @@
+"""What the Train page does beyond one run: filters together, priorities, rates by node, programs that get the numbers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from serving import ROOT
+from test_pages import make_run
+from test_queue import Place, grows, steps
+from test_runs import FAST, settled, wait_until
+
+from fgdesign.graph import Graph
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+DATA: dict[str, str | None] = {"train": str(ROOT / "sample_data" / "product_reviews.csv")}
+
+
+@pytest.fixture
+def place(tmp_path: Path, tiny_graph: Callable[[str], Graph]) -> Iterator[Place]:
+    found = Place(tmp_path, tiny_graph("routed-experts"))
+    yield found
+    found.close()
+
+
+def choose(page: Any, field: str, option: str) -> None:
+    page.get_by_role("combobox", name=re.compile(f"(^|[. ]){field}$")).click()
+    page.get_by_role("option", name=option, exact=True).click()
+    page.keyboard.press("Escape")
+    settled(page)
+
+
+def listed(page: Any, *names: str) -> bool:
+    """Whether the table shows these runs and no other."""
+    cells = page.locator("td", has_text=re.compile(r"^2026\d{4}-\w+$")).all_inner_texts()
+    return set(cells) == set(names)
+
+
+def test_filters_narrow_together(page: Any, place: Place, shot: Callable[[Any, str], Path]) -> None:
+    one, two, three, four = names = [f"202601{day}-{word}" for day, word in enumerate(("a", "b", "c", "d"), 10)]
+    for name, state in zip(names, ("succeeded", "succeeded", "failed", "stopped"), strict=True):
+        make_run(place.root, name, state=state)
+    store = place.store
+    store.jobs()
+    for name, tags in ((one, ["good", "old"]), (two, ["good"]), (three, ["good"])):
+        store.tag(name, tags)
+    for name in (one, three, four):
+        store.star(name, True)
+    store.note(three, "the odd one")
+    page.goto(place.address())
+    page.get_by_text("Choose one run to look at it").wait_for()
+    wait_until(lambda: listed(page, *names))
+    choose(page, "Tag", "good")
+    wait_until(lambda: listed(page, one, two, three))
+    page.get_by_text("Starred", exact=True).click()
+    wait_until(lambda: listed(page, one, three))
+    choose(page, "State", "succeeded")
+    wait_until(lambda: listed(page, one))
+    choose(page, "State", "failed")
+    wait_until(lambda: listed(page, one, three))
+    page.get_by_label("Find").fill("odd")
+    page.keyboard.press("Enter")
+    wait_until(lambda: listed(page, three))
+    shot(page, "runs-filtered")
+    page.get_by_label("Find").fill("no such run")
+    page.keyboard.press("Enter")
+    page.get_by_text("No run fits. Take something out of the filter.").wait_for()
+
+
+def test_rates_and_sinks_of_the_form_reach_the_run(page: Any, place: Place) -> None:
+    page.goto(place.address())
+    page.get_by_role("button", name="Start").first.wait_for()
+    settled(page)
+    for label, value in (("Epochs, passes", "1"), ("Warm epochs", "1")):
+        field = page.get_by_label(label, exact=True).first
+        if field.count():
+            field.fill(value)
+            page.keyboard.press("Enter")
+            settled(page)
+    page.get_by_role("tab", name="Learning rate").click()
+    page.get_by_label("Rates by node").fill("experts*=0.1")
+    page.keyboard.press("Enter")
+    settled(page)
+    page.locator(".st-key-start_run").get_by_role("button").click()
+    page.get_by_text("experts").first.wait_for()
+    print(page.locator(".st-key-start_run").inner_text())
+
+
+def test_priorities_by_the_field_and_a_pause_before_the_server_dies(
+    page: Any, place: Place, shot: Callable[[Any, str], Path]
+) -> None:
+    store = place.store
+    first = store.submit(place.graph, DATA, {**FAST, "epochs": 1000, "patience": 1000})
+    page.goto(place.address(first.name))
+    page.get_by_text("Training loss").first.wait_for(timeout=120_000)
+    waiting = [store.submit(place.graph, DATA, {**FAST, "seed": seed}).name for seed in (1, 2, 3)]
+    row = page.locator(f".st-key-queue_{waiting[2]}")
+    field = row.get_by_role("spinbutton")
+    field.wait_for()
+    field.fill("5")
+    page.wait_for_timeout(2500)  # the queue is drawn anew each second
+    assert field.input_value() == "5"
+    page.keyboard.press("Enter")
+    wait_until(lambda: [job.name for job in store.queue()] == [waiting[2], *waiting[:2]])
+    row.get_by_text("1 of 3 in line").wait_for()
+    shot(page, "queue-priorities")
+    for name in waiting:
+        store.cancel(name)
+
+    page.get_by_role("button", name="Pause", exact=True).click()
+    place.kill(all_of_it=False)  # with the wish on its way
+    wait_until(lambda: store.job(first.name).state == "paused", 60)
+    before = steps(store.job(first.name))
+    place.start()
+    page.goto(place.address(first.name))
+    page.get_by_text("paused", exact=True).first.wait_for(timeout=60_000)
+    page.get_by_role("button", name="Resume", exact=True).first.click()
+    grows(store.job(first.name))
+    assert steps(store.job(first.name))[:len(before)] == before
+    store.cancel(first.name)

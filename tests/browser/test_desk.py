@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,7 +90,8 @@ def test_rates_of_the_form_reach_the_run(page: Any, place: Place, shot: Callable
     settled(page)
     fill(page, "Epochs, passes", "1")
     page.get_by_role("tab", name="Learning rate").click()
-    for wrong, said in (("xperts*=0.1", "which no node of this graph is called"), ("expert_1=fast", "gives names of nodes rates")):
+    for wrong, said in (("xperts*=0.1", "which no node of this graph is called"),
+                        ("expert_1=fast", "gives names of nodes rates")):
         fill(page, "Rates by node", wrong)
         page.get_by_text(said).first.wait_for()
     shot(page, "rates-refused")

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,13 @@ from fgdesign.model.device import moved
 from fgdesign.model.flows import Batch, Flow
 from fgdesign.model.network import FunctionGraph
 from fgdesign.model.steer import Steer
+
+
+class Tokenise(Protocol):
+    """As `encode` does it, or looks it up."""
+
+    def __call__(self, tokenizer: Any, texts: Sequence[str], texts_b: Sequence[str] | None = None, *,
+                 max_length: int) -> Encoded: ...
 
 
 class Values(Protocol):
@@ -98,7 +105,7 @@ def token_flow(encoded: Encoded, rows: np.ndarray, device: torch.device) -> Flow
 
 
 def make_inputs(network: FunctionGraph, tokenizer: object, texts: Sequence[str], texts_b: Sequence[str] | None = None,
-                columns: Mapping[str, Sequence[str]] | None = None) -> Inputs:
+                columns: Mapping[str, Sequence[str]] | None = None, *, tokenise: Tokenise = encode) -> Inputs:
     """Tokenise texts as the network's text nodes want them; equal views are made once."""
     views: dict[tuple[str, int], Encoded] = {}
     tokens = {}
@@ -106,6 +113,6 @@ def make_inputs(network: FunctionGraph, tokenizer: object, texts: Sequence[str],
         if (column, longest) not in views:
             first = texts_b if column == "second" and texts_b is not None else texts
             second = texts_b if column == "all" else None
-            views[column, longest] = encode(tokenizer, first, second, max_length=longest)
+            views[column, longest] = tokenise(tokenizer, first, second, max_length=longest)
         tokens[node_id] = views[column, longest]
     return Inputs(texts, texts_b, tokens, columns or {})

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from fgdesign.data import Dataset, Splits, given_splits, load_dataset
+from fgdesign.data.known_tokens import KnownTokens
 from fgdesign.data.split_rule import split_rule
 from fgdesign.errors import DataError, RunError, choices
 from fgdesign.graph.backbones import describe_backbone
@@ -25,6 +26,7 @@ from fgdesign.graph.spec import Graph
 from fgdesign.graph.validate import require_valid
 from fgdesign.model.backbone import Backbone, EncoderLayer, load_backbone, load_tokenizer
 from fgdesign.model.build import plan
+from fgdesign.model.device import default_folder
 from fgdesign.model.inputs import Inputs, make_inputs
 from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.network import PRETRAINED, FunctionGraph
@@ -128,11 +130,12 @@ def prepare(graph: Graph, data: Dataset, splits: Splits, settings: Settings, *, 
     network.to(device)
     for message in notes:
         note(message)
-    parts = {name: _rows(network, tokenizer, part, columns, branches) for name, part in subsets.items()}
+    made_by = tokenizer_hash(tokenizer)
+    parts = {name: _rows(network, inputs_of(network, tokenizer, part, columns, made_by), part, branches)
+             for name, part in subsets.items()}
     goal = objective(network.plan, class_weights=_class_weights(parts["train"].targets, classes, settings, device),
                      smoothing=settings.label_smoothing, spread=_spread(parts["train"].targets))
-    return Prepared(graph, data, splits, network, tokenizer, tokenizer_hash(tokenizer), parts, weighed(goal, settings),
-                    tuple(notes))
+    return Prepared(graph, data, splits, network, tokenizer, made_by, parts, weighed(goal, settings), tuple(notes))
 
 
 def without_dropout(backbone: Backbone) -> Backbone:
@@ -145,20 +148,21 @@ def without_dropout(backbone: Backbone) -> Backbone:
     return backbone
 
 
-def inputs_of(network: FunctionGraph, tokenizer: Any, data: Dataset, columns: Sequence[str]) -> Inputs:
-    """A data set as a network reads it."""
+def inputs_of(network: FunctionGraph, tokenizer: Any, data: Dataset, columns: Sequence[str],
+              made_by: str = "") -> Inputs:
+    """A data set as a network reads it; a large one is tokenised once. made_by: the tokeniser's hash, if at hand."""
+    known = KnownTokens(default_folder() / "tokens", made_by or tokenizer_hash(tokenizer))
     extra = {name: data.frame[name].astype(str).tolist() for name in columns if name in data.frame}
-    return make_inputs(network, tokenizer, data.texts, data.texts_b, extra)
+    return make_inputs(network, tokenizer, data.texts, data.texts_b, extra, tokenise=known.encode)
 
 
-def _rows(network: FunctionGraph, tokenizer: Any, data: Dataset, columns: Sequence[str],
-          branches: dict[str, dict[str, int]]) -> Rows:
+def _rows(network: FunctionGraph, inputs: Inputs, data: Dataset, branches: dict[str, dict[str, int]]) -> Rows:
     assert data.targets is not None
     graph, taught = network.plan.graph, {}
     for router, places in branches.items():
         cells = data.frame[str(params_of(graph.node(router))["teacher"])].astype(str).str.strip()
         taught[router] = torch.tensor([places.get(cell, -1) for cell in cells])
-    return Rows(inputs_of(network, tokenizer, data, columns), torch.from_numpy(np.asarray(data.targets)), taught)
+    return Rows(inputs, torch.from_numpy(np.asarray(data.targets)), taught)
 
 
 def teacher_branches(graph: Graph, train: Dataset, known: Sequence[str], notes: list[str]) -> dict[str, dict[str, int]]:

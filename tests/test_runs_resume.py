@@ -121,6 +121,7 @@ def test_a_polite_end_is_told_and_a_stop_keeps_the_best(place: Path) -> None:
     assert report is not None and report["state"] == "stopped" and (run.model / "model.safetensors").is_file()
     assert start("resume", str(run.path)).wait(300) == 0
     assert run.status()["state"] == "succeeded"
+    assert run.status()["worked"] > status["worked"] > raw["worked"] > 0  # seconds of all attempts, no pause between
     whole = place / "whole"
     assert start(*train_line(place, whole)).wait(300) == 0
     assert (whole / "model/model.safetensors").read_bytes() == (run.model / "model.safetensors").read_bytes()

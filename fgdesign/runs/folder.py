@@ -20,7 +20,8 @@ from fgdesign.runs.process import is_alive, try_lock
 
 FINAL_STATES = ("succeeded", "failed", "stopped", "cancelled")
 NO_STATUS: dict[str, Any] = {"state": "preparing", "stage": "", "progress": 0.0, "seconds_left": None, "message": "",
-                             "pid": 0, "mark": "", "attempt": 0, "started": 0.0, "updated": 0.0, "managed": False}
+                             "pid": 0, "mark": "", "attempt": 0, "started": 0.0, "worked": 0.0, "updated": 0.0,
+                             "managed": False}
 PLANNED = {"graph.json", "config.json", "status.json", "metrics.jsonl", "machine.jsonl", "examples.json", "log.txt",
            "lock", "stop"}
 HIDDEN = "deleted"  # a file that says that the run is not shown

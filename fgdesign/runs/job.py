@@ -118,11 +118,12 @@ def _last_checkpoint(folder: RunFolder, say: Say) -> checkpoint.Snapshot | None:
 
 
 def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None, group: Group) -> RunFolder:
+    before, clock = float(folder.told()["worked"]) if snapshot else 0.0, Clock()
     folder.write_status(state="preparing", stage="data", progress=0.0, seconds_left=None, message="Reading the data.",
-                        started=time.time(), **myself())
+                        started=time.time(), worked=before, **myself())
     try:
         with outbox(folder, folder.config().get("sinks", ()) if group.first else (), say) as box:
-            state = _train(folder, say, snapshot, group)
+            state = _train(folder, say, clock, snapshot, group)
             if box is not None:
                 box.complete = state == "succeeded"
     except RankLost:  # the one that ended knows why, or its end is seen from outside
@@ -130,16 +131,17 @@ def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None
     except BaseException as error:
         folder = RunFolder(folder.path)  # whoever fails says so
         if is_disk_full(error):
-            folder.write_status(state="paused", message=DISK_FULL)
+            folder.write_status(state="paused", message=DISK_FULL, worked=before + clock.all()["total"])
             raise RunError(f"{DISK_FULL} Then: fgdesign resume {folder.path}") from error
-        folder.write_status(state="failed", message=_reason(folder, error))
+        folder.write_status(state="failed", message=_reason(folder, error), worked=before + clock.all()["total"])
         raise
     if not group.first:
         return folder
     done = {"progress": 1.0, "stage": "done"} if state != "paused" else {}
     bad = names((folder.report() or {}).get("alarms", ())) if done else ()
     message = MESSAGES[state, (folder.model / "config.json").is_file()] + (f" Alarm: {', '.join(bad)}." if bad else "")
-    folder.write_status(state=state, seconds_left=None if state == "paused" else 0.0, message=message, **done)
+    folder.write_status(state=state, seconds_left=None if state == "paused" else 0.0, message=message,
+                        worked=before + clock.all()["total"], **done)
     if state == "succeeded":  # nothing goes on from a checkpoint any more, and two are larger than the model
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return folder
@@ -152,8 +154,8 @@ def _reason(folder: RunFolder, error: BaseException) -> str:
     return str(error) if isinstance(error, FgdesignError) else f"{type(error).__name__}: {error}"
 
 
-def _train(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None, group: Group) -> str:
-    config, clock = folder.config(), Clock()
+def _train(folder: RunFolder, say: Say, clock: Clock, snapshot: checkpoint.Snapshot | None, group: Group) -> str:
+    config = folder.config()
     settings = settings_from(config["settings"])
     require(settings)
     require_all(settings, group.size)

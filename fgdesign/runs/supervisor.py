@@ -146,7 +146,7 @@ class Supervisor:
             worker.dismiss()
             return False
         job.folder.write_status(state="preparing", stage="start", message="Starting.", pid=worker.pid,
-                                mark=worker.mark, attempt=attempt, started=job.started or now, managed=True)
+                                mark=worker.mark, attempt=attempt, started=now, managed=True)
         where = "" if ":" in job.device else slot
         worker.order(Order(str(self.store.root), job.name, job.path, attempt, where))
         self._warm_at = time.monotonic() + WARM_AGAIN

@@ -119,10 +119,14 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         how = standing(run, status)
         st.badge(how.words, icon=how.sign if how.alarms else None, color=how.colour)
-        since = (time.time() if going else status["updated"]) - status["started"]
+        worked = status["worked"]  # in attempts before, and in this one once it is over
+        if going and name != "paused":
+            worked += time.time() - status["started"]
+        elif not worked:
+            worked = status["updated"] - status["started"]
         words = [status["message"].rstrip(".") if going else ""]
         if status["started"] and name != "queued":
-            words.append(f"{duration(since)} so far" if going else f"took {duration(since)}")
+            words.append(f"{duration(worked)} so far" if going else f"took {duration(worked)}")
         if going and status["seconds_left"] is not None:
             words.append(f"about {duration(status['seconds_left'])} left")
         st.text(" · ".join(filter(None, words)))

@@ -42,9 +42,10 @@ def test_evaluation_gives_the_numbers_of_training(activation: str, dtype: torch.
     layer, (hidden, mask) = layer_of(activation), batch()
     mask = mask if masked else None
     with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-        assert packed.usable(layer, hidden)
+        is_packed = packed.usable(layer, hidden)
         found = layer(hidden, mask)
-    assert found.dtype == dtype
+    assert is_packed == packed.works(dtype) and (is_packed or dtype == torch.bfloat16)  # not every processor has it
+    assert found.dtype == dtype or not is_packed
     torch.testing.assert_close(found.float(), in_training(layer, hidden, mask), atol=NEAR[dtype], rtol=NEAR[dtype])
 
 

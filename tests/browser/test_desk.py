@@ -127,7 +127,8 @@ def test_priorities_by_the_field_and_a_pause_before_the_server_dies(
         store.cancel(name)
 
     page.get_by_role("button", name="Pause", exact=True).click()
-    place.kill(all_of_it=False)  # with the wish on its way
+    wait_until(lambda: store.job(first.name).wanted == "pause")
+    place.kill(all_of_it=False)  # the wish is known, and may not be met yet
     wait_until(lambda: store.job(first.name).state == "paused", 60)
     before = steps(store.job(first.name))
     place.start()

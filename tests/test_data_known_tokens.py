@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -79,6 +80,19 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path, tokenizer: Any, made: list[
     file.write_bytes(damage(file.read_bytes()))
     assert same(kept.encode(tokenizer, TEXTS, max_length=5), right) and len(made) == 2
     assert same(kept.encode(tokenizer, TEXTS, max_length=5), right) and len(made) == 2
+
+
+def test_no_damaged_byte_brings_an_error_or_wrong_tokens(tmp_path: Path) -> None:
+    right = Encoded(np.arange(300, dtype=np.uint16), np.arange(11) * 30, np.zeros(300, np.uint8), np.zeros(10, bool))
+    kept, file = KnownTokens(tmp_path, "mine"), tmp_path / "one.npz"
+    kept._keep(file, right)
+    whole, draw = file.read_bytes(), random.Random(0)
+    for _ in range(1000):
+        damaged = bytearray(whole)
+        damaged[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        file.write_bytes(damaged)
+        found = known_tokens._read(file)
+        assert found is None or same(found, right)
 
 
 def test_what_was_used_longest_ago_goes_first(tmp_path: Path, tokenizer: Any, made: list[int]) -> None:

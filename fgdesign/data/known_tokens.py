@@ -15,7 +15,6 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -82,6 +81,6 @@ def _read(file: Path) -> Encoded | None:
         with file.open("rb") as raw, np.load(raw, allow_pickle=False) as kept:
             found = Encoded(**{name: kept[name] for name in kept.files})
         file.touch()
-    except (OSError, ValueError, TypeError, EOFError, BadZipFile):
+    except Exception:  # a damaged byte leads a ZIP file's reader to errors of many kinds
         return None
     return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -20,8 +22,10 @@ from made_up_rows import write_rows
 from fgdesign.errors import RunError
 from fgdesign.graph import Graph, to_json
 from fgdesign.runs.folder import RunFolder
-from fgdesign.runs.job import resume
+from fgdesign.runs.job import resume, train
+from fgdesign.runs.prepare import DataChoice
 from fgdesign.runs.process import mark_of
+from fgdesign.training.settings import Settings
 
 KILLS = 4
 posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
@@ -126,6 +130,18 @@ def test_a_polite_end_is_told_and_a_stop_keeps_the_best(place: Path) -> None:
     assert start(*train_line(place, whole)).wait(300) == 0
     assert (whole / "model/model.safetensors").read_bytes() == (run.model / "model.safetensors").read_bytes()
     assert lines(whole) == lines(run.path)
+
+
+def test_a_listener_that_is_gone_is_told_as_an_interruption(place: Path) -> None:
+    def gone(message: str) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        train(place / "graph.json", DataChoice(str(place / "rows.csv")), Settings(epochs=1, device="cpu"),
+              out=place / "run", say=gone)
+    status = RunFolder(place / "run").status()
+    assert status["state"] == "failed"
+    assert re.fullmatch("Interrupted. Go on with: fgdesign resume .*run", status["message"])
 
 
 def test_a_dead_process_reads_as_failed(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None
 
 def _reason(folder: RunFolder, error: BaseException) -> str:
     """Why a run failed, in words."""
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | BrokenPipeError):  # who started it has ended it, or is gone
         return f"Interrupted. Go on with: fgdesign resume {folder.path}"
     return str(error) if isinstance(error, FgdesignError) else f"{type(error).__name__}: {error}"
 

@@ -61,7 +61,21 @@ def test_charts_of_a_run_share_their_time_axis() -> None:
         curves.exit_load(events()),
     ]
     assert {chart.layout.xaxis.range for chart in charts} == {curves.time_span(events())}
-    assert curves.time_span(events()) == (0.0, pytest.approx(6.12))
+    assert 6.12 <= curves.time_span(events())[1] <= 6.12 * curves.GROWTH
+
+
+def test_a_chart_without_a_new_point_stays_as_it_is_while_time_goes_on() -> None:
+    def at(seconds: int) -> list[dict[str, Any]]:
+        steps = [{"kind": "step", "time": float(at), "loss": 1 / (1 + at), "stage": "tune"} for at in range(seconds)]
+        return [*steps[:9], {"kind": "valid", "time": 8.5, "metrics": {"accuracy": 0.5}}, *steps[9:]]
+
+    drawn = {name: [draw(curves.by_ticks(at(seconds))).to_json() for seconds in range(100, 200)] for name, draw in (
+        ("valid", lambda events: curves.metric_curve(events, "accuracy")), ("steps", curves.loss_curve))}
+    assert len(set(drawn["valid"])) <= 4 and len(set(drawn["steps"])) <= 2 * curves.TICKS
+    whole = at(200)
+    left_out = [event for event in whole if event not in curves.by_ticks(whole)]
+    assert left_out == whole[-len(left_out):] and len(left_out) <= curves.time_span(whole)[1] / curves.TICKS + 1
+    assert curves.by_ticks([]) == [] and curves.by_ticks(at(1)) == at(1)[:1] + at(1)[1:]
 
 
 def test_loss_curve_has_one_line_for_each_stage() -> None:

@@ -219,7 +219,7 @@ def test_the_first_look_at_a_run_at_work_has_its_numbers_alone_and_each_next_has
         assert "best so far 0.5" in words(page) and bool(page.dataframe) == (piece == "whole") and not page.exception
         charts.append(len(page.get("plotly_chart")))
         page.run()
-    assert charts[:2] == [0, 1] and charts[2] > 1 and charts[3] == charts[2] == len(page.get("plotly_chart"))
+    assert charts[0] == 0 < charts[1] == charts[2] == len(page.get("plotly_chart"))
 
 
 def test_what_is_folded_away_is_not_drawn_before_it_is_opened(home: Path) -> None:

@@ -15,7 +15,7 @@ from fgdesign.ui.words import label, one_line
 from fgdesign.views.numbers import percent
 
 MOST_RUNS = 8
-REFRESH = 2.0  # seconds between two looks at how far a run at work is
+REFRESH = 5.0  # seconds between two looks at how far a run at work is
 LONGEST_LINE = 48  # of a run
 
 

@@ -22,9 +22,11 @@ from fgdesign.views.canvas_overlay import with_gradients
 from fgdesign.views.numbers import percent, plain
 
 DRAWN = "live_drawn"  # session key: how many PIECES of the page about a run at work this browser was shown
-PIECES = ("numbers", "metric", "curves", "whole")  # each adds to those before it, and no number waits for all of them
-SOON = 0.5  # seconds between two drawings of the numbers of a run at work
-LATER = {"state": 1.0, "metric": 2.1, "curves": 3.1, "graph": 4.3, "folded": 5.7}  # seldom together: numbers come first
+PIECES = ("numbers", "curves", "whole")  # each adds to those before it, and no number waits for all of them
+# Seconds between two drawings; each costs a browser on the run's own machine some of the run's time.
+SOON = 0.7  # of the numbers
+LATER = {"curves": 4.1, "graph": 5.3, "folded": 6.7}  # seldom together: numbers come first
+NO_FADING = "<style>[data-stale] { opacity: 1 !important; transition: none !important; }</style>"  # at each drawing
 
 
 def piece(run: RunFolder | None) -> int:
@@ -60,14 +62,10 @@ def show_run(run: RunFolder, drawn: int = len(PIECES) - 1) -> None:
     def part(draw: Callable[[RunFolder], None], seconds: float) -> None:
         parts.fragment(draw, seconds if going else None)(run)
 
-    parts.fragment(_state, LATER["state"] if going else None)(run, now)
+    if going:
+        st.html(NO_FADING)
+    parts.fragment(_state, SOON if going else None)(run, now)
     if going or _measured(run.metrics()):
-        left, right = st.columns([1, 3], gap="medium")
-        with left:
-            part(_numbers, SOON)
-        if drawn >= PIECES.index("metric"):
-            with right:
-                part(_metric, LATER["metric"])
         if drawn >= PIECES.index("curves"):
             part(_curves, LATER["curves"])
         if drawn >= PIECES.index("whole"):
@@ -82,11 +80,8 @@ def _state(run: RunFolder, shown: str) -> None:
         st.rerun()  # the whole page: the header and the runs table name the state too
     _progress(run, status)
     if shown not in FINAL_STATES or _measured(events):
+        _numbers(run, status, events)
         _alarms(run, events, shown not in FINAL_STATES)
-
-
-def _metric(run: RunFolder) -> None:
-    parts.chart(curves.metric_curve(run.metrics(), judged(run)[0], dark=parts.is_dark()), "live_metric")
 
 
 def _folded(run: RunFolder) -> None:
@@ -156,31 +151,36 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
             st.text(status["message"] or "It ended without a message; the log below has its last words.")
 
 
-def _numbers(run: RunFolder) -> None:
-    status, events = run.status(), run.metrics()
+def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]]) -> None:
     metric, higher = judged(run)
     measured = [
         event["metrics"] for event in events if event["kind"] == "valid" and event["metrics"].get(metric) is not None
     ]
     best = (max if higher else min)((values[metric] for values in measured), default=None)
-    st.metric(f"Validation {figures.metric_name(metric)}, best so far", "–" if best is None else plain(best))
+    numbers = [(f"Validation {figures.metric_name(metric)}, best so far", "–" if best is None else plain(best))]
     report = run.report()
     part = (report or {}).get("test") or (report or {}).get("valid")
     if report and part:
-        st.metric(
-            f"{'Test' if 'test' in report else 'Validation'} {figures.metric_name(metric)}",
-            "–" if part.get(metric) is None else plain(part[metric]),
-        )
-        layers = report.get("mean_layers")
-        st.metric("Encoder layers per text", "–" if layers is None else plain(layers))
+        value, layers = part.get(metric), report.get("mean_layers")
+        numbers += [
+            (f"{'Test' if 'test' in report else 'Validation'} {figures.metric_name(metric)}",
+             "–" if value is None else plain(value)),
+            ("Encoder layers per text", "–" if layers is None else plain(layers)),
+        ]
     else:
         losses = [event["loss"] for event in events if event["kind"] == "step" and event["loss"] is not None]
-        st.metric("Training loss", plain(losses[-1]) if losses else "–")
-        st.metric("Progress", percent(float(status["progress"])))
+        numbers += [("Training loss", plain(losses[-1]) if losses else "–"),
+                    ("Progress", percent(float(status["progress"])))]
+    for column, (name, text) in zip(st.columns(len(numbers)), numbers, strict=True):
+        column.metric(name, text)
 
 
 def _curves(run: RunFolder) -> None:
-    events, dark, charts = run.metrics(), parts.is_dark(), []
+    events: figures.Events = run.metrics()
+    dark, charts = parts.is_dark(), []
+    if run.status()["state"] not in FINAL_STATES:
+        events = curves.by_ticks(events)
+    parts.chart(curves.metric_curve(events, judged(run)[0], dark=dark, height=260), "live_metric")
     if any(event["kind"] == "step" for event in events):
         charts.append(("live_loss", curves.loss_curve(events, dark=dark)))
     valid = [event for event in events if event["kind"] == "valid"]

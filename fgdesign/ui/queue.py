@@ -18,7 +18,7 @@ from fgdesign.ui.words import label
 from fgdesign.views.figures import metric_name
 from fgdesign.views.numbers import percent, plain
 
-REFRESH = 1.0  # seconds
+REFRESH = 3.0  # seconds
 MORE = 4  # seeds at a click
 SHOWN = ("macro_f1", "micro_f1", "accuracy", "pearson")  # of several seeds
 HIGHEST = 9  # of the priorities offered here
@@ -45,7 +45,7 @@ def button(wish: str, name: str, text: str = "", *, disabled: bool = False) -> N
 
 
 def show() -> None:
-    """What runs and waits, renewed every second; nothing where nothing does."""
+    """What runs and waits, renewed every REFRESH seconds; nothing where nothing does."""
     parts.fragment(_draw, REFRESH)()
 
 

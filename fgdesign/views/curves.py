@@ -5,6 +5,7 @@ Every text of a person is escaped: plotly reads a small HTML in labels. Knows no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from fgdesign.views.numbers import plain
 
 LEGEND, ENDING = 28, 7  # signs of a name beside a curve, and of its end where that tells it from others
 DASHES = ("solid", "dash", "dot")  # tell more than eight lines apart
+GROWTH = 1.3  # of the time axis, from one width to the next
+TICKS = 20  # parts of the time axis: a line of a run at work grows by whole ones
 
 
 def steps_of(events: Events, kind: str) -> list[tuple[float, Mapping[str, Any]]]:
@@ -28,9 +31,20 @@ def steps_of(events: Events, kind: str) -> list[tuple[float, Mapping[str, Any]]]
 
 
 def time_span(events: Events) -> tuple[float, float]:
-    """The common x-axis of a run's charts, in seconds."""
+    """The common x-axis of a run's charts, in seconds; it grows by leaps, so that a chart without a new point stays."""
     last = max((x for kind in ("step", "valid") for x, _ in steps_of(events, kind)), default=0.0)
-    return (0.0, max(last * 1.02, 1.0))
+    return (0.0, GROWTH ** max(0, math.ceil(math.log(max(last, 1.0) * 1.02, GROWTH))))
+
+
+def by_ticks(events: Events) -> Events:
+    """Without the latest steps, until they fill a part of the time axis: lines drawn of the rest change seldom.
+
+    A browser builds a chart anew with every change, and takes the time that it does from the run on the same machine.
+    """
+    tick = time_span(events)[1] / TICKS
+    steps = steps_of(events, "step")
+    late = {id(event) for x, event in steps if x // tick == steps[-1][0] // tick and x // tick > 0}
+    return [event for event in events if id(event) not in late]
 
 
 def metric_curve(events: Events, metric: str, *, dark: bool = False, height: int = 280) -> go.Figure:

@@ -21,13 +21,14 @@ from made_up_rows import write_rows
 
 from fgdesign.errors import RunError
 from fgdesign.graph import Graph, to_json
+from fgdesign.runs import folder
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.job import resume, train
 from fgdesign.runs.prepare import DataChoice
-from fgdesign.runs.process import mark_of
+from fgdesign.runs.process import mark_of, myself
 from fgdesign.training.settings import Settings
 
-KILLS = 4
+KILLS = 3
 posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 
 
@@ -80,10 +81,10 @@ def test_kills_of_the_command_line_change_nothing(place: Path) -> None:
             child.send_signal(signal.SIGKILL)
             kills += 1
         child.wait()
-        folder = RunFolder(broken)
-        if folder.status()["state"] == "succeeded":
+        status = RunFolder(broken).status()
+        if status["state"] == "succeeded":
             break
-        assert folder.status()["state"] == "failed" and "fgdesign resume" in folder.status()["message"]
+        assert status["state"] == "failed" and "fgdesign resume" in status["message"]
         child = start("resume", str(broken))
     code = child.wait(300)
     assert code == 0 and kills >= KILLS - 2
@@ -142,6 +143,29 @@ def test_a_listener_that_is_gone_is_told_as_an_interruption(place: Path) -> None
     status = RunFolder(place / "run").status()
     assert status["state"] == "failed"
     assert re.fullmatch("Interrupted. Go on with: fgdesign resume .*run", status["message"])
+
+
+def test_time_at_work_is_counted_over_kills_and_without_pauses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, clock = RunFolder(tmp_path), [100.0]
+    monkeypatch.setattr(folder.time, "time", lambda: clock[0])
+
+    def tell(seconds: float, **changes: Any) -> float:
+        clock[0] += seconds
+        run.write_status(**changes)
+        return float(run.told()["worked"])
+
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    dead = {"pid": child.pid, "mark": mark_of(child.pid)}
+    child.wait()
+    assert tell(0, state="preparing", started=100.0, **myself()) == 0
+    assert tell(2, state="running") == 2
+    assert tell(3, progress=0.5) == tell(0, **dead) == 5  # here it is killed
+    assert tell(50, managed=False) == 5  # by another process: nobody knows when it ended
+    assert tell(50, state="preparing", started=200.0, **myself()) == 5
+    assert tell(1, state="paused") == tell(70, state="preparing", started=300.0, **myself()) == 6
+    assert tell(4, state="succeeded") == tell(9, message="Finished.") == 10
+    run.forget()
+    assert run.told()["worked"] == 0
 
 
 def test_a_dead_process_reads_as_failed(tmp_path: Path) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 from fgdesign.errors import RunError
 from fgdesign.graph.spec import Graph, load_file
 from fgdesign.runs.growing import grown_lines
-from fgdesign.runs.process import is_alive, try_lock
+from fgdesign.runs.process import is_alive, myself, try_lock
 
+AT_WORK = ("preparing", "running")
 FINAL_STATES = ("succeeded", "failed", "stopped", "cancelled")
 NO_STATUS: dict[str, Any] = {"state": "preparing", "stage": "", "progress": 0.0, "seconds_left": None, "message": "",
                              "pid": 0, "mark": "", "attempt": 0, "started": 0.0, "worked": 0.0, "updated": 0.0,
@@ -94,9 +95,15 @@ class RunFolder:
         return last.removeprefix("fgdesign: ") if last.startswith("fgdesign: ") else ""
 
     def write_status(self, **changes: Any) -> None:
-        """Change some fields of status.json, all at once for readers."""
-        status = (self._read("status.json") or {}) | changes | {"updated": time.time()}
-        self.write("status.json", status)
+        """Change some fields of status.json, all at once for readers.
+
+        `worked`, the seconds of all attempts, is counted on at each change by the process that is at work.
+        """
+        before, now = self.told(), time.time()
+        mine = {"pid": before["pid"], "mark": before["mark"]} == myself() and "started" not in changes
+        if mine and before["state"] in AT_WORK:
+            before["worked"] += max(0.0, now - before["updated"])
+        self.write("status.json", before | changes | {"updated": now})
 
     def graph(self) -> Graph:
         """The graph that was trained."""
@@ -174,6 +181,7 @@ class RunFolder:
             shutil.rmtree(self.path / name, ignore_errors=True)
         for name in ("metrics.jsonl", "machine.jsonl", "report.json", "stop", "sinks.id", "wandb.sent"):
             (self.path / name).unlink(missing_ok=True)
+        self.write_status(worked=0.0)
 
     @property
     def is_hidden(self) -> bool:

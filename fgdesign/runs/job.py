@@ -118,9 +118,9 @@ def _last_checkpoint(folder: RunFolder, say: Say) -> checkpoint.Snapshot | None:
 
 
 def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None, group: Group) -> RunFolder:
-    before, clock = float(folder.told()["worked"]) if snapshot else 0.0, Clock()
+    clock = Clock()
     folder.write_status(state="preparing", stage="data", progress=0.0, seconds_left=None, message="Reading the data.",
-                        started=time.time(), worked=before, **myself())
+                        started=time.time(), **myself())
     try:
         with outbox(folder, folder.config().get("sinks", ()) if group.first else (), say) as box:
             state = _train(folder, say, clock, snapshot, group)
@@ -131,17 +131,16 @@ def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None
     except BaseException as error:
         folder = RunFolder(folder.path)  # whoever fails says so
         if is_disk_full(error):
-            folder.write_status(state="paused", message=DISK_FULL, worked=before + clock.all()["total"])
+            folder.write_status(state="paused", message=DISK_FULL)
             raise RunError(f"{DISK_FULL} Then: fgdesign resume {folder.path}") from error
-        folder.write_status(state="failed", message=_reason(folder, error), worked=before + clock.all()["total"])
+        folder.write_status(state="failed", message=_reason(folder, error))
         raise
     if not group.first:
         return folder
     done = {"progress": 1.0, "stage": "done"} if state != "paused" else {}
     bad = names((folder.report() or {}).get("alarms", ())) if done else ()
     message = MESSAGES[state, (folder.model / "config.json").is_file()] + (f" Alarm: {', '.join(bad)}." if bad else "")
-    folder.write_status(state=state, seconds_left=None if state == "paused" else 0.0, message=message,
-                        worked=before + clock.all()["total"], **done)
+    folder.write_status(state=state, seconds_left=None if state == "paused" else 0.0, message=message, **done)
     if state == "succeeded":  # nothing goes on from a checkpoint any more, and two are larger than the model
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return folder

@@ -36,7 +36,7 @@ def write_request(folder: RunFolder, graph: Graph, data: Mapping[str, str | None
     absolute = {key: str(Path(value).absolute()) if key in ("train", "valid", "test") and value else value
                 for key, value in (dict.fromkeys(DATA_KEYS) | {"task": "auto"} | dict(data)).items()}
     folder.path.mkdir(parents=True, exist_ok=True)
-    for name in ("metrics.jsonl", "stop"):  # of a run that failed before it kept anything
+    for name in ("metrics.jsonl", "status.json", "stop"):  # of a run that failed before it kept anything
         (folder.path / name).unlink(missing_ok=True)
     (folder.path / "graph.json").write_text(to_json(graph), "utf-8")
     if status is not None:

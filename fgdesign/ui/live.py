@@ -114,11 +114,9 @@ def _progress(run: RunFolder, status: dict[str, Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         how = standing(run, status)
         st.badge(how.words, icon=how.sign if how.alarms else None, color=how.colour)
-        worked = status["worked"]  # in attempts before, and in this one once it is over
+        worked = status["worked"] or max(0.0, status["updated"] - status["started"])
         if going and name != "paused":
-            worked += time.time() - status["started"]
-        elif not worked:
-            worked = status["updated"] - status["started"]
+            worked += time.time() - status["updated"]
         words = [status["message"].rstrip(".") if going else ""]
         if status["started"] and name != "queued":
             words.append(f"{duration(worked)} so far" if going else f"took {duration(worked)}")

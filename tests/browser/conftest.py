@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from serving import app_in
 
+PATIENCE = 120_000  # milliseconds: a slow machine may train beside
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
     "--no-sandbox",
@@ -61,7 +62,7 @@ def page(browser: Any) -> Iterator[Any]:
     broken: list[str] = []
     found.on("request", lambda request: _note_foreign(request.url, foreign))
     found.on("pageerror", lambda error: broken.append(str(error)))
-    found.set_default_timeout(30_000)
+    found.set_default_timeout(PATIENCE)
     yield found
     context.close()
     assert not foreign, f"requests left this machine: {foreign[:3]}"

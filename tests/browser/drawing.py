@@ -38,7 +38,7 @@ def address(workspace: Path) -> Iterator[str]:
         yield address
 
 
-def wait_until(true: Callable[[], object], seconds: float = 30) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "nothing happened in time"
@@ -71,7 +71,7 @@ class Design:
         if not url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
             self.foreign.append(url)
 
-    def settle(self, seconds: float = 30) -> None:
+    def settle(self, seconds: float = 120) -> None:
         self.root.wait_for(timeout=seconds * 1000)
         wait_until(lambda: self.root.evaluate(SETTLED), seconds)
         self.page.wait_for_timeout(60)

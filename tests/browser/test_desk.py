@@ -14,6 +14,7 @@ from test_queue import Place, grows, steps
 from test_runs import FAST, settled, wait_until
 
 from fgdesign.graph import Graph
+from fgdesign.ui.queue import REFRESH
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 DATA: dict[str, str | None] = {"train": str(ROOT / "sample_data" / "product_reviews.csv")}
@@ -117,7 +118,7 @@ def test_priorities_by_the_field_and_a_pause_before_the_server_dies(
     field = row.get_by_role("spinbutton")
     field.wait_for()
     field.fill("5")
-    page.wait_for_timeout(2500)  # the queue is drawn anew each second
+    page.wait_for_timeout(1000 * (REFRESH + 1))  # the queue is drawn anew
     assert field.input_value() == "5"
     page.keyboard.press("Enter")
     wait_until(lambda: [job.name for job in store.queue()] == [waiting[2], *waiting[:2]])

@@ -84,6 +84,7 @@ def test_from_a_broken_file_to_two_runs_compared(
     grows(first)
     place.start()
     again = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    again.set_default_timeout(120_000)
     again.goto(place.address(first.name))
     again.get_by_text(re.compile("^running on cpu")).wait_for()
     wait_until(lambda: len(again.evaluate(CURVE, "Training loss")) > before)

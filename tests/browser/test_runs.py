@@ -32,7 +32,7 @@ def place(tmp_path: Path, tiny_graph: Callable[[str], Graph]) -> Iterator[Place]
     found.close()
 
 
-def wait_until(true: Callable[[], object], seconds: float = 30) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "nothing happened in time"
@@ -53,6 +53,20 @@ def tick(page: Any, row: int) -> None:
 
 def oldest_first(place: Place) -> list[Job]:
     return place.store.jobs()[::-1]
+
+
+def charts_follow_the_theme(page: Any, shot: Callable[[Any, str], Path]) -> None:
+    """Without a reload."""
+    title = page.locator(".js-plotly-plot .gtitle", has_text="Training loss").first
+    title.wait_for()
+    settled(page)
+    for scheme in ("dark", "light"):
+        page.emulate_media(color_scheme=scheme)
+        red, green, blue = (int(part, 16) for part in (INK[scheme == "dark"][i:i + 2] for i in (1, 3, 5)))
+        page.wait_for_function(f"""[...document.querySelectorAll('.js-plotly-plot .gtitle')].length &&
+            [...document.querySelectorAll('.js-plotly-plot .gtitle')].every(
+                (one) => getComputedStyle(one).fill === 'rgb({red}, {green}, {blue})')""")
+        shot(page, f"train-turned-{scheme}")
 
 
 def test_two_runs_are_compared_and_one_is_marked_cloned_and_deleted(
@@ -113,6 +127,7 @@ def test_two_runs_are_compared_and_one_is_marked_cloned_and_deleted(
 
     page.goto(place.address(marked.name))
     page.get_by_text("Choose one run to look at it").wait_for()
+    charts_follow_the_theme(page, shot)
     settled(page)
     tick(page, [job.name for job in place.store.jobs()].index(marked.name))
     page.get_by_role("button", name="Delete", exact=True).click()
@@ -143,17 +158,3 @@ def test_what_an_empty_setting_means_is_not_cut_on_a_narrow_screen(page: Any, ap
         page.wait_for_timeout(300)
         page.get_by_placeholder("2 or 3, by rows").wait_for()
         assert page.evaluate(CUT) == []
-
-
-def test_charts_follow_the_theme_without_a_reload(page: Any, place: Place, shot: Callable[[Any, str], Path]) -> None:
-    page.goto(place.address(place.run.name))
-    title = page.locator(".js-plotly-plot .gtitle", has_text="Training loss").first
-    title.wait_for()
-    settled(page)
-    for scheme in ("dark", "light"):
-        page.emulate_media(color_scheme=scheme)
-        red, green, blue = (int(part, 16) for part in (INK[scheme == "dark"][i:i + 2] for i in (1, 3, 5)))
-        page.wait_for_function(f"""[...document.querySelectorAll('.js-plotly-plot .gtitle')].length &&
-            [...document.querySelectorAll('.js-plotly-plot .gtitle')].every(
-                (one) => getComputedStyle(one).fill === 'rgb({red}, {green}, {blue})')""")
-        shot(page, f"train-turned-{scheme}")

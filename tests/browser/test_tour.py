@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.browser
-TRAINING = 420_000  # milliseconds that the sample may take on a slow machine
+TRAINING = 900_000  # milliseconds that the sample may take on a slow machine
 
 
 def settled(page: Any) -> None:

@@ -37,13 +37,13 @@ def time_span(events: Events) -> tuple[float, float]:
 
 
 def by_ticks(events: Events) -> Events:
-    """Without the latest steps, until they fill a part of the time axis: lines drawn of the rest change seldom.
+    """Without the latest steps but one, until they fill a part of the time axis: lines drawn of the rest change seldom.
 
     A browser builds a chart anew with every change, and takes the time that it does from the run on the same machine.
     """
     tick = time_span(events)[1] / TICKS
     steps = steps_of(events, "step")
-    late = {id(event) for x, event in steps if x // tick == steps[-1][0] // tick and x // tick > 0}
+    late = {id(event) for event in [event for x, event in steps if x // tick == steps[-1][0] // tick][1:]}
     return [event for event in events if id(event) not in late]
 
 

@@ -28,7 +28,7 @@ from fgdesign.runs.prepare import DataChoice
 from fgdesign.runs.process import mark_of, myself
 from fgdesign.training.settings import Settings
 
-KILLS = 3
+KILLS = 4
 posix = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
 
 

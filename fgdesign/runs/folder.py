@@ -18,7 +18,6 @@ from fgdesign.graph.spec import Graph, load_file
 from fgdesign.runs.growing import grown_lines
 from fgdesign.runs.process import is_alive, myself, try_lock
 
-AT_WORK = ("preparing", "running")
 FINAL_STATES = ("succeeded", "failed", "stopped", "cancelled")
 NO_STATUS: dict[str, Any] = {"state": "preparing", "stage": "", "progress": 0.0, "seconds_left": None, "message": "",
                              "pid": 0, "mark": "", "attempt": 0, "started": 0.0, "worked": 0.0, "updated": 0.0,
@@ -101,7 +100,7 @@ class RunFolder:
         """
         before, now = self.told(), time.time()
         mine = {"pid": before["pid"], "mark": before["mark"]} == myself() and "started" not in changes
-        if mine and before["state"] in AT_WORK:
+        if mine and before["state"] in ("preparing", "running"):
             before["worked"] += max(0.0, now - before["updated"])
         self.write("status.json", before | changes | {"updated": now})
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import app_in
+from serving import PATIENCE, app_in
 
-PATIENCE = 120_000  # milliseconds: a slow machine may train beside
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
     "--no-sandbox",

@@ -17,6 +17,7 @@ from supervised import end_supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
+PATIENCE = 120_000  # milliseconds that a page may take: a slow machine may train beside
 
 
 def free_port() -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from serving import PATIENCE
 from test_data import broken, upload, view
 from test_queue import Place, grows, place, steps
 from test_runs import settled, tick, wait_until
@@ -84,7 +85,7 @@ def test_from_a_broken_file_to_two_runs_compared(
     grows(first)
     place.start()
     again = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
-    again.set_default_timeout(120_000)
+    again.set_default_timeout(PATIENCE)
     again.goto(place.address(first.name))
     again.get_by_text(re.compile("^running on cpu")).wait_for()
     wait_until(lambda: len(again.evaluate(CURVE, "Training loss")) > before)

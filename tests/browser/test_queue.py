@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import free_port, serve
+from serving import PATIENCE, free_port, serve
 from supervised import end_supervisor
 
 from fgdesign.graph import Graph, to_json
@@ -119,7 +119,7 @@ def test_a_run_outlives_the_browser_the_server_and_the_machine(
     assert len({late - early for early, late in pairwise(tune)}) <= 1  # evenly, without a gap
 
     other = browser.new_context().new_page()  # a second device sees the same, and may act
-    other.set_default_timeout(120_000)
+    other.set_default_timeout(PATIENCE)
     other.goto(place.address(job.name))
     other.get_by_role("button", name="Pause", exact=True).click()
     page.get_by_text("paused", exact=True).first.wait_for(timeout=60_000)

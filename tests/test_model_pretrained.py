@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,6 +23,7 @@ from model_toys import (
     toy_texts,
     toy_tokenizer,
 )
+from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForSequenceClassification, pipeline
 
 from fgdesign.errors import InputError
@@ -32,6 +34,7 @@ from fgdesign.model.backbone import load_tokenizer
 from fgdesign.model.build import plan
 from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.network import FunctionGraph
+from fgdesign.model.stored import load_network, save_network
 
 LABELS = ("bad", "fair", "good")
 TEXTS = toy_texts(9, seed=6)
@@ -81,13 +84,17 @@ def same_logits(one: FunctionGraphModel, other: FunctionGraphModel) -> bool:
     return torch.equal(first, second)
 
 
+@pytest.mark.parametrize("by", ["ours", "transformers"])
 @pytest.mark.parametrize(("task", "head", "labels"), TASKS)
 def test_what_is_saved_comes_back_to_the_bit_without_the_backbone(
-    task: str, head: str, labels: tuple[str, ...], tmp_path: Path
+    task: str, head: str, labels: tuple[str, ...], by: str, tmp_path: Path
 ) -> None:
     (tmp_path / "encoder").mkdir()
     model = made(tiny_folder(tmp_path / "encoder"), task, head, labels)
-    model.save_pretrained(tmp_path / "model")
+    if by == "ours":
+        save_network(model.network, labels, tmp_path / "model")
+    else:
+        model.save_pretrained(tmp_path / "model")
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["config.json", "model.safetensors"]
     for path in (tmp_path / "encoder").iterdir():
         path.unlink()
@@ -99,9 +106,25 @@ def test_what_is_saved_comes_back_to_the_bit_without_the_backbone(
         assert {name: bool(torch.equal(tensor, model.state_dict()[name]))
                 for name, tensor in loaded.state_dict().items()} == dict.fromkeys(model.state_dict(), True)
         assert same_logits(loaded, model)
+    network, names = load_network(tmp_path / "model")
+    assert not network.training and names == list(labels or ["value"])
+    assert same_logits(FunctionGraphModel.around(network, labels), model)
+    assert {name: tensor.requires_grad for name, tensor in network.named_parameters()} == {
+        name: tensor.requires_grad for name, tensor in model.network.named_parameters()}
     config = AutoConfig.from_pretrained(tmp_path / "model")
     assert list(config.id2label.values()) == list(labels or ["value"])
     assert config.problem_type.startswith({"single": "single", "multi": "multi", "regression": "regression"}[task])
+
+
+def test_our_files_are_those_of_transformers(folder: Path, tmp_path: Path) -> None:
+    model = made(folder)
+    save_network(model.network, LABELS, tmp_path / "ours")
+    model.save_pretrained(tmp_path / "theirs")
+    ours, theirs = (json.loads((tmp_path / name / "config.json").read_text()) for name in ("ours", "theirs"))
+    assert theirs.pop("transformers_version") and ours == theirs
+    with (safe_open(tmp_path / "ours" / "model.safetensors", "pt") as one,
+          safe_open(tmp_path / "theirs" / "model.safetensors", "pt") as other):
+        assert sorted(one.keys()) == sorted(other.keys()) and one.metadata() == other.metadata()
 
 
 def test_ids_give_what_texts_give(folder: Path) -> None:
@@ -189,7 +212,7 @@ def test_a_pipeline_of_the_default_backbone_in_a_process_that_only_imports_us(tm
     s.add("head", "classifier", s.add("pool", "pool", s.layers(s.text(), 1, 1)))
     network = FunctionGraph(plan(s.graph("small"), task="single", classes=3), seed=4).eval()
     tokenizer, texts = load_tokenizer(info), ["a fine day", "the worst of all films, and long as well"]
-    FunctionGraphModel.around(network, LABELS).save_pretrained(tmp_path)
+    save_network(network, LABELS, tmp_path)
     tokenizer.save_pretrained(tmp_path)
     done = subprocess.run([sys.executable, "-c", PIPELINE, tmp_path], input="\n".join(texts),
                           capture_output=True, text=True, check=True, timeout=120)
@@ -218,6 +241,35 @@ def test_a_pipeline_of_a_graph_that_reads_words(folder: Path, tmp_path: Path) ->
     for row, labels in enumerate(found):
         assert {one["label"]: one["score"] for one in labels} == pytest.approx(
             dict(zip(LABELS, chances[row].tolist(), strict=True)), abs=1e-5)
+
+
+ANSWER = """
+import sys, warnings
+warnings.simplefilter("error")
+import fgdesign, fgdesign.runs.job
+from pathlib import Path
+from transformers import AutoTokenizer
+from fgdesign.model.stored import load_network
+from fgdesign.training.adamw import AdamW
+from fgdesign.training.fit import fit_temperature
+import torch
+network, labels = load_network(Path(sys.argv[1]))
+AutoTokenizer.from_pretrained(sys.argv[1], local_files_only=True)
+weight = torch.nn.Parameter(torch.ones(2))
+optimiser = AdamW([{"params": [weight], "lr": 0.1}], 0.0)
+weight.square().sum().backward()
+optimiser.step()
+fit_temperature(torch.eye(3) * 4, torch.tensor([0, 1, 1]), lambda o, t: torch.nn.functional.cross_entropy(o, t))
+print(labels, sorted({"torch._dynamo", "sympy", "transformers.modeling_utils"} & set(sys.modules)))
+"""
+
+
+def test_a_process_that_trains_or_answers_loads_no_compiler_and_no_model_classes(folder: Path, tmp_path: Path) -> None:
+    """Each costs a process seconds and a hundred megabytes."""
+    save_network(made(folder).network, LABELS, tmp_path)
+    toy_tokenizer().save_pretrained(tmp_path)
+    done = subprocess.run([sys.executable, "-c", ANSWER, tmp_path], capture_output=True, text=True, timeout=120)
+    assert (done.stdout.strip(), done.stderr) == (f"{list(LABELS)} []", "")
 
 
 def test_importing_us_loads_neither_torch_nor_transformers() -> None:

@@ -16,7 +16,7 @@ import torch
 
 from fgdesign.runs.process import is_disk_full
 from fgdesign.training import checkpoint
-from fgdesign.training.checkpoint import Snapshot, latest, optimiser_tensors, restore_optimiser, save
+from fgdesign.training.checkpoint import Snapshot, latest, save
 
 FILES = ("tensors.safetensors", "state.json", "manifest.json")
 
@@ -175,25 +175,3 @@ def test_no_room_at_any_write_leaves_a_whole_checkpoint(tmp_path: Path, monkeypa
         if failed is None:
             break
     assert failed is None and point >= 8
-
-
-def test_an_optimiser_goes_on_as_if_nothing_had_been() -> None:
-    def made() -> tuple[torch.nn.Linear, torch.optim.AdamW]:
-        torch.manual_seed(0)
-        layer = torch.nn.Linear(3, 2)
-        return layer, torch.optim.AdamW([{"params": [layer.weight]}, {"params": [layer.bias], "lr": 0.3}])
-
-    def step(layer: torch.nn.Linear, optimiser: torch.optim.AdamW, number: int) -> None:
-        optimiser.zero_grad()
-        layer(torch.full((1, 3), float(number))).square().sum().backward()
-        optimiser.step()
-
-    one, first = made()
-    for number in range(3):
-        step(one, first, number)
-    other, second = made()
-    other.load_state_dict(one.state_dict())
-    restore_optimiser(second, {name: tensor.clone() for name, tensor in optimiser_tensors(first).items()})
-    for layer, optimiser in ((one, first), (other, second)):
-        step(layer, optimiser, 5)
-    assert torch.equal(one.weight, other.weight) and torch.equal(one.bias, other.bias)

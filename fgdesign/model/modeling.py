@@ -6,47 +6,21 @@ Knows nothing of data files or training.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from fgdesign.errors import InputError
-from fgdesign.graph.backbones import BackboneInfo
 from fgdesign.graph.infer import params_of
-from fgdesign.graph.spec import from_dict, to_dict
-from fgdesign.model.build import plan
+from fgdesign.model.configuration import FunctionGraphConfig
 from fgdesign.model.flows import Batch, Flow
 from fgdesign.model.network import FunctionGraph
-
-PROBLEMS = {"single": "single_label_classification", "multi": "multi_label_classification", "regression": "regression"}
-
-
-class FunctionGraphConfig(PreTrainedConfig):
-    """graph: its JSON form. backbone: the facts of the encoder. task: single, multi or regression.
-
-    lexical: per word function, the sizes of its fitted tensors.
-    """
-
-    model_type = "fgdesign"
-
-    def __init__(self, graph: dict[str, Any] | None = None, backbone: dict[str, Any] | None = None,
-                 task: str = "single", lexical: dict[str, dict[str, int]] | None = None, **kwargs: Any) -> None:
-        kwargs.setdefault("problem_type", PROBLEMS[task])
-        super().__init__(**kwargs)
-        self.graph, self.backbone, self.task = graph or {}, backbone or {}, task
-        self.lexical = lexical or {}
+from fgdesign.model.stored import empty_network, facts_of
 
 
 class FunctionGraphModel(PreTrainedModel):
@@ -58,22 +32,14 @@ class FunctionGraphModel(PreTrainedModel):
 
     def __init__(self, config: FunctionGraphConfig, network: FunctionGraph | None = None) -> None:
         super().__init__(config)
-        self.network = network or _empty_network(config)
+        self.network = network or empty_network(vars(config) | {"id2label": config.id2label})
         self.tokenizer: Any = None
         self.post_init()
 
     @classmethod
     def around(cls, network: FunctionGraph, labels: Sequence[str]) -> FunctionGraphModel:
         """The model of a network. labels: names of the C classes; empty for a regression."""
-        what = network.plan
-        names = list(labels) or ["value"]
-        backbone = {key: value for key, value in asdict(what.backbone).items() if key != "folder"}
-        config = FunctionGraphConfig(
-            graph=to_dict(what.graph), backbone=backbone, task=what.task,
-            lexical={node: module.sizes for node, module in network.lexicals().items()},
-            id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)},
-        )
-        return cls(config, network)
+        return cls(FunctionGraphConfig(**facts_of(network, labels)), network)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -141,14 +107,6 @@ class FunctionGraphModel(PreTrainedModel):
         return decoded
 
 
-def _empty_network(config: FunctionGraphConfig) -> FunctionGraph:
-    """The modules of a saved graph, without its weights."""
-    backbone = replace(BackboneInfo(**config.backbone), dropout=0.0, attention_dropout=0.0)
-    classes = 1 if config.task == "regression" else len(config.id2label or ())
-    what = plan(from_dict(config.graph), task=config.task, classes=classes, backbone=backbone, sizes=config.lexical)
-    return FunctionGraph(what)
-
-
 def _loss(task: str, logits: Tensor, labels: Tensor) -> Tensor:
     if task == "single":
         return torch.nn.functional.cross_entropy(logits, labels)
@@ -157,10 +115,4 @@ def _loss(task: str, logits: Tensor, labels: Tensor) -> Tensor:
     return torch.nn.functional.mse_loss(logits[:, 0], labels.float().view(-1))
 
 
-def register() -> None:
-    """Make the transformers Auto classes know saved function graphs."""
-    AutoConfig.register("fgdesign", FunctionGraphConfig, exist_ok=True)
-    AutoModelForSequenceClassification.register(FunctionGraphConfig, FunctionGraphModel, exist_ok=True)
-
-
-register()
+AutoModelForSequenceClassification.register(FunctionGraphConfig, FunctionGraphModel, exist_ok=True)

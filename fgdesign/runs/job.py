@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils import logging
 
 from fgdesign.errors import DeviceError, FgdesignError, RunError
 from fgdesign.graph.infer import summarise
 from fgdesign.graph.spec import Graph
 from fgdesign.graph.starters import load_graph
 from fgdesign.model.device import default_folder, out_of_memory_advice, pick_device
-from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.static import StaticCache
+from fgdesign.model.stored import load_network, save_network
 from fgdesign.runs.folder import Onlooker, RunFolder, new_run_path
-from fgdesign.runs.prepare import DataChoice, Prepared, labels_of, prepare, read_data
+from fgdesign.runs.prepare import DataChoice, Prepared, prepare, read_data
 from fgdesign.runs.process import DISK_FULL, is_disk_full, myself
 from fgdesign.runs.ranks import asked, require, require_all, train_together
 from fgdesign.runs.request import versions, write_request
@@ -184,10 +183,9 @@ def _learn(folder: RunFolder, config: dict[str, Any], settings: Settings, device
         _check_same_data(config, data.sha256)
         judged_by(data.task.kind, settings.metric)
     with clock.phase("build"):
-        model = FunctionGraphModel.from_pretrained(Path(config["start"]) / "model") if config.get("start") else None
-        old = labels_of(model) if model else ()
+        start, old = load_network(Path(config["start"]) / "model") if config.get("start") else (None, [])
         ready = prepare(folder.graph(), data, splits, settings, device=device, note=note,
-                        start=model.network if model else None, start_labels=old)
+                        start=start, start_labels=old)
         lengths = ready.parts["train"].inputs.lengths
         stages = plan_stages(ready.network, ready.goal, settings, len(lengths), len(ready.parts["valid"]),
                              float(lengths.mean()))
@@ -293,11 +291,9 @@ def _static_share(ready: Prepared, stages: list[Stage]) -> float:
 
 def save_model(ready: Prepared, folder: RunFolder) -> None:
     """model/: safetensors, configuration and tokeniser, as transformers reads them; whole or not at all."""
-    bars: Any = logging
-    bars.disable_progress_bar()
     aside = folder.path / "model.new"
     shutil.rmtree(aside, ignore_errors=True)
-    FunctionGraphModel.around(ready.network, ready.data.labels).save_pretrained(aside)
+    save_network(ready.network, ready.data.labels, aside)
     ready.tokenizer.save_pretrained(aside)
     shutil.rmtree(folder.model, ignore_errors=True)
     aside.rename(folder.model)

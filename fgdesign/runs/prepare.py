@@ -28,7 +28,6 @@ from fgdesign.model.backbone import Backbone, EncoderLayer, load_backbone, load_
 from fgdesign.model.build import plan
 from fgdesign.model.device import default_folder
 from fgdesign.model.inputs import Inputs, make_inputs
-from fgdesign.model.modeling import FunctionGraphModel
 from fgdesign.model.network import PRETRAINED, FunctionGraph
 from fgdesign.runs.folder import RunFolder
 from fgdesign.training.losses import Objective, objective, weighed
@@ -264,9 +263,3 @@ def take_over(network: FunctionGraph, start: FunctionGraph, labels: Sequence[str
         taken += 1
     network.load_state_dict(mine)
     return f"Started from an earlier run: {taken} of {len(mine)} tensors were taken over."
-
-
-def labels_of(model: FunctionGraphModel) -> list[str]:
-    """Names of a model's classes in their order."""
-    names = {int(place): str(name) for place, name in (model.config.id2label or {}).items()}
-    return [names[place] for place in range(len(names))]

@@ -16,9 +16,9 @@ from fgdesign.insight.intervene import Change, steer_of
 from fgdesign.insight.tracing import trace as trace_row
 from fgdesign.model.device import pick_device
 from fgdesign.model.inputs import Inputs, make_inputs
-from fgdesign.model.modeling import FunctionGraphModel
+from fgdesign.model.stored import load_network
 from fgdesign.runs.folder import RunFolder, find_run
-from fgdesign.runs.prepare import inputs_of, labels_of, parts_of
+from fgdesign.runs.prepare import inputs_of, parts_of
 from fgdesign.training.evaluate import Answers, answer_rows, as_outputs, report
 
 PRECISIONS = ("auto", "int8")
@@ -41,15 +41,15 @@ class TrainedRun:
                            f"Go on with: fgdesign resume {folder.path}")
         self.folder, self.device = folder, pick_device(device)
         try:
-            model = FunctionGraphModel.from_pretrained(folder.model)
+            network, labels = load_network(folder.model)
             self.tokenizer = AutoTokenizer.from_pretrained(folder.model, local_files_only=True)
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise RunError(f"The model in '{folder.model}' is damaged: {error}. Train it again.") from error
-        self.network, self.precision = model.network.to(self.device).eval(), precision
+        self.network, self.precision = network.to(self.device), precision
         if precision == "int8":
             self.network.quantise()
         self.task = self.network.plan.task
-        self.labels = [] if self.task == "regression" else labels_of(model)
+        self.labels = [] if self.task == "regression" else labels
         self.reads_pairs = bool(folder.config().get("columns", {}).get("text_b"))
 
     @property

@@ -20,7 +20,9 @@ from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.process import is_disk_full
 from fgdesign.runs.store import open_store
 
-LOADED = ("pyarrow", "sklearn.feature_extraction.text", "sklearn.linear_model")  # what is else loaded where it is used
+LOADED = (  # what else is loaded where it is used
+    "pyarrow", "sklearn.feature_extraction.text", "sklearn.linear_model", "transformers.models.auto.tokenization_auto",
+)
 FULL = 74  # exit code where not even the reason could be written
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from fgdesign.training.lbfgs import minimise
 
 PENALTIES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 RowLoss = Callable[[Tensor, Tensor], Tensor]
@@ -42,23 +43,6 @@ def fit_linear(features: Tensor, targets: Tensor, outputs: int, loss: RowLoss, v
         elif (worse := worse + 1) == 2:
             break
     return best
-
-
-def minimise(total: Callable[[], Tensor], parameters: Sequence[Tensor], steps: int = 60) -> None:
-    """Full-batch L-BFGS with a strong Wolfe line search, in place; nothing where the start is not finite."""
-    with torch.no_grad():
-        if not bool(torch.isfinite(total())):
-            return
-    solver: Any = torch.optim.LBFGS(parameters, max_iter=steps, history_size=10, line_search_fn="strong_wolfe",
-                               tolerance_grad=1e-5, tolerance_change=1e-7)
-
-    def closure() -> Tensor:
-        solver.zero_grad()
-        value = total()
-        torch.autograd.backward(value)
-        return value
-
-    solver.step(closure)
 
 
 def fit_temperature(logits: Tensor, targets: Tensor, loss: RowLoss) -> float:

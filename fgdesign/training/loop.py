@@ -27,6 +27,7 @@ from torch import Tensor
 from fgdesign.model.device import precision, step_dtype
 from fgdesign.model.network import FunctionGraph, Outcome
 from fgdesign.training import checkpoint
+from fgdesign.training.adamw import AdamW
 from fgdesign.training.average import Average
 from fgdesign.training.calibrate import Opinions, calibrate, exit_shares, logit_ports, pick_thresholds
 from fgdesign.training.closed_form import fit_heads, fit_words
@@ -143,7 +144,7 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
     if resumed:
         at = resumed.state["position"]
         average.restore(resumed.group("average"), at["step"])
-        checkpoint.restore_optimiser(optimiser, resumed.group("optimiser"))
+        optimiser.restore(resumed.group("optimiser"))
         scaler.load_state_dict(resumed.state["scaler"])
     stale, losses = at["stale"], list(at["losses"])
     if at.get("due"):  # the validation in which the run was stopped
@@ -206,10 +207,11 @@ def _progress(stages: Sequence[Stage], number: int, share: float) -> float:
     return done / max(1e-9, sum(stage.work for stage in stages))
 
 
-def _step(run: Run, stage: Stage, batches: Sequence[np.ndarray], optimiser: torch.optim.Optimizer,
+def _step(run: Run, stage: Stage, batches: Sequence[np.ndarray], optimiser: AdamW,
           scaler: torch.amp.GradScaler, dtype: torch.dtype, look: bool) -> tuple[Tensor, dict[str, float]]:
     """Forward and backward of each batch, and one update. Returns the mean loss and, to `look` at, gradient norms."""
-    optimiser.zero_grad(set_to_none=True)
+    optimiser.zero_grad()
+    mover: Any = optimiser  # the scaler is written for torch's own, of which it uses no more than ours has
     total, rows = torch.zeros((), device=run.device), sum(map(len, batches))
     for batch in map(run.group.shard, batches):
         if not len(batch):
@@ -218,14 +220,14 @@ def _step(run: Run, stage: Stage, batches: Sequence[np.ndarray], optimiser: torc
         loss = _loss(run, stage, batch, dtype) * (len(batch) / rows)
         torch.autograd.backward(scaler.scale(loss))
         total += loss.detach()
-    learned = [p for group in optimiser.param_groups for p in group["params"]]
+    learned = optimiser.parameters
     run.group.add(learned, total)
     if run.settings.clip or look:
-        scaler.unscale_(optimiser)
+        scaler.unscale_(mover)
     norms = gradient_norms(run.network, stage.names) if look else {}
     if run.settings.clip:
         torch.nn.utils.clip_grad_norm_(learned, run.settings.clip)
-    scaler.step(optimiser)
+    scaler.step(mover)
     scaler.update()
     return total, norms
 
@@ -320,7 +322,7 @@ def learned_state(network: FunctionGraph, *, parameters: bool = True) -> dict[st
     return {name: tensor for name, tensor in network.state_dict().items() if name not in fixed}
 
 
-def _maybe_save(run: Run, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, average: Average,
+def _maybe_save(run: Run, optimiser: AdamW, scaler: torch.amp.GradScaler, average: Average,
                 position: dict[str, Any], number: int, *, now: bool) -> None:
     if run.folder is None or not (now or time.monotonic() - run.saved >= run.settings.checkpoint_seconds):
         return
@@ -328,7 +330,7 @@ def _maybe_save(run: Run, optimiser: torch.optim.Optimizer, scaler: torch.amp.Gr
     snapshot.put("model", learned_state(run.network))
     snapshot.put("best", run.best)
     snapshot.put("average", average.values)
-    snapshot.put("optimiser", checkpoint.optimiser_tensors(optimiser))
+    snapshot.put("optimiser", optimiser.tensors())
     snapshot.state = {"position": position, "log_size": run.log_size(), "scaler": scaler.state_dict(),
                       "best_score": run.best_score, "best_at": run.best_at, "loss": run.loss,
                       "best_loss": run.best_loss, "agreement": run.agreement, "epochs": run.epochs}

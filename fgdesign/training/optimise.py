@@ -13,16 +13,17 @@ import torch
 from torch import nn
 
 from fgdesign.model.network import FunctionGraph
+from fgdesign.training.adamw import AdamW
 from fgdesign.training.settings import Settings, layer_rate_of, rate_of
 
 SMALL = (".down", ".up")  # adapters and LoRA inside a pretrained layer
 
 
 def make_optimiser(network: FunctionGraph, names: Sequence[str], settings: Settings, *,
-                   warm: bool) -> torch.optim.AdamW:
-    """Fused AdamW over the named parameters, in groups of one rate. warm: the stage with pretrained layers frozen."""
+                   warm: bool) -> AdamW:
+    """AdamW over the named parameters, in groups of one rate. warm: the stage with pretrained layers frozen."""
     groups = parameter_groups(network, names, settings, warm=warm)
-    return torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
+    return AdamW(groups, settings.weight_decay)
 
 
 def parameter_groups(network: FunctionGraph, names: Sequence[str], settings: Settings, *,
@@ -63,7 +64,7 @@ def rate_factor(progress: float, warm_up: float, schedule: str = "linear") -> fl
     return left if schedule == "linear" else 0.5 * (1 - math.cos(math.pi * left))
 
 
-def set_rates(optimiser: torch.optim.Optimizer, factor: float) -> dict[str, float]:
+def set_rates(optimiser: AdamW, factor: float) -> dict[str, float]:
     """Give each group its peak rate times `factor`; returns the rates by the group's name."""
     for group in optimiser.param_groups:
         group["lr"] = group["base"] * factor

@@ -10,6 +10,7 @@ import re
 import zipfile
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -39,8 +40,7 @@ def between(delimiter: str) -> str:
 
 
 def book(rows: list[list[Any]]) -> bytes:
-    """A workbook of one sheet; the test is skipped where nothing reads them."""
-    openpyxl = pytest.importorskip("openpyxl")
+    """A workbook of one sheet."""
     made, file = openpyxl.Workbook(), io.BytesIO()
     for row in rows:
         made.active.append(row)

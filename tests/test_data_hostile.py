@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -124,8 +125,6 @@ def cpu_of_children() -> float:
 def test_a_hostile_file_is_refused_by_its_cause(
     name: str, make: Callable[[], bytes], said: str, tmp_path: Path
 ) -> None:
-    if name.endswith(".xlsx"):
-        pytest.importorskip("openpyxl")
     (tmp_path / name).write_bytes(make())
     start = cpu_of_children()
     with pytest.raises(DataError, match=said):
@@ -167,7 +166,7 @@ def book(fill: Callable[[Any], object]) -> Callable[[], bytes]:
     """A workbook made by openpyxl."""
     def make() -> bytes:
         target = io.BytesIO()
-        workbook_ = pytest.importorskip("openpyxl").Workbook()
+        workbook_ = openpyxl.Workbook()
         fill(workbook_)
         workbook_.save(target)
         return target.getvalue()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 
+import openpyxl
 import pytest
+from openpyxl import chart as charts
 
 from fgdesign.data import Table, read_table
 from fgdesign.errors import DataError
@@ -95,8 +97,6 @@ def test_a_long_line_of_signs_is_no_trouble() -> None:
 
 
 def workbook(*, chart: bool, rows: list[list[str]]) -> bytes:
-    openpyxl = pytest.importorskip("openpyxl")
-    charts = pytest.importorskip("openpyxl.chart")
     book = openpyxl.Workbook()
     sheet = book.active
     for row in rows:

@@ -3,17 +3,17 @@
 import io
 import pickle
 import sqlite3
-import sys
 import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pandas as pd
 import pytest
 
 from fgdesign.data import Table, load_dataset, read_table
-from fgdesign.errors import DataError, MissingExtraError
+from fgdesign.errors import DataError
 
 GERMAN = "text,label\nDie Lieferung war pünktlich,gut\nFür den Preis überteuert,schlecht\n"
 FRENCH = "text,label\nTrès déçu – « à éviter » 5 €,non\nLivraison soignée,oui\n"
@@ -265,7 +265,6 @@ def test_parquet() -> None:
 
 
 def workbook(*sheets: list[list[Any]]) -> bytes:
-    openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
     book.remove(book.active)
     for number, rows in enumerate(sheets):
@@ -292,12 +291,6 @@ def test_excel() -> None:
         read(workbook([]))
     with pytest.raises(DataError, match="an Excel file that cannot be read"):
         read(archive("xl/workbook.xml", b"<broken"))
-
-
-def test_excel_without_the_package_that_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "openpyxl", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'fgdesign\[excel\]'"):
-        read(archive("xl/workbook.xml", b""))
 
 
 def archive(name: str, content: bytes) -> bytes:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pandas as pd
 import pytest
 import streamlit as st
@@ -162,7 +163,6 @@ def test_what_cannot_be_named_is_not_offered() -> None:
 
 
 def test_formulas_without_results_have_rows(tmp_path: Path) -> None:
-    openpyxl = pytest.importorskip("openpyxl")
     book = openpyxl.Workbook()
     for row in (("text", "label"), *zip(TEXTS, LABELS, strict=True), ("one more", '=IF(1=1,"yes","no")')):
         book.active.append(row)

@@ -15,7 +15,7 @@ from fgdesign.data.delimited import Record
 from fgdesign.data.formats import as_cell, check_unpacked
 from fgdesign.data.rows import check_width
 from fgdesign.data.table import count, noted
-from fgdesign.errors import DataError, MissingExtraError
+from fgdesign.errors import DataError
 
 SHEET_CELLS = 3_000_000  # of an Excel file, which takes long to read
 OTHER_CELLS = 300_000  # of its further sheets that are read too
@@ -28,12 +28,9 @@ def excel_sheets(data: bytes, name: str, notes: list[str]) -> dict[str, list[Rec
 
     Raises:
         DataError: the workbook is damaged, or too large when unpacked.
-        MissingExtraError: the package that reads workbooks is not installed.
     """
-    try:
-        from openpyxl import reader as readers
-    except ImportError:
-        raise MissingExtraError("openpyxl, which reads Excel files,", "excel") from None
+    from openpyxl import reader as readers  # slow to import; only workbooks need it
+
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         check_unpacked(sum(member.file_size for member in archive.infolist()), name)
     try:

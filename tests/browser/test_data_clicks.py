@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pytest
 from serving import app_in
 from test_data import settled, upload
@@ -54,7 +55,6 @@ def headless() -> bytes:
 
 def months() -> bytes:
     """A workbook of three sheets, two of the same columns."""
-    openpyxl = pytest.importorskip("openpyxl")
     made, file = openpyxl.Workbook(), io.BytesIO()
     made.active.title = "January"
     usual = ("text", "label")

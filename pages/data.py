@@ -1,5 +1,7 @@
 """Data: upload or choose a table, see what it is like and what is wrong with it, repair and edit it."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from fgdesign.errors import FgdesignError
@@ -19,23 +21,17 @@ from fgdesign.ui import (
 
 VIEWS = ("Findings", "Rows", "Samples", "Map", "Split", "Versions")
 
-st.title("Data", anchor=False)
-choose, shown = st.columns([1, 3], gap="large")
-with choose:
-    data_choose.choose()
-file = state.current_data()
-with shown:
-    if file is None:
-        st.text("No data set is chosen. Upload a table, or take a sample on the left.")
-        st.stop()
+
+def show(file: Path) -> None:
+    """One table: what it is like, what is wrong with it, and what can be done to it."""
     data_view.title(file)
     try:
         told = data_profile.told(file) if data_intake.read_first(file) else None
     except FgdesignError as error:
         doctor_view.misfit(file, error)
-        st.stop()
+        return
     if told is None:
-        st.stop()
+        return
     data_view.columns(file, told)
     if not told["problem"]:
         data_view.numbers(file, told)
@@ -58,3 +54,15 @@ with shown:
         parts.sentences(told["notes"], "How it was read")
         start.train_button(state.current_graph())
         parts.show_command(*start.command_words(state.current_graph(), file))
+
+
+st.title("Data", anchor=False)
+choose, shown = st.columns([1, 3], gap="large")
+with choose:
+    data_choose.choose()
+file = state.current_data()
+with shown:
+    if file is None:
+        st.text("No data set is chosen. Upload a table, or take a sample on the left.")
+    else:
+        show(file)

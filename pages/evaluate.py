@@ -8,12 +8,10 @@ st.title("Evaluate", anchor=False)
 run = state.current_run()
 if run is None:
     parts.next_step("No run yet. Train this graph, then its numbers are here.", "train", "Train this graph")
-    st.stop()
-report = run.report()
-if report is None:
+elif (report := run.report()) is None:
     parts.next_step(f"Run {run.name} has no report yet: it is {run.status()['state']}.", "train", "See how it goes")
-    st.stop()
-if st.query_params.get("run") != run.name:
-    st.query_params["run"] = run.name
-if not evaluate_page.show(run):
-    report_view.show(run, report)
+else:
+    if st.query_params.get("run") != run.name:
+        st.query_params["run"] = run.name
+    if not evaluate_page.show(run):
+        report_view.show(run, report)

@@ -17,12 +17,12 @@ if run is not None:
         runs_desk.show_deleted(run)
     else:
         live.show_run(run, drawn)
-    if not live.is_whole(drawn):
-        st.stop()  # it begins again, with more
-    canvas.bring_library(live.canvas_key(run))
-queue.show()
-search_view.show()
-st.subheader("Runs", anchor=False)
-runs_desk.show()
-if run is not None and not run.is_hidden and run.status()["state"] in ("paused", "failed", "stopped", "cancelled"):
-    parts.show_command("resume", run.path, note="Go on with this run from the command line")
+if run is None or live.is_whole(drawn):  # else it begins again, with more
+    if run is not None:
+        canvas.bring_library(live.canvas_key(run))
+    queue.show()
+    search_view.show()
+    st.subheader("Runs", anchor=False)
+    runs_desk.show()
+    if run is not None and not run.is_hidden and run.status()["state"] in ("paused", "failed", "stopped", "cancelled"):
+        parts.show_command("resume", run.path, note="Go on with this run from the command line")

@@ -25,7 +25,10 @@ PACKAGES = {  # where a third-party package may be imported; other parts may not
     "transformers": set(RANKS) - {"errors", "graph", "views", "pages"},
 }
 BANNED_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
-BANNED_CALLS = {"eval", "exec", "torch.load", "__import__", "pd.read_pickle", "pandas.read_pickle", "os.system"}
+BANNED_CALLS = {
+    "eval", "exec", "torch.load", "__import__", "pd.read_pickle", "pandas.read_pickle", "os.system",
+    "st.stop",  # forgets what was pressed while the page was being drawn
+}
 BANNED_ARGUMENTS = {"unsafe_allow_html", "trust_remote_code", "shell", "allow_pickle"}
 LIGHT = ["graph", "data", "runs", "views"]
 HEAVY = {"fgdesign.runs.job", "fgdesign.runs.prepare", "fgdesign.runs.trained"}  # where runs compute

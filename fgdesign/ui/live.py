@@ -64,7 +64,7 @@ def show_run(run: RunFolder, drawn: int = len(PIECES) - 1) -> None:
 
     if going:
         st.html(NO_FADING)
-    parts.fragment(_state, SOON if going else None)(run, now, drawn == len(PIECES) - 1)
+    parts.fragment(_state, SOON if going else None)(run, now)
     if going or _measured(run.metrics()):
         if drawn >= PIECES.index("curves"):
             part(_curves, LATER["curves"])
@@ -74,11 +74,11 @@ def show_run(run: RunFolder, drawn: int = len(PIECES) - 1) -> None:
         part(_folded, LATER["folded"])
 
 
-def _state(run: RunFolder, shown: str, whole: bool) -> None:
+def _state(run: RunFolder, shown: str) -> None:
     status, events = run.status(), run.metrics()
     if status["state"] != shown:
         st.rerun()  # the whole page: the header and the runs table name the state too
-    _progress(run, status, whole)
+    _progress(run, status)
     if shown not in FINAL_STATES or _measured(events):
         _numbers(run, status, events)
         _alarms(run, events, shown not in FINAL_STATES)
@@ -109,8 +109,7 @@ def _measured(events: list[dict[str, Any]]) -> bool:
     return any(event["kind"] == "valid" for event in events)
 
 
-def _progress(run: RunFolder, status: dict[str, Any], whole: bool) -> None:
-    """State and wishes; these wait for the page to be whole: a press between two of its pieces would be lost."""
+def _progress(run: RunFolder, status: dict[str, Any]) -> None:
     name, going = status["state"], status["state"] not in FINAL_STATES
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         how = standing(run, status)
@@ -128,8 +127,8 @@ def _progress(run: RunFolder, status: dict[str, Any], whole: bool) -> None:
         if going:
             asked = run.asked_to_stop and name != "paused"
             queue.button("resume" if name == "paused" else "pause", run.name, "Resume" if name == "paused" else "Pause",
-                         disabled=asked or not whole)
-            queue.button("stop", run.name, "Stopping" if asked else "Stop", disabled=asked or not whole)
+                         disabled=asked)
+            queue.button("stop", run.name, "Stopping" if asked else "Stop", disabled=asked)
         elif (run.model / "config.json").is_file():
             st.page_link(
                 "pages/routes.py", label="See routes", icon=":material/route:", query_params={"run": run.name}

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from select import select
 
 from fgdesign.data.apart import step_back
 from fgdesign.errors import FgdesignError
@@ -20,8 +21,8 @@ from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.process import is_disk_full
 from fgdesign.runs.store import open_store
 
-LOADED = (  # what else is loaded where it is used
-    "pyarrow", "sklearn.feature_extraction.text", "sklearn.linear_model", "transformers.models.auto.tokenization_auto",
+LOADED = (  # while it waits; without waiting, each where it is used, and scikit-learn is by few runs
+    "pyarrow", "transformers.models.auto.tokenization_auto", "sklearn.feature_extraction.text", "sklearn.linear_model",
 )
 FULL = 74  # exit code where not even the reason could be written
 
@@ -71,6 +72,11 @@ def print_now(message: str) -> None:
     print(message, flush=True)
 
 
+def _is_told() -> bool:
+    """Whether the order has come, or will not."""
+    return bool(select([sys.stdin], [], [], 0)[0])
+
+
 def _is_ours(order: Order) -> bool:
     """Whether the store still has this very attempt; it is running then, unless someone wants it ended already."""
     store = open_store(Path(order.root))
@@ -101,9 +107,11 @@ def main() -> int:
             become(folder, processes)
         carry_on(folder, print_now)
 
-    for name in LOADED:
-        import_module(name)
     step_back()
+    for name in LOADED:
+        if _is_told():
+            break
+        import_module(name)
     return serve(carry_out)
 
 

@@ -26,10 +26,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def serve(workspace: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start the app, and wait until it answers."""
+def serve(workspace: Path, port: int, *, trains: bool = True) -> subprocess.Popen[bytes]:
+    """Start the app, and wait until it answers. trains: False where nothing is, and so no worker is made ready."""
     environment = {
-        **{name: value for name, value in os.environ.items() if name != "FGDESIGN_SUPERVISOR"},
+        **os.environ,
+        "FGDESIGN_SUPERVISOR": "on" if trains else "off",
         "FGDESIGN_WORKSPACE": str(workspace),
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
@@ -42,10 +43,10 @@ def serve(workspace: Path, port: int) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def app_in(workspace: Path) -> Iterator[str]:
+def app_in(workspace: Path, *, trains: bool = True) -> Iterator[str]:
     """The address of an app that ends with the block, and its supervisor with it."""
     port = free_port()
-    server = serve(workspace, port)
+    server = serve(workspace, port, trains=trains)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

@@ -22,7 +22,7 @@ ROWS = [(f"the {('parcel', 'invoice', 'screen')[row % 3]} number {row} came", ("
 @pytest.fixture(scope="module")
 def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An app with a workspace of its own."""
-    with app_in(tmp_path_factory.mktemp("clicks")) as address:
+    with app_in(tmp_path_factory.mktemp("clicks"), trains=False) as address:
         yield address
 
 

@@ -31,7 +31,7 @@ TOLD = [
 @pytest.fixture(scope="module")
 def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An app with a workspace of its own."""
-    with app_in(tmp_path_factory.mktemp("choice")) as address:
+    with app_in(tmp_path_factory.mktemp("choice"), trains=False) as address:
         yield address
 
 

@@ -37,7 +37,10 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in peers else found(name, *rest))
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+ALIKE = {f"routing:{name}" for name in ("trec6", "banking77", "clinc150")}  # as routing:sst2, of other rows
+
+
+@pytest.mark.parametrize("name", [name for name in QUESTIONS if name not in ALIKE])
 def test_a_question_is_answered_without_peers(name: str, tmp_path: Path) -> None:
     found: Question = ask(name, True)
     assert found.rows and all(np.isfinite(row.value) for row in found.rows)

@@ -6,7 +6,7 @@ VENV ?= .venv
 PORT ?= 8501
 WORKERS ?= 2
 READY = $(VENV)/.ready
-# Modules are compiled when they are first imported: of 20,000 files few ever are, and all take minutes.
+# Modules are compiled when they are first imported: all 20,000 of them at once would take minutes.
 INSTALL = $(VENV)/bin/pip install --quiet --no-compile --constraint constraints.txt --editable
 
 .PHONY: app test check bench clean

@@ -22,6 +22,8 @@ from benchmarks import growth, jobs, measure, public, records, trained, training
 from benchmarks.__main__ import QUESTIONS, ask  # noqa: E402
 from benchmarks.measure import Question, Row  # noqa: E402
 
+ALIKE = {f"routing:{name}" for name in ("trec6", "banking77", "clinc150")}  # as routing:sst2, of other rows
+
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -35,9 +37,6 @@ def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     found = importlib.util.find_spec
     peers = {"sentence_transformers", "onnxruntime", "onnxscript", "accelerate", "peft"}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in peers else found(name, *rest))
-
-
-ALIKE = {f"routing:{name}" for name in ("trec6", "banking77", "clinc150")}  # as routing:sst2, of other rows
 
 
 @pytest.mark.parametrize("name", [name for name in QUESTIONS if name not in ALIKE])

@@ -26,7 +26,7 @@ from model_toys import (
 from safetensors import safe_open
 from transformers import AutoConfig, AutoModelForSequenceClassification, pipeline
 
-from fgdesign.errors import InputError
+from fgdesign.errors import InputError, RunError
 from fgdesign.graph.backbones import describe_backbone
 from fgdesign.graph.spec import DEFAULT_BACKBONE
 from fgdesign.graph.starters import STARTERS, Sketch
@@ -125,6 +125,27 @@ def test_our_files_are_those_of_transformers(folder: Path, tmp_path: Path) -> No
     with (safe_open(tmp_path / "ours" / "model.safetensors", "pt") as one,
           safe_open(tmp_path / "theirs" / "model.safetensors", "pt") as other):
         assert sorted(one.keys()) == sorted(other.keys()) and one.metadata() == other.metadata()
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("config.json", b"{"), ("config.json", b"[]"), ("config.json", None), ("model.safetensors", b"x" * 40),
+    ("model.safetensors", None),
+])
+def test_a_damaged_model_is_told_as_one(name: str, content: bytes | None, folder: Path, tmp_path: Path) -> None:
+    save_network(made(folder).network, LABELS, tmp_path)
+    (tmp_path / name).unlink()
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(RunError, match=r"is damaged: .*Train it again\."):
+        load_network(tmp_path)
+
+
+def test_a_model_without_names_of_its_classes_is_told_as_damaged(folder: Path, tmp_path: Path) -> None:
+    save_network(made(folder).network, LABELS, tmp_path)
+    facts = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(facts | {"id2label": None}))
+    with pytest.raises(RunError, match="is damaged"):
+        load_network(tmp_path)
 
 
 def test_ids_give_what_texts_give(folder: Path) -> None:

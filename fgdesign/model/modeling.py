@@ -48,11 +48,7 @@ class FunctionGraphModel(PreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As in transformers; every tensor gets memory of its own.
-
-        A tensor that is a view of the file may start at any byte, and kernels then sum in another order: the
-        same weights would not answer with the same bits.
-        """
+        """As in transformers; every tensor gets memory of its own, for the reason `stored.load_network` tells."""
         loaded = super().from_pretrained(*args, **kwargs)
         model = loaded[0] if isinstance(loaded, tuple) else loaded
         for tensor in chain(model.parameters(), model.buffers()):

@@ -11,8 +11,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from fgdesign.errors import RunError
 from fgdesign.graph.backbones import BackboneInfo
 from fgdesign.graph.spec import from_dict, to_dict
 from fgdesign.model.build import plan
@@ -64,12 +66,20 @@ def load_network(folder: Path) -> tuple[FunctionGraph, list[str]]:
     Every tensor gets memory of its own: a view of the file may start at any byte, kernels then sum in another order,
     and the same weights would not answer with the same bits.
 
-    Raises: OSError, SafetensorError, ValueError, KeyError, TypeError or RuntimeError where a file is damaged.
+    Raises RunError where a file is damaged.
     """
-    facts = json.loads((folder / CONFIG).read_text("utf-8"))
-    with Unfilled():
-        network = empty_network(facts)
-    tensors = {name.removeprefix(PREFIX): tensor.clone() for name, tensor in load_file(folder / WEIGHTS).items()}
-    network.load_state_dict(tensors, assign=True)
-    names = {int(place): str(name) for place, name in facts["id2label"].items()}
-    return network.eval(), [names[place] for place in range(len(names))]
+    try:
+        facts = json.loads((folder / CONFIG).read_text("utf-8"))
+        with Unfilled():
+            network = empty_network(facts)
+        tensors = {name.removeprefix(PREFIX): tensor.clone() for name, tensor in load_file(folder / WEIGHTS).items()}
+        network.load_state_dict(tensors, assign=True)
+        names = {int(place): str(name) for place, name in facts["id2label"].items()}
+        return network.eval(), [names[place] for place in range(len(names))]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise damaged(folder, error) from error
+
+
+def damaged(folder: Path, error: Exception) -> RunError:
+    """What is said where a saved model, or its tokeniser, cannot be read."""
+    return RunError(f"The model in '{folder}' is damaged: {error}. Train it again.")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 
 from fgdesign.data import Dataset, load_dataset
 from fgdesign.errors import DataError, DeviceError, RunError, choices
@@ -16,7 +15,7 @@ from fgdesign.insight.intervene import Change, steer_of
 from fgdesign.insight.tracing import trace as trace_row
 from fgdesign.model.device import pick_device
 from fgdesign.model.inputs import Inputs, make_inputs
-from fgdesign.model.stored import load_network
+from fgdesign.model.stored import damaged, load_network
 from fgdesign.runs.folder import RunFolder, find_run
 from fgdesign.runs.prepare import inputs_of, parts_of
 from fgdesign.training.evaluate import Answers, answer_rows, as_outputs, report
@@ -40,11 +39,11 @@ class TrainedRun:
             raise RunError(f"Run '{folder.path}' has no model yet: its state is '{folder.status()['state']}'. "
                            f"Go on with: fgdesign resume {folder.path}")
         self.folder, self.device = folder, pick_device(device)
+        network, labels = load_network(folder.model)
         try:
-            network, labels = load_network(folder.model)
             self.tokenizer = AutoTokenizer.from_pretrained(folder.model, local_files_only=True)
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            raise RunError(f"The model in '{folder.model}' is damaged: {error}. Train it again.") from error
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+            raise damaged(folder.model, error) from error
         self.network, self.precision = network.to(self.device), precision
         if precision == "int8":
             self.network.quantise()

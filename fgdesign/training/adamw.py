@@ -1,7 +1,7 @@
 """AdamW (Loshchilov and Hutter, 2019) over torch's fused kernel.
 
-The class of torch does the same to the bit, but loads torch's compiler when it is made: seconds of every process that
-trains, and a fifth of its memory, for something that is not used. Knows nothing of schedules.
+The class of torch does the same to the bit, but loads torch's compiler when it is made: seconds and 70 MB of every
+process that trains, for something that is not used. Knows nothing of schedules.
 """
 
 from __future__ import annotations

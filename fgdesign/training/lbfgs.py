@@ -35,9 +35,10 @@ def minimise(total: Callable[[], Tensor], parameters: Sequence[Tensor], steps: i
         if float(now[2].abs().max()) <= FLAT:
             break
         direction = _direction(now[2], history)
-        if float(now[2] @ direction) > -STILL:
+        slope = float(now[2] @ direction)
+        if slope > -STILL:
             break
-        then = _along(at, now, direction, 1.0 if history else min(1.0, 1.0 / float(now[2].abs().sum())))
+        then = _along(at, now, direction, slope, 1.0 if history else min(1.0, 1.0 / float(now[2].abs().sum())))
         if then is None:
             break
         moved, turned = then[0] - now[0], then[2] - now[2]
@@ -64,10 +65,9 @@ def _direction(gradient: Tensor, history: Sequence[tuple[Tensor, Tensor]]) -> Te
     return direction
 
 
-def _along(at: Callable[[Tensor], Point], start: Point, direction: Tensor, step: float) -> Point | None:
+def _along(at: Callable[[Tensor], Point], start: Point, direction: Tensor, slope: float, step: float) -> Point | None:
     """A point along a direction, low and flat enough; the lowest seen where none is; None where all are higher."""
-    place, value, gradient = start
-    slope, base = float(gradient @ direction), float(value)
+    place, base = start[0], float(start[1])
     (low, rise), (high, fall), best = (0.0, slope), (float("inf"), 0.0), None
     for _ in range(TRIES):
         then = at(place + step * direction)

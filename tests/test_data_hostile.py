@@ -95,7 +95,7 @@ HOSTILE: list[tuple[str, Callable[[], bytes], str]] = [
     ("far.xlsx", far, "has 16.384 columns; at most 512"),
     ("cells.xlsx", lambda: workbook([HEAD, *["<row><c/><c/></row>" * 10_000] * 200, TAIL]), "about 3.999.99. cells"),
     ("nulls.parquet", lambda: in_parquet(pa.table({"a": pa.nulls(3_000_000, pa.string())})), "more than 2.000.000"),
-    ("repeated.parquet", repeated, "unpacked; at most|more than 2.3 GB of memory"),
+    ("repeated.parquet", repeated, "unpacked; at most"),
     ("list.parquet", long_list, "A column of lists has more values"),
     ("wide.parquet", lambda: in_parquet(pa.table({f"c{i}": ["a"] for i in range(10_000)})), "10.000 columns; at most"),
     ("spoilt.parquet", lambda: b"PAR1" + bytes(range(256)) * 9 + b"PAR1", "is a Parquet file that cannot be read"),

@@ -29,7 +29,7 @@ TOY = (sys.executable, str(Path(__file__).with_name("toy_worker.py")))
 SUPERVISE = "import sys; from pathlib import Path; from fgdesign.runs.supervisor import supervise; " \
             "supervise(Path(sys.argv[1]), command=sys.argv[2:], slots=('cpu',))"
 RUNNING = ("starting", "running")
-STEPS = 300  # of 20 ms: longer than a supervisor takes to begin on a busy machine
+STEPS, SLOW, QUICK = 300, 100, 2  # steps; ms each: a supervisor begins long before a slow run is through
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_a_supervisor_killed_between_goes_on_as_asked(store: Store, rows: dict[s
         boss.kill()
         boss.wait()
 
-    search = begin(store, GRAPH, rows, Settings(epochs=STEPS, patience=20), space=SPACE, trials=3, parallel=2)
+    search = begin(store, GRAPH, rows, Settings(epochs=STEPS, patience=SLOW), space=SPACE, trials=3, parallel=2)
     boss = supervise()
     first = search.run_name(0)
     wait_for(lambda: "step-" in (store.job(first).folder.newest_checkpoint() if search.trials() else ""))
@@ -228,6 +228,7 @@ def test_a_supervisor_killed_between_goes_on_as_asked(store: Store, rows: dict[s
     time.sleep(1.5)
     assert states(store, search) == ["paused", "paused"] and store.job(first).folder.newest_checkpoint() == reached
     killed(boss)
+    (store.root / "pace").write_text(str(QUICK))
     searches.resume(store, search)
     boss = supervise()
     wait_for(lambda: search.told()["state"] == "done")

@@ -1,7 +1,8 @@
 """A worker that counts instead of training, and keeps every promise that training keeps: run as a program.
 
 Each step joins the step's number to a hash; a checkpoint after each; `begun.txt` lists the processes that held the run.
-The setting `epochs` says how many steps, `patience` how many milliseconds each takes, half of them for its checkpoint.
+The setting `epochs` says how many steps, `patience` how many milliseconds each takes, half of them for its checkpoint;
+the file `pace` of the workspace, where it is, says another number of them to a process that begins.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ def after(value: str, step: int) -> str:
 
 def count(folder: RunFolder) -> None:
     settings = folder.config()["settings"]
+    pace = folder.path.parents[1] / "pace"
+    patience = int(pace.read_text()) if pace.exists() else settings["patience"]
     with folder.locked():
         with (folder.path / "begun.txt").open("a") as file:
             file.write(f"{os.getpid()}\n")
@@ -42,9 +45,9 @@ def count(folder: RunFolder) -> None:
                 state = "paused" if folder.asked_to_pause else "stopped"
                 folder.write_status(state=state, message=state)
                 return
-            time.sleep(settings["patience"] / 2000)
+            time.sleep(patience / 2000)
             value, step = after(value, step), step + 1
-            save(folder, step, value, settings["patience"] / 2000)
+            save(folder, step, value, patience / 2000)
             folder.log({"kind": "step", "step": step})
         folder.write("report.json", {"task": "single", "value": value, "valid": {"macro_f1": 0.5}})
         folder.write_status(state="succeeded", message="Finished.", progress=1.0)

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fgdesign.data.columns import LABEL_NAMES, TEXT_NAMES, plain_name
 from fgdesign.data.delimited import Record
@@ -23,6 +24,7 @@ from fgdesign.errors import DataError
 
 UNPACKED_LIMIT = 500_000_000  # bytes that a compressed file may have when it is unpacked
 ROWS_AT_ONCE = 512  # of a Parquet file
+HELD_ONCE = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())  # values a dictionary has
 MOST_NESTED = 50_000_000  # bytes that lists may take in so many rows
 LISTS = ("data", "rows", "records", "items", "examples", "results", "common_examples")  # names of the list of records
 KNOWN = frozenset((*TEXT_NAMES, *LABEL_NAMES))
@@ -208,9 +210,9 @@ def _unpacked(batches: Iterator[Any], schema: pa.Schema, name: str) -> Iterator[
     """Batches of strings of batches of rows, as long as they are not too large altogether."""
     size = 0
     for batch in batches:
-        size += batch.nbytes
-        check_unpacked(size, name)
         columns = [column.combine_chunks() for column in _flat(pa.Table.from_batches([batch])).columns]
+        size += sum(map(_unpacked_bytes, columns))
+        check_unpacked(size, name)
         yield pa.record_batch(list(map(_as_strings, columns)), schema)
 
 
@@ -221,8 +223,17 @@ def _flat(table: pa.Table) -> pa.Table:
     return table
 
 
+def _unpacked_bytes(column: pa.Array) -> int:
+    """What a column takes once each row has its own copy of what a dictionary holds once."""
+    if not pa.types.is_dictionary(column.type) or column.type.value_type not in HELD_ONCE:
+        return int(column.nbytes)
+    return int(pc.sum(pc.binary_length(column.dictionary).take(column.indices)).as_py() or 0)
+
+
 def _as_strings(column: pa.Array) -> pa.Array:
     """A column of a batch as text. Raises DataError for a list that is too long for a cell."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         column.validate(full=True)  # that it is UTF-8
         return column.cast(STRING).fill_null("")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +53,57 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+class Tab:
+    """One tab that tests use in turn: what a process has compiled of the app's scripts is not compiled again.
+
+    It is lent blank, without cookies or anything kept; one that a test has closed is followed by a new one.
+    """
+
+    def __init__(self, browser: Any) -> None:
+        self.browser = browser
+        self.page: Any = None
+
+    @contextmanager
+    def lent(self, width: int = 1440, height: int = 900) -> Iterator[Any]:
+        """A light page of this size, deaf again after the block."""
+        if self.page is None or self.page.is_closed():
+            self.page = self.browser.new_context().new_page()
+        page, self.page = self.page, None  # until it is given back
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme="light")
+        page.set_default_timeout(PATIENCE)
+        heard: list[tuple[str, Any]] = []
+        listen = page.on
+        page.on = lambda event, told: (heard.append((event, told)), listen(event, told))[-1]
+        yield page
+        if page.is_closed():
+            page.context.close()
+            return
+        del page.on
+        for event, told in heard:
+            page.remove_listener(event, told)
+        if page.url.startswith("http"):
+            page.evaluate("localStorage.clear(), sessionStorage.clear()")
+        page.context.clear_cookies()
+        page.goto("about:blank")
+        self.page = page
+
+
+@pytest.fixture(scope="session")
+def tab(browser: Any) -> Tab:
+    """The tab of this session."""
+    return Tab(browser)
+
+
 @pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A fresh page of 1440 x 900, light; the test fails on an error in the page's console and on foreign requests."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
-    found = context.new_page()
+def page(tab: Tab) -> Iterator[Any]:
+    """A blank page of 1440 x 900, light; the test fails on an error in the page's console and on foreign requests."""
     foreign: list[str] = []
     broken: list[str] = []
-    found.on("request", lambda request: _note_foreign(request.url, foreign))
-    found.on("pageerror", lambda error: broken.append(str(error)))
-    found.set_default_timeout(PATIENCE)
-    yield found
-    context.close()
+    with tab.lent() as found:
+        found.on("request", lambda request: _note_foreign(request.url, foreign))
+        found.on("pageerror", lambda error: broken.append(str(error)))
+        yield found
     assert not foreign, f"requests left this machine: {foreign[:3]}"
     assert not broken, f"errors in the page: {broken[:3]}"
 

@@ -53,11 +53,11 @@ def dismiss(dialog: Any, seen: list[str]) -> None:
 class Design:
     """The page as a person uses it."""
 
-    def __init__(self, browser: Any, address: str, workspace: Path) -> None:
+    def __init__(self, page: Any, address: str, workspace: Path) -> None:
         self.address, self.folder = address, workspace / "graphs"
         self.foreign: list[str] = []
         self.dialogs: list[str] = []
-        self.page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        self.page = page
         self.page.on("request", lambda request: self._note(request.url))
         self.page.on("dialog", lambda dialog: dismiss(dialog, self.dialogs))
         self.root = self.page.locator(".fg-root:has(.fg-palette)")
@@ -128,15 +128,15 @@ class Design:
 
 
 @pytest.fixture
-def design(browser: Any, address: str, workspace: Path) -> Iterator[Design]:
+def design(tab: Any, address: str, workspace: Path) -> Iterator[Design]:
     for item in workspace.iterdir():
         if not item.name.startswith(SERVERS):
             shutil.rmtree(item) if item.is_dir() else item.unlink()
-    opened = Design(browser, address, workspace)
-    yield opened
+    with tab.lent(1440, 1000) as page:
+        opened = Design(page, address, workspace)
+        yield opened
     assert opened.foreign == []
     assert opened.dialogs == []
-    opened.page.close()
 
 
 def edges(graph: Graph) -> set[str]:

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -17,13 +17,19 @@ from supervised import end_supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
+PORTS: dict[int, None] = {}  # of this process's apps, ended ones too
 PATIENCE = 120_000  # milliseconds that a page may take: a slow machine may train beside
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that an earlier app had, if there is: the browser knows its scripts already."""
+    for port in (*PORTS, 0):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            PORTS[int(probe.getsockname()[1])] = None
+            return int(probe.getsockname()[1])
+    raise AssertionError("no port is free")
 
 
 def serve(workspace: Path, port: int, *, trains: bool = True) -> subprocess.Popen[bytes]:

@@ -101,6 +101,10 @@ def test_an_edited_cell_is_a_version(
     shot(page, "data-split")
 
 
+def is_server(process: psutil.Process, port: int) -> bool:
+    return process.status() != psutil.STATUS_ZOMBIE and str(port) in process.cmdline()
+
+
 def stored(workspace: Path, name: str) -> list[Path]:
     """What the workspace keeps of data sets of this name, with a table that was read."""
     notes = (workspace / "data").glob("*.about.json")
@@ -108,7 +112,7 @@ def stored(workspace: Path, name: str) -> list[Path]:
     return [note for note in found if list(note.parent.glob(f"{note.name[:16]}.*.arrow"))]
 
 
-def until(true: Callable[[], object], page: Any, seconds: float = 30) -> None:
+def until(true: Callable[[], object], page: Any, seconds: float = 120) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it did not happen in time"
@@ -163,7 +167,7 @@ def test_a_million_rows_are_taken_while_other_pages_answer(
     page: Any, browser: Any, app_url: str, tmp_path: Path, workspace: Path
 ) -> None:
     port = int(app_url.rpartition(":")[2])
-    server = next(process for process in psutil.Process().children() if str(port) in process.cmdline())
+    server = next(process for process in psutil.Process().children() if is_server(process, port))
     with (tmp_path / "million.csv").open("w") as file:
         file.write("text,label\n")
         file.writelines(f"the {SUBJECTS[i % 8]} {i} is {WORDS[i % 2]},{LABELS[i % 2]}\n" for i in range(1_000_000))

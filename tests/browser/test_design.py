@@ -90,7 +90,7 @@ def test_two_browsers_on_one_graph_see_what_differs_and_choose(design: Design, b
     design.new()
     design.add("Text")
     link = design.page.url
-    other = Design(browser, design.address, workspace)
+    other = Design(browser.new_page(viewport={"width": 1440, "height": 1000}), design.address, workspace)
     other.open(link)
     other.add("Embeddings")
     theirs = other.graph()

@@ -19,7 +19,7 @@ test: check
 
 check: $(READY)
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --num-workers $(WORKERS)
 
 bench: $(READY)
 	$(INSTALL) '.[bench]'

@@ -100,6 +100,16 @@ def test_stacked_weights_follow_what_an_optimiser_does(tmp_path: Path, monkeypat
         fused.zero_grad()
 
 
+def test_a_network_that_was_made_in_inference_mode_answers_there(tmp_path: Path) -> None:
+    with torch.inference_mode():
+        network, port = routed(tmp_path, "vectors")
+        batch, _ = batch_of(port, "vectors", 9)
+        for _ in range(2):
+            torch.testing.assert_close(value(network.eval(), batch), value(network, batch, plainly=True), **NEAR)
+            for parameter in network.parameters():
+                parameter.mul_(1.5)  # changes count, too
+
+
 @pytest.mark.parametrize("params", [{"odd": True}, {"method": "max"}, {"method": "mean"}, {"experts": 1,
                                                                                          "straight": True}])
 def test_what_is_not_alike_stays_as_it_was_drawn(tmp_path: Path, params: dict[str, object]) -> None:

@@ -74,6 +74,15 @@ def test_packed_weights_follow_what_an_optimiser_does() -> None:
         torch.testing.assert_close(layer(hidden, mask), in_training(layer, hidden, mask), atol=2e-5, rtol=2e-5)
 
 
+def test_a_layer_that_was_made_in_inference_mode_runs_there() -> None:
+    with torch.inference_mode():
+        layer, (hidden, mask) = layer_of(), batch()
+        first = layer(hidden, mask)
+        torch.testing.assert_close(first, in_training(layer, hidden, mask), atol=2e-5, rtol=2e-5)
+        layer.ffn_in.weight.mul_(2)
+        assert not torch.allclose(layer(hidden, mask), first, atol=1e-2)
+
+
 def test_a_copy_has_weights_of_its_own() -> None:
     layer, (hidden, mask) = layer_of(), batch()
     with torch.inference_mode():

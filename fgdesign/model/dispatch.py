@@ -94,7 +94,8 @@ class Bank(Step):
         assert isinstance(router, Router)
         if torch.is_grad_enabled():
             _kept.pop(self._first, None)  # fused optimisers change weights without counting versions
-        if torch.is_grad_enabled() or router.training or router.k > 1 or None in self.experts:
+        uncounted = self._parameters[0].is_inference()  # their changes would not be seen
+        if torch.is_grad_enabled() or router.training or router.k > 1 or uncounted or None in self.experts:
             return self.sorted(x, choice)
         expert, gate = (choice.best, choice.gate) if choice.given is None else choice.gates.max(1)[::-1]
         assert expert is not None and gate is not None

@@ -47,8 +47,11 @@ def works(dtype: torch.dtype) -> bool:
 
 
 def usable(layer: EncoderLayer, hidden: Tensor) -> bool:
-    """True in evaluation without gradients, on a CPU that oneDNN serves, where all products are plain ones."""
-    if torch.is_grad_enabled() or layer.training or hidden.device.type != "cpu":
+    """True in evaluation without gradients, on a CPU that oneDNN serves, where all products are plain ones.
+
+    Weights that were made in inference mode do not count their changes: what is made from them cannot be kept.
+    """
+    if torch.is_grad_enabled() or layer.training or hidden.device.type != "cpu" or layer.ffn_norm.weight.is_inference():
         return False
     return works(run_dtype(hidden)) and all(type(part) is nn.Linear for part in _linears(layer))
 

@@ -26,6 +26,8 @@ PIECES = ("numbers", "curves", "whole")  # each adds to those before it, and no 
 # Seconds between two drawings; each costs a browser on the run's own machine some of the run's time.
 SOON = 0.7  # of the numbers
 LATER = {"curves": 4.1, "graph": 5.3, "folded": 6.7}  # seldom together: numbers come first
+HELP = {"Training loss": "What training makes smaller: how wrong the answers and the exits are, plus the routers' own "
+                         "losses. The one for sure and varied choices counts below 0."}
 NO_FADING = "<style>[data-stale] { opacity: 1 !important; transition: none !important; }</style>"  # at each drawing
 
 
@@ -170,7 +172,7 @@ def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]
         numbers += [("Training loss", plain(losses[-1]) if losses else "–"),
                     ("Progress", percent(float(status["progress"])))]
     for column, (name, text) in zip(st.columns(len(numbers)), numbers, strict=True):
-        column.metric(name, text)
+        column.metric(name, text, help=HELP.get(name))
 
 
 def _curves(run: RunFolder) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
 import os
 import random
 import struct
+import time
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,7 +26,8 @@ from fgdesign.errors import DataError
 
 MB = 1 << 20
 TYPES = "http://schemas.openxmlformats.org/package/2006/content-types"
-SECONDS = 10  # of a core
+SECONDS = 10  # of a core that is alone at its work
+ALONE = 1.0  # seconds that `slowness` takes on such a core
 SHEET = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 HEAD, TAIL = f'<?xml version="1.0"?><worksheet xmlns="{SHEET}"><sheetData>', "</sheetData></worksheet>"
 RELATIONS = "http://schemas.openxmlformats.org/package/2006/relationships"
@@ -121,6 +124,14 @@ def cpu_of_children() -> float:
     return told.children_user + told.children_system
 
 
+def slowness() -> float:
+    """How many times slower than a core alone this one is now: its threads may share it with others. At least 1."""
+    lines, start = ["the parcel is late,a\n"] * 400_000, time.process_time()
+    kept = [(row, cells) for row, cells in enumerate(csv.reader(lines)) if "".join(cells).strip()]
+    assert len(kept) == len(lines)
+    return max(1.0, (time.process_time() - start) / ALONE)
+
+
 @pytest.mark.parametrize(("name", "make", "said"), HOSTILE, ids=[name for name, *_ in HOSTILE])
 def test_a_hostile_file_is_refused_by_its_cause(
     name: str, make: Callable[[], bytes], said: str, tmp_path: Path
@@ -129,7 +140,7 @@ def test_a_hostile_file_is_refused_by_its_cause(
     start = cpu_of_children()
     with pytest.raises(DataError, match=said):
         apart.run("fgdesign.data.jobs:keep_copy", {"path": str(tmp_path / name), "name": name}, name=name)
-    assert cpu_of_children() - start < SECONDS
+    assert cpu_of_children() - start < SECONDS * slowness()
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

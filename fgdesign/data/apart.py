@@ -8,6 +8,7 @@ besides, which reports progress. Knows nothing of what is done.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -127,6 +128,7 @@ def _main() -> None:
     order = json.load(sys.stdin)
     _limit(order["memory"])
     step_back()
+    gc.disable()  # it ends with its work; millions of cells would be walked through again and again
     speak, sys.stdout = sys.stdout, sys.stderr
 
     def say(**values: Any) -> None:

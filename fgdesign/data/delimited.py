@@ -7,17 +7,19 @@ need: quotes inside a quoted cell, quotes escaped by a backslash, a quote that o
 from __future__ import annotations
 
 import csv
-import functools
 import io
 import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from itertools import islice
 
 from fgdesign.data.table import count
 from fgdesign.errors import DataError
 
 CELL_LIMIT = 1_000_000  # characters
+LOOK_AHEAD = 1000  # lines that are seen to be plain at once
 CELL_LINES = 5000  # lines of one cell; beyond, its quote is taken for one that never closes
 REPAIR_LINES = 50  # lines over which a badly quoted record is put together
 LONG_CELL = 100  # lines from which on a cell is pointed out
@@ -87,11 +89,16 @@ def read_records(lines: Iterator[str], dialect: Dialect, repairs: Repairs) -> It
     source = _Lines(lines, delimiter)
     csv.field_size_limit(max(csv.field_size_limit(), CELL_LIMIT))
     if dialect.quotes:
-        reader = csv.reader(source, delimiter=delimiter, strict=True, skipinitialspace=dialect.spaced)
+        read = partial(csv.reader, delimiter=delimiter, strict=True, skipinitialspace=dialect.spaced)
     else:
-        reader = csv.reader(source, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        read = partial(csv.reader, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    reader = read(source)
     row = 0
     while True:
+        if not source.again:
+            for cells in read(source.plain()):
+                row += 1
+                yield row, cells
         row += 1
         source.read.clear()
         try:
@@ -161,6 +168,16 @@ class _Lines:
             line = line.replace("\0", "")
         self.read.append(line)
         return line
+
+    def plain(self) -> list[str]:
+        """The next lines where each is a record and nothing in them can need a repair; none where one may."""
+        lines = list(islice(self.source, LOOK_AHEAD))
+        if max(map(len, lines), default=0) <= CELL_LIMIT:
+            text = "".join(lines)
+            if '"' not in text and "\0" not in text and text.count("\r") == text.count("\r\n"):
+                return lines
+        self.again.extend(lines)
+        return []
 
     def keep(self, lines: int) -> None:
         """The record took this many lines; the others are read again."""
@@ -264,7 +281,7 @@ def split_loosely(record: str, delimiter: str, rule: str) -> tuple[list[str], bo
         place += 1
 
 
-@functools.lru_cache
+@lru_cache
 def _quoted(delimiter: str, rule: str) -> re.Pattern[str]:
     """A cell in quotes with the spaces around it; no quote inside is tried twice."""
     spaces = "" if delimiter == " " else " *"

@@ -24,6 +24,7 @@ check: $(READY)
 
 bench: $(READY)
 	$(INSTALL) '.[bench]'
+	$(COMPILE)
 	$(VENV)/bin/python -W ignore -m benchmarks $(QUESTIONS)
 
 $(READY): pyproject.toml constraints.txt

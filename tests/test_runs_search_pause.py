@@ -41,6 +41,21 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 @pytest.fixture
+def supervise(store: Store) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Begins a supervisor; none outlives its test."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def begin_one() -> subprocess.Popen[bytes]:
+        begun.append(subprocess.Popen([sys.executable, "-c", SUPERVISE, str(store.root), *TOY]))
+        return begun[-1]
+
+    yield begin_one
+    for boss in begun:
+        boss.kill()
+        boss.wait()
+
+
+@pytest.fixture
 def rows(tmp_path: Path) -> dict[str, str | None]:
     return {"train": str(write_rows(tmp_path / "rows.csv"))}
 
@@ -198,11 +213,9 @@ def test_a_kill_at_any_step_of_a_pause_loses_nothing(tmp_path: Path, rows: dict[
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-def test_a_supervisor_killed_between_goes_on_as_asked(store: Store, rows: dict[str, str | None]) -> None:
+def test_a_supervisor_killed_between_goes_on_as_asked(store: Store, rows: dict[str, str | None],
+                                                      supervise: Callable[[], subprocess.Popen[bytes]]) -> None:
     """Killed while runs are put aside, while all rests, once it was gone on with: each trial counts each step once."""
-    def supervise() -> subprocess.Popen[bytes]:
-        return subprocess.Popen([sys.executable, "-c", SUPERVISE, str(store.root), *TOY])
-
     def wait_for(done: Callable[[], bool]) -> None:
         end = time.monotonic() + 120
         while not done():

@@ -17,7 +17,7 @@ from supervised import end_supervisor
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
-PORTS: dict[int, None] = {}  # of this process's apps, ended ones too
+PORTS: set[int] = set()  # of this process's apps, ended ones too
 PATIENCE = 120_000  # milliseconds that a page may take: a slow machine may train beside
 
 
@@ -27,8 +27,9 @@ def free_port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
-            PORTS[int(probe.getsockname()[1])] = None
-            return int(probe.getsockname()[1])
+            found = int(probe.getsockname()[1])
+            PORTS.add(found)
+            return found
     raise AssertionError("no port is free")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from fgdesign.views import curves, figures, search_figures, theme
 from fgdesign.views.canvas import HUES
 from fgdesign.views.canvas_overlay import with_gradients
+from fgdesign.views.curve_figure import figure
 
 EVIL = "<a href='x'>b</a>"
 
@@ -48,7 +50,7 @@ def events(validations: int = 3) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("metric", "best"), [("macro_f1", (4.0, 0.8)), ("log_loss", (4.0, 0.4))])
 def test_metric_curve_marks_the_best_validation(metric: str, best: tuple[float, float]) -> None:
-    line, mark = curves.metric_curve(events(), metric).data
+    line, mark = figure(curves.metric_curve(events(), metric)).data
     assert list(line.x) == [2.0, 4.0, 6.0]
     assert (mark.x[0], mark.y[0]) == best
 
@@ -60,7 +62,7 @@ def test_charts_of_a_run_share_their_time_axis() -> None:
         curves.router_load(events(), "r"),
         curves.exit_load(events()),
     ]
-    assert {chart.layout.xaxis.range for chart in charts} == {curves.time_span(events())}
+    assert {figure(chart).layout.xaxis.range for chart in charts} == {curves.time_span(events())}
     assert 6.12 <= curves.time_span(events())[1] <= 6.12 * curves.GROWTH
 
 
@@ -69,47 +71,52 @@ def test_a_chart_without_a_new_point_stays_as_it_is_while_time_goes_on() -> None
         steps = [{"kind": "step", "time": float(at), "loss": 1 / (1 + at), "stage": "tune"} for at in range(seconds)]
         return [*steps[:9], {"kind": "valid", "time": 8.5, "metrics": {"accuracy": 0.5}}, *steps[9:]]
 
-    drawn = {name: [draw(curves.by_ticks(at(seconds))).to_json() for seconds in range(100, 200)] for name, draw in (
-        ("valid", lambda events: curves.metric_curve(events, "accuracy")), ("steps", curves.loss_curve))}
-    assert len(set(drawn["valid"])) <= 4 and len(set(drawn["steps"])) <= 2 * curves.TICKS
-    whole = at(200)
-    left_out = [event for event in whole if event not in curves.by_ticks(whole)]
-    assert left_out == whole[-len(left_out):] and len(left_out) <= curves.time_span(whole)[1] / curves.TICKS + 1
-    assert curves.by_ticks([]) == []
-    seldom = [{"kind": "step", "time": 60.0 * number, "loss": 1.0, "stage": "tune"} for number in range(9)]
-    assert curves.by_ticks(seldom) == seldom  # nothing waits for a second one
+    assert len({curves.metric_curve(at(seconds), "accuracy") for seconds in range(100, 200)}) <= 4
+
+
+def test_what_is_left_out_of_a_long_line_is_not_seen() -> None:
+    chance = random.Random(0)
+    steps = [{"kind": "step", "time": 0.1 * i, "loss": chance.random(), "stage": "warm" if i < 999 else "tune", "i": i}
+             for i in range(20_000)]
+    steps[4321]["loss"], steps[7654]["loss"], steps[1]["loss"] = 9.0, -9.0, None
+    valid = {"kind": "valid", "time": 3.0, "metrics": {}}
+    kept = curves.thinned([*steps[:30], valid, *steps[30:]])
+    assert valid in kept and steps[0] in kept and steps[-1] in kept and steps[998] in kept and steps[999] in kept
+    assert {4321, 7654} <= {event.get("i") for event in kept} and 200 < len(kept) <= 4 * curves.TICKS + 9
+    assert [event["time"] for event in kept] == sorted(event["time"] for event in kept)
+    assert curves.thinned([]) == [] and curves.thinned(steps[:2]) == steps[:2]
 
 
 def test_loss_curve_has_one_line_for_each_stage() -> None:
-    assert [trace.name for trace in curves.loss_curve(events()).data] == ["warm", "tune"]
+    assert [trace.name for trace in figure(curves.loss_curve(events())).data] == ["warm", "tune"]
 
 
 def test_router_load_stacks_branches_to_one() -> None:
-    first, second = curves.router_load(events(), "r").data
+    first, second = figure(curves.router_load(events(), "r")).data
     assert first.name == "branch_1" and first.stackgroup == second.stackgroup
     assert [a + b for a, b in zip(first.y, second.y, strict=True)] == [1.0, 1.0, 1.0]
 
 
 def test_what_was_measured_once_is_an_area_too() -> None:
     one = events(1)
-    for chart in (curves.router_load(one, "r"), curves.exit_load(one)):
+    for chart in (figure(curves.router_load(one, "r")), figure(curves.exit_load(one))):
         assert all(len(trace.x) == len(trace.y) == 2 and trace.x[0] < trace.x[1] for trace in chart.data)
         assert sum(trace.y[0] for trace in chart.data) == pytest.approx(1.0)
 
 
 def test_router_load_takes_names_from_the_report_form() -> None:
     told = [{"kind": "valid", "time": 1.0, "metrics": {}, "routers": {"r": {"load": {"short": 0.2, "long": 0.8}}}}]
-    assert [trace.name for trace in curves.router_load(told, "r").data] == ["short", "long"]
+    assert [trace.name for trace in figure(curves.router_load(told, "r")).data] == ["short", "long"]
 
 
 @pytest.mark.parametrize(
     "chart",
     [
-        curves.metric_curve([], "macro_f1"),
-        curves.metric_curve(events(), "roc_auc"),
-        curves.loss_curve([]),
-        curves.router_load(events(), "bare"),
-        curves.exit_load([]),
+        figure(curves.metric_curve([], "macro_f1")),
+        figure(curves.metric_curve(events(), "roc_auc")),
+        figure(curves.loss_curve([])),
+        figure(curves.router_load(events(), "bare")),
+        figure(curves.exit_load([])),
         figures.exit_depth([]),
         figures.class_bars({}),
         figures.per_class({}),
@@ -190,7 +197,7 @@ def test_histogram_counts_every_row() -> None:
         figures.confusion([[1]], [EVIL]),
         figures.per_class({EVIL: {"precision": 1.0, "recall": 1.0, "f1": 1.0}}),
         figures.gate_bars({EVIL: 1.0}, [EVIL]),
-        curves.router_load(events(), EVIL),
+        figure(curves.router_load(events(), EVIL)),
         figures.exit_depth([{"node": EVIL, "depth": 1, "share": 1.0}]),
         figures.histogram([1.0], "Lengths", EVIL),
     ],
@@ -221,7 +228,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_rates_have_a_line_for_each_group_that_breaks_between_stages() -> None:
-    chart = curves.rate_curve(events())
+    chart = figure(curves.rate_curve(events()))
     assert [line.name for line in chart.data] == ["pretrained layers", "all others"]
     assert list(chart.data[1].y) == [1e-3, None, 1e-3, 1e-3]
 
@@ -231,27 +238,27 @@ def test_entropy_depth_and_machine_are_drawn_and_say_when_they_are_not() -> None
     for event in log:
         if event["kind"] == "valid":
             event["routers"]["r"]["entropy"] = 0.25
-    assert list(curves.router_entropy(log).data[0].y) == [0.25] * 3
-    assert list(curves.exit_depth(log).data[0].y) == pytest.approx([0.4 * 1 + 0.6 * 6] * 3)
+    assert list(figure(curves.router_entropy(log)).data[0].y) == [0.25] * 3
+    assert list(figure(curves.exit_depth(log)).data[0].y) == pytest.approx([0.4 * 1 + 0.6 * 6] * 3)
     told = [{"time": 10.0 + i, "cpu": 0.5, "busy": 0.75, "memory": 1e9, "free": 2e9, "of": 8e9} for i in range(3)]
-    shares = {line.name: line.y[0] for line in curves.machine_load(told).data}
+    shares = {line.name: line.y[0] for line in figure(curves.machine_load(told)).data}
     assert shares == {"cores, all": 0.75, "cores, this run": 0.5, "memory, all": 0.75, "memory, this run": 0.125}
     for empty in (curves.router_entropy([]), curves.exit_depth([]), curves.machine_load([]), curves.rate_curve([])):
-        assert not empty.data and empty.layout.annotations[0].text
+        assert not figure(empty).data and figure(empty).layout.annotations[0].text == empty.nothing != ""
 
 
 def test_runs_are_compared_in_one_chart_and_their_names_are_only_text() -> None:
-    chart = curves.compared({EVIL: [(0.0, 0.5), (3.0, 0.75)], "b": []}, "Validation macro-F1")
+    chart = figure(curves.compared({EVIL: [(0.0, 0.5), (3.0, 0.75)], "b": []}, "Validation macro-F1"))
     assert "<a" not in chart.data[0].name and list(chart.data[0].x) == [0.0, 3.0]
     long = [f"20261127-143903-textbook-sentiment-{number}" for number in (3, 4)]
-    names = [line.name for line in curves.compared({name: [(0.0, 0.5)] for name in long}, "Loss").data]
+    names = [line.name for line in curves.compared({name: [(0.0, 0.5)] for name in long}, "Loss").lines]
     assert names == ["20261127-143903-text…iment-3", "20261127-143903-text…iment-4"]
 
 
 def test_a_loss_that_is_no_number_is_left_out() -> None:
     log = [{"kind": "step", "stage": "tune", "step": i, "loss": loss, "time": float(i)}
            for i, loss in enumerate([1.0, None, 0.5])]
-    assert list(curves.loss_curve(log).data[0].y) == [1.0, 0.5]
+    assert list(figure(curves.loss_curve(log)).data[0].y) == [1.0, 0.5]
 
 
 def test_gradients_light_the_graph() -> None:

@@ -214,12 +214,14 @@ def test_train_shows_a_run_at_work_and_stops_it(home: Path) -> None:
 def test_the_first_look_at_a_run_at_work_has_its_numbers_alone_and_each_next_has_more(home: Path) -> None:
     run = make_run(home, state="running", report=False)
     page = show("train", run=run.name)
-    charts = []
     for piece in live.PIECES:
         assert "best so far 0.5" in words(page) and bool(page.dataframe) == (piece == "whole") and not page.exception
-        charts.append(len(page.get("plotly_chart")))
+        told = [json.loads(item.proto.json or "{}") for item in page.get("bidi_component")]
+        shown = [curve["key"] for data in told if "curves" in data for curve in data["curves"]]
+        assert shown == ([] if piece == "numbers" else ["metric", "loss"]) and not page.get("plotly_chart")
         page.run()
-    assert charts[0] == 0 < charts[1] == charts[2] == len(page.get("plotly_chart"))
+    run.write_status(state="succeeded")
+    assert len(page.run().get("plotly_chart")) == 2
 
 
 def test_what_is_folded_away_is_not_drawn_before_it_is_opened(home: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fgdesign.runs import growing
+from fgdesign.runs import growing, job
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.growing import MOST_FILES, grown_lines
 
@@ -89,3 +90,18 @@ def test_few_files_are_remembered(tmp_path: Path) -> None:
         file.write_text(line(number))
         assert grown_lines(file)[0]["step"] == number
     assert len(growing._files) == MOST_FILES
+
+
+def test_a_step_between_two_lines_is_told_until_the_next(tmp_path: Path) -> None:
+    run, said = RunFolder(tmp_path), []
+    log = job._logger(run, said.append, 0.5)
+    step = {"stage": "tune", "epoch": 0, "of": 9, "loss": 0.5, "rates": {}, "progress": 0.25}
+    log({"kind": "tick", "step": 1, **step})
+    assert run.metrics() == [] and [one["step"] for one in run.metrics_now()] == [1]
+    assert run.told()["message"] == "Stage tune, step 1 of 9." and run.told()["progress"] == 0.625
+    log({"kind": "step", "step": 2, **step})
+    assert [(one["kind"], one["step"]) for one in run.metrics_now()] == [("step", 2)]
+    time.sleep(job.STATUS_SECONDS)
+    log({"kind": "tick", "step": 3, **step, "loss": float("nan")})
+    assert [(one["kind"], one["step"], one["loss"]) for one in run.metrics_now()[1:]] == [("step", 3, None)]
+    assert len(run.metrics()) == 1 and not said

@@ -17,7 +17,7 @@ from fgdesign.graph import Graph
 from fgdesign.model.device import available
 from fgdesign.model.static import StaticCache
 from fgdesign.runs.prepare import DataChoice, Prepared, prepare, read_data
-from fgdesign.training import checkpoint
+from fgdesign.training import checkpoint, loop
 from fgdesign.training.loop import (
     Run,
     Stage,
@@ -56,7 +56,7 @@ class Bench:
                    self.device, self.log.append, should_stop, folder, lambda: len(self.log))
 
     def lines(self) -> list[dict[str, Any]]:
-        return [entry for entry in self.log if entry["kind"] != "note"]
+        return [entry for entry in self.log if entry["kind"] not in ("note", "tick")]
 
 
 @pytest.fixture
@@ -332,6 +332,25 @@ def test_a_step_tells_rates_and_gradients(bench: Callable[..., Bench]) -> None:
     assert "layer_6" in tune["nodes"] and "router" in tune["nodes"].keys() & warm["nodes"].keys()
     assert not any(node.startswith("layer") for node in warm["nodes"])
     assert all(math.isfinite(norm) and norm >= 0 for entry in looked for norm in entry["nodes"].values())
+
+
+def test_slow_steps_are_told_between_the_lines_of_the_log(
+    bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LOGGED_STEPS", 2)
+    made = bench("routed-experts", replace(QUICK, warm_epochs=4))
+    start = state_of(made.run())
+    fit(made.run(), made.stages)
+    assert not [entry for entry in made.log if entry["kind"] == "tick"]  # they are fast
+    lines, made.log = made.lines(), []
+    made.ready.network.load_state_dict(start)
+    monkeypatch.setattr(loop, "TICK_SECONDS", 0.0)
+    fit(made.run(), made.stages)
+    assert made.lines() == lines
+    warm = [entry for entry in made.log if entry["kind"] in ("tick", "step") and entry["stage"] == "warm"]
+    assert [entry["step"] for entry in warm] == list(range(1, warm[-1]["of"] + 1))
+    assert {entry["kind"] for entry in warm} == {"tick", "step"}
+    assert all(entry["rates"] and 0 < entry["progress"] <= 1 and math.isfinite(entry["loss"]) for entry in warm)
 
 
 def test_stages_go_from_cheap_to_dear(bench: Callable[..., Bench]) -> None:

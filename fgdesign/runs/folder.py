@@ -21,7 +21,7 @@ from fgdesign.runs.process import is_alive, myself, try_lock
 FINAL_STATES = ("succeeded", "failed", "stopped", "cancelled")
 NO_STATUS: dict[str, Any] = {"state": "preparing", "stage": "", "progress": 0.0, "seconds_left": None, "message": "",
                              "pid": 0, "mark": "", "attempt": 0, "started": 0.0, "worked": 0.0, "updated": 0.0,
-                             "managed": False}
+                             "managed": False, "latest": None}
 PLANNED = {"graph.json", "config.json", "status.json", "metrics.jsonl", "machine.jsonl", "examples.json", "log.txt",
            "lock", "stop"}
 HIDDEN = "deleted"  # a file that says that the run is not shown
@@ -51,7 +51,7 @@ class RunFolder:
         return self.path / "checkpoints"
 
     def status(self) -> dict[str, Any]:
-        """state, stage, progress, seconds_left, message, pid and mark, attempt, started, updated, managed.
+        """state, stage, progress, seconds_left, message, pid and mark, attempt, started, updated, managed, latest.
 
         state: queued, preparing, running, paused, or one of FINAL_STATES. A run whose process died reads as failed,
         or, where the supervisor looks after it, as queued.
@@ -122,6 +122,12 @@ class RunFolder:
     def metrics(self, since: int = 0) -> list[dict[str, Any]]:
         """Lines of metrics.jsonl from line `since` on, not to be changed; one still being written is left out."""
         return self._lines("metrics.jsonl", since)
+
+    def metrics_now(self) -> list[dict[str, Any]]:
+        """The same, and the step that a slow run has come to since, which is not logged."""
+        events, latest = self.metrics(), self.told()["latest"]
+        since = events[-1]["time"] if events else 0.0
+        return [*events, latest | {"kind": "step"}] if latest and latest["time"] > since else events
 
     def machine(self) -> list[dict[str, Any]]:
         """How busy the machine was: lines of machine.jsonl, see `fgdesign.runs.watch`."""

@@ -119,7 +119,7 @@ def _last_checkpoint(folder: RunFolder, say: Say) -> checkpoint.Snapshot | None:
 def _carry_out(folder: RunFolder, say: Say, snapshot: checkpoint.Snapshot | None, group: Group) -> RunFolder:
     clock = Clock()
     folder.write_status(state="preparing", stage="data", progress=0.0, seconds_left=None, message="Reading the data.",
-                        started=time.time(), **myself())
+                        latest=None, started=time.time(), **myself())
     try:
         with outbox(folder, folder.config().get("sinks", ()) if group.first else (), say) as box:
             state = _train(folder, say, clock, snapshot, group)
@@ -374,18 +374,20 @@ def _logger(folder: RunFolder, say: Say, static: float) -> Callable[[dict[str, A
 
     def log(entry: dict[str, Any]) -> None:
         nonlocal written
-        folder.log(entry)
+        if entry["kind"] != "tick":
+            folder.log(entry)
         now = time.monotonic()
         if entry["kind"] == "note":
             say(entry["message"])
         elif entry["kind"] == "valid":
             shown = ", ".join(f"{key} {value:.4f}" for key, value in entry["metrics"].items() if key in SHOWN)
             say(f"{entry['stage']} epoch {entry['epoch'] + 1} step {entry['step']}: {shown}")
-        elif entry["kind"] == "step":
+        elif entry["kind"] in ("step", "tick"):
             since, first = started.setdefault(entry["stage"], (now, entry["progress"]))
             gained, missing = entry["progress"] - first, 1 - entry["progress"]
             if now - written >= STATUS_SECONDS or not missing:
                 folder.write_status(state="running", stage=entry["stage"], progress=1 - (1 - static) * missing,
+                                    latest=entry | {"time": time.time()} if entry["kind"] == "tick" else None,
                                     seconds_left=(now - since) / gained * missing if gained else None,
                                     message=f"Stage {entry['stage']}, step {entry['step']} of {entry['of']}.")
                 written = now

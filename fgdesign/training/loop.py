@@ -43,6 +43,7 @@ from fgdesign.training.shards import Group
 
 LOGGED_STEPS = 400  # lines per stage, about at most
 LOGGED_GRADIENTS = 60
+TICK_SECONDS = 1.0  # between two lines of slow steps it is told how far they are
 UNDEFINED = -2.0  # the score of an undefined metric: below every other
 Log = Callable[[dict[str, Any]], None]
 
@@ -73,6 +74,7 @@ class Stage:
 class Run:
     """All that the loop moves.
 
+    log: takes what happens; of kind "tick" is what only those who watch need: how far a slow run is between two lines.
     log_size: how long the log is, kept with each checkpoint. best: the winner's tensors; best_score: the metric it is
     judged by, ties decided by its loss. loss: of the last validation, best_loss: the winner's.
     agreement: of routers, in training. epochs: begun, by stage. group: the processes that train it together; only the
@@ -146,7 +148,7 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
         average.restore(resumed.group("average"), at["step"])
         optimiser.restore(resumed.group("optimiser"))
         scaler.load_state_dict(resumed.state["scaler"])
-    stale, losses = at["stale"], list(at["losses"])
+    stale, losses, told = at["stale"], list(at["losses"]), time.monotonic()
     if at.get("due"):  # the validation in which the run was stopped
         stale = 0 if _validate_average(run, stage, average, at["due"]) else stale + 1
     log_every, look_every = max(1, total // LOGGED_STEPS), max(1, total // LOGGED_GRADIENTS)
@@ -172,10 +174,13 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
         run.epochs[stage.name] = epoch + 1
         if look:
             run.log({"kind": "gradients", **where, "nodes": norms})
-        if (step + 1) % log_every == 0 or last:
-            run.log({"kind": "step", **where, "of": total, "loss": float(np.mean([float(x) for x in losses])),
-                     "rates": rates, "progress": _progress(stages, number, (step + 1) / total)})
-            losses = []
+        line = (step + 1) % log_every == 0 or last
+        if line or time.monotonic() - told >= TICK_SECONDS:
+            told = time.monotonic()
+            run.log({"kind": "step" if line else "tick", **where, "of": total, "rates": rates,
+                     "loss": float(np.mean([float(x) for x in losses])),
+                     "progress": _progress(stages, number, (step + 1) / total)})
+            losses = [] if line else losses
         stopping, due = False, None
         if (step + 1) % check_every == 0 or last or step + 1 == stage.trial:
             try:

@@ -13,19 +13,20 @@ import streamlit as st
 from fgdesign.runs.compare import judged
 from fgdesign.runs.folder import FINAL_STATES, RunFolder
 from fgdesign.training.alarms import NAMES, Alarm, alarms
-from fgdesign.ui import canvas, parts, queue
+from fgdesign.ui import canvas, live_curves, parts, queue
 from fgdesign.ui.standing import WARNING, standing
 from fgdesign.ui.words import duration
 from fgdesign.views import curves, figures
 from fgdesign.views.canvas import canvas_data
 from fgdesign.views.canvas_overlay import with_gradients
+from fgdesign.views.curve_figure import figure
 from fgdesign.views.numbers import percent, plain
 
 DRAWN = "live_drawn"  # session key: how many PIECES of the page about a run at work this browser was shown
 PIECES = ("numbers", "curves", "whole")  # each adds to those before it, and no number waits for all of them
 # Seconds between two drawings; each costs a browser on the run's own machine some of the run's time.
 SOON = 0.7  # of the numbers
-LATER = {"curves": 4.1, "graph": 5.3, "folded": 6.7}  # seldom together: numbers come first
+LATER = {"curves": 1.1, "graph": 5.3, "folded": 6.7}  # seldom together: numbers come first
 HELP = {"Training loss": "What training makes smaller: how wrong the answers and the exits are, plus the routers' own "
                          "losses. The one for sure and varied choices counts below 0."}
 NO_FADING = "<style>[data-stale] { opacity: 1 !important; transition: none !important; }</style>"  # at each drawing
@@ -77,7 +78,7 @@ def show_run(run: RunFolder, drawn: int = len(PIECES) - 1) -> None:
 
 
 def _state(run: RunFolder, shown: str) -> None:
-    status, events = run.status(), run.metrics()
+    status, events = run.status(), run.metrics_now()
     if status["state"] != shown:
         st.rerun()  # the whole page: the header and the runs table name the state too
     _progress(run, status)
@@ -104,7 +105,11 @@ def _fold(title: str, sign: str, draw: Callable[[], None]) -> None:
 
 
 def _machine(run: RunFolder) -> None:
-    parts.chart(curves.machine_load(run.machine(), dark=parts.is_dark()), "live_machine")
+    load = curves.machine_load(run.machine())
+    if run.status()["state"] in FINAL_STATES:
+        parts.chart(figure(load, dark=parts.is_dark()), "live_machine")
+    else:
+        live_curves.show({"machine": load}, key="live_machine_now")
 
 
 def _measured(events: list[dict[str, Any]]) -> bool:
@@ -176,29 +181,38 @@ def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]
 
 
 def _curves(run: RunFolder) -> None:
-    events: figures.Events = run.metrics()
-    dark, charts = parts.is_dark(), []
-    if run.status()["state"] not in FINAL_STATES:
-        events = curves.by_ticks(events)
-    parts.chart(curves.metric_curve(events, judged(run)[0], dark=dark, height=260), "live_metric")
+    going = run.status()["state"] not in FINAL_STATES
+    shown = run_curves(run, going)
+    if going:
+        live_curves.show(shown, key="live_curves")
+        return
+    dark = parts.is_dark()
+    first, *others = [(f"live_{name}", figure(curve, dark=dark)) for name, curve in shown.items()]
+    parts.chart(first[1], first[0])
+    for column, (key, drawn) in zip([c for _ in others for c in st.columns(2)], others, strict=False):
+        with column:
+            parts.chart(drawn, key)
+
+
+def run_curves(run: RunFolder, going: bool) -> dict[str, curves.Curve]:
+    """All curves of a run by their names, that of the metric it is judged by first."""
+    events: figures.Events = curves.thinned(run.metrics_now()) if going else run.metrics()
+    shown = {"metric": curves.metric_curve(events, judged(run)[0], height=260)}
     if any(event["kind"] == "step" for event in events):
-        charts.append(("live_loss", curves.loss_curve(events, dark=dark)))
+        shown["loss"] = curves.loss_curve(events)
     valid = [event for event in events if event["kind"] == "valid"]
     if any("log_loss" in event["metrics"] for event in valid):
-        charts.append(("live_log_loss", curves.metric_curve(events, "log_loss", dark=dark, height=220)))
+        shown["log_loss"] = curves.metric_curve(events, "log_loss", height=220)
     if any(event.get("rates") for event in events):
-        charts.append(("live_rates", curves.rate_curve(events, dark=dark)))
+        shown["rates"] = curves.rate_curve(events)
     told = [router for event in valid for router in event.get("routers", {}).items()]
     routers = dict.fromkeys(name for name, router in told if router.get("load"))
-    charts += [(f"live_router_{name}", curves.router_load(events, name, dark=dark)) for name in routers]
+    shown |= {f"router_{name}": curves.router_load(events, name) for name in routers}
     if any(router.get("entropy") is not None for _, router in told):
-        charts.append(("live_entropy", curves.router_entropy(events, dark=dark)))
+        shown["entropy"] = curves.router_entropy(events)
     if any(event.get("exits") for event in valid):
-        charts.append(("live_exits", curves.exit_load(events, dark=dark)))
-        charts.append(("live_depth", curves.exit_depth(events, dark=dark)))
-    for column, (key, figure) in zip([c for _ in charts for c in st.columns(2)], charts, strict=False):
-        with column:
-            parts.chart(figure, key)
+        shown |= {"exits": curves.exit_load(events), "depth": curves.exit_depth(events)}
+    return shown
 
 
 def _alarms(run: RunFolder, events: list[dict[str, Any]], going: bool) -> None:

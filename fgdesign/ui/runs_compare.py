@@ -17,6 +17,7 @@ from fgdesign.runs.seeds import spread
 from fgdesign.ui import parts, runs_table
 from fgdesign.ui.standing import standing
 from fgdesign.views import curves
+from fgdesign.views.curve_figure import figure
 from fgdesign.views.figures import metric_name
 from fgdesign.views.numbers import plain
 
@@ -58,14 +59,14 @@ def _curves(runs: Sequence[RunFolder], kind: str) -> None:
     events = {run.name: run.metrics() for run in runs}
     if kind == "training loss":
         losses = {name: [(x, e["loss"]) for x, e in curves.steps_of(told, "step")] for name, told in events.items()}
-        parts.chart(curves.compared(losses, "Training loss", dark=parts.is_dark()), "compare_chart")
+        parts.chart(figure(curves.compared(losses, "Training loss"), dark=parts.is_dark()), "compare_chart")
         return
     metrics = {run.name: judged(run)[0] for run in runs}
     for place, metric in enumerate(dict.fromkeys(metrics.values())):
         shown = {name: [(x, e["metrics"].get(metric)) for x, e in curves.steps_of(told, "valid")]
                  for name, told in events.items() if metrics[name] == metric}
-        parts.chart(curves.compared(shown, f"Validation {metric_name(metric)}", dark=parts.is_dark()),
-                    f"compare_chart_{place}" if place else "compare_chart")
+        curve = curves.compared(shown, f"Validation {metric_name(metric)}")
+        parts.chart(figure(curve, dark=parts.is_dark()), f"compare_chart_{place}" if place else "compare_chart")
 
 
 def summary(runs: Sequence[RunFolder]) -> None:

@@ -1,25 +1,65 @@
-"""Charts of a run over time: metrics, loss, router load, exits. Events of a run in, plotly figures out.
+"""Curves of a run over time: metrics, loss, router load, exits. Events of a run in, plain descriptions out.
 
-Every text of a person is escaped: plotly reads a small HTML in labels. Knows nothing of Streamlit or files.
+A curve is drawn by plotly (`views.curve_figure`) or, while the run is at work, by a lighter hand (`ui.live_curves`).
+Texts are as they are; who draws them escapes them. Knows nothing of Streamlit or files.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-import numpy as np
-import plotly.graph_objects as go
-
-from fgdesign.views import theme
-from fgdesign.views.figures import Events, branch_names, exit_name, is_number, metric_name, percent_axis, words
+from fgdesign.views.figures import Events, branch_names, cut, exit_words, is_number, metric_name
 from fgdesign.views.numbers import plain
+from fgdesign.views.theme import BLUE, SERIES
 
 LEGEND, ENDING = 28, 7  # signs of a name beside a curve, and of its end where that tells it from others
 DASHES = ("solid", "dash", "dot")  # tell more than eight lines apart
 GROWTH = 1.3  # of the time axis, from one width to the next
-TICKS = 20  # parts of the time axis: a line of a run at work grows by whole ones
+TICKS = 200  # parts of the time axis: of each a line keeps its ends, its lowest and its highest point
+FIRST_STEP, FIRST_VALIDATION = "The first step is still to come.", "Known after the first validation."
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line: its points, in seconds and values (None breaks it), and how it looks.
+
+    told: what is said of each point, where its name and value are not enough. dots: every point is marked.
+    """
+
+    name: str
+    xs: tuple[float, ...]
+    ys: tuple[float | None, ...]
+    told: tuple[str, ...] = ()
+    colour: str = BLUE
+    width: float = 2.0
+    dash: str = "solid"
+    dots: bool = False
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What one chart over time shows.
+
+    nothing: said where there is no line. span, limits: ends of the axes; None as the points are. stacked: shares of a
+    whole, one above the other. shares: values are told in percent. best: a point that is marked: x, y, words, and
+    whether these stand below or above it, to the left or the right of it.
+    """
+
+    title: str
+    lines: tuple[Line, ...] = ()
+    nothing: str = ""
+    span: tuple[float, float] | None = None
+    limits: tuple[float, float] | None = None
+    height: int = 220
+    legend: bool = True
+    stacked: bool = False
+    shares: bool = False
+    from_zero: bool = False
+    best: tuple[float, float, str, str] | None = None
 
 
 def steps_of(events: Events, kind: str) -> list[tuple[float, Mapping[str, Any]]]:
@@ -36,133 +76,111 @@ def time_span(events: Events) -> tuple[float, float]:
     return (0.0, GROWTH ** max(0, math.ceil(math.log(max(last, 1.0) * 1.02, GROWTH))))
 
 
-def by_ticks(events: Events) -> Events:
-    """Without the latest steps but one, until they fill a part of the time axis: lines drawn of the rest change seldom.
-
-    A browser builds a chart anew with every change, and takes the time that it does from the run on the same machine.
+def thinned(events: Events) -> Events:
+    """Without steps that no one would see: of each part of the time axis and each stage the first, the last, and those
+    of the lowest and the highest loss stay.
     """
     tick = time_span(events)[1] / TICKS
-    steps = steps_of(events, "step")
-    late = {id(event) for event in [event for x, event in steps if x // tick == steps[-1][0] // tick][1:]}
-    return [event for event in events if id(event) not in late]
+    parts: dict[tuple[float, str], list[Mapping[str, Any]]] = {}
+    for x, event in steps_of(events, "step"):
+        parts.setdefault((x // tick, str(event.get("stage", ""))), []).append(event)
+    kept: set[int] = set()
+    for some in parts.values():
+        known = [event for event in some if is_number(event.get("loss"))] or some[:1]
+        by_loss = sorted(known, key=lambda event: event.get("loss") or 0.0)
+        kept |= {id(event) for event in (some[0], some[-1], by_loss[0], by_loss[-1])}
+    return [event for event in events if event.get("kind") != "step" or id(event) in kept]
 
 
-def metric_curve(events: Events, metric: str, *, dark: bool = False, height: int = 280) -> go.Figure:
+def metric_curve(events: Events, metric: str, *, height: int = 280) -> Curve:
     """A validation metric over time, the best point marked."""
     points = [
-        (x, e["metrics"][metric], e) for x, e in steps_of(events, "valid") if is_number(e["metrics"].get(metric))
+        (x, float(e["metrics"][metric]), e) for x, e in steps_of(events, "valid") if is_number(e["metrics"].get(metric))
     ]
     title = f"Validation {metric_name(metric)}"
     if not points:
-        return theme.empty(title, "The first validation is still to come.", dark, height)
-    chart = theme.figure(title, dark, height)
-    xs, ys = [x for x, _, _ in points], [y for _, y, _ in points]
-    hover = [f"{_where(e)}<br>{metric_name(metric)} {plain(y)}" for _, y, e in points]
-    chart.add_scatter(
-        x=xs,
-        y=ys,
-        mode="lines+markers",
-        line={"color": theme.BLUE, "width": 2.5},
-        marker={"size": 6},
-        hovertext=hover,
-        hoverinfo="text",
-    )
+        return Curve(title, nothing="The first validation is still to come.", height=height)
+    xs, ys = tuple(x for x, _, _ in points), tuple(y for _, y, _ in points)
+    told = tuple(f"{_where(e)}\n{metric_name(metric)} {plain(y)}" for _, y, e in points)
     lower = metric in ("log_loss", "ece", "mae", "rmse")
-    best = int(np.argmin(ys)) if lower else int(np.argmax(ys))
-    chart.add_scatter(
-        x=[xs[best]],
-        y=[ys[best]],
-        mode="markers+text",
-        text=[f"best {plain(ys[best])}  "],
-        textposition=("bottom " if lower else "top ") + ("left" if xs[best] > 0.5 * xs[-1] else "right"),
-        cliponaxis=False,
-        hoverinfo="skip",
-        marker={"size": 12, "color": theme.VERMILION, "symbol": "diamond"},
-    )
+    best = ys.index((min if lower else max)(ys))
     low, high = min(ys), max(ys)
     room = max(0.25 * (high - low), 0.02 * abs(high), 0.01)
-    chart.update_yaxes(range=[low - room, high + room])
-    return _over_time(chart, events)
+    return Curve(
+        title,
+        (Line(metric_name(metric), xs, ys, told, width=2.5, dots=True),),
+        span=time_span(events),
+        limits=(low - room, high + room),
+        height=height,
+        legend=False,
+        best=(xs[best], ys[best], f"best {plain(ys[best])}",
+              ("bottom " if lower else "top ") + ("left" if xs[best] > 0.5 * xs[-1] else "right")),
+    )
 
 
-def loss_curve(events: Events, *, dark: bool = False) -> go.Figure:
+def loss_curve(events: Events) -> Curve:
     """Training loss over time; each stage has its own line."""
     points = [(x, e) for x, e in steps_of(events, "step") if is_number(e["loss"])]
-    if not points:
-        return theme.empty("Training loss", "The first step is still to come.", dark)
-    chart = theme.figure("Training loss", dark, 220)
+    lines = []
     for place, stage in enumerate(dict.fromkeys(str(e.get("stage", "")) for _, e in points)):
         part = [(x, e) for x, e in points if str(e.get("stage", "")) == stage]
-        xs, ys = [x for x, _ in part], [e["loss"] for _, e in part]
-        chart.add_scatter(
-            x=xs,
-            y=ys,
-            mode="lines" if len(xs) > 1 else "markers",
-            name=words(stage),
-            line={"width": 2, "color": theme.SERIES[place % len(theme.SERIES)]},
-            hovertext=[f"{_where(e)}<br>loss {plain(e['loss'])}" for _, e in part],
-            hoverinfo="text",
-        )
-    return theme.with_legend(_over_time(chart, events))
+        lines.append(Line(cut(stage), tuple(x for x, _ in part), tuple(float(e["loss"]) for _, e in part),
+                          tuple(f"{_where(e)}\nloss {plain(e['loss'])}" for _, e in part), SERIES[place % len(SERIES)]))
+    return Curve("Training loss", tuple(lines), FIRST_STEP, time_span(events))
 
 
-def router_load(events: Events, router: str, *, dark: bool = False) -> go.Figure:
+def router_load(events: Events, router: str) -> Curve:
     """The share of rows that each branch of a router got at each validation, as a stacked area."""
     points = [
         (x, e["routers"][router]["load"])
         for x, e in steps_of(events, "valid")
         if e.get("routers", {}).get(router, {}).get("load")
     ]
-    title = f"Load of {words(router)}"
-    if not points:
-        return theme.empty(title, "Known after the first validation.", dark)
     loads = [list(load.values()) if isinstance(load, Mapping) else list(load) for _, load in points]
-    names = list(points[0][1]) if isinstance(points[0][1], Mapping) else branch_names(len(loads[0]))
-    return _stacked(title, [x for x, _ in points], np.array(loads, float), names, events, dark)
+    first = points[0][1] if points else []
+    names = list(first) if isinstance(first, Mapping) else branch_names(len(first))
+    return _stacked(f"Load of {cut(router)}", [x for x, _ in points], loads, names, events)
 
 
-def exit_load(events: Events, *, dark: bool = False) -> go.Figure:
+def exit_load(events: Events) -> Curve:
     """The share of rows that left at each exit, at each validation, as a stacked area."""
     points = [(x, e["exits"]) for x, e in steps_of(events, "valid") if e.get("exits")]
-    if not points:
-        return theme.empty("Where rows leave", "Known after the first validation.", dark)
-    names = [exit_name(item) for item in points[0][1]]
-    shares = np.array([[item["share"] for item in exits] for _, exits in points], float)
-    return _stacked("Where rows leave", [x for x, _ in points], shares, names, events, dark)
+    names = [", ".join(exit_words(item)) for item in points[0][1]] if points else []
+    return _stacked("Where rows leave", [x for x, _ in points],
+                    [[item["share"] for item in exits] for _, exits in points], names, events)
 
 
-def rate_curve(events: Events, *, dark: bool = False) -> go.Figure:
+def rate_curve(events: Events) -> Curve:
     """Learning rates over time, a line for each group of weights."""
     points = [(x, e["rates"], str(e.get("stage", ""))) for x, e in steps_of(events, "step") if e.get("rates")]
     groups = dict.fromkeys(name for _, rates, _ in points for name in rates)
     lines = {name: [(x, rates.get(name), stage) for x, rates, stage in points] for name in groups}
-    return _lines("Learning rate", lines, events, dark, "The first step is still to come.")
+    return Curve("Learning rate", _lines(lines), FIRST_STEP, time_span(events))
 
 
-def router_entropy(events: Events, *, dark: bool = False) -> go.Figure:
+def router_entropy(events: Events) -> Curve:
     """How unsure learned routers are at each validation: 0 always one branch, 1 all alike."""
     lines: dict[str, list[tuple[float, Any, str]]] = {}
     for x, event in steps_of(events, "valid"):
         for name, told in event.get("routers", {}).items():
             if is_number(told.get("entropy")):
                 lines.setdefault(name, []).append((x, told["entropy"], ""))
-    chart = _lines("Entropy of routers", lines, events, dark, "Known after the first validation.")
-    return chart.update_yaxes(range=[0, 1.05]) if lines else chart
+    return Curve("Entropy of routers", _lines(lines), FIRST_VALIDATION, time_span(events), (0.0, 1.05))
 
 
-def exit_depth(events: Events, *, dark: bool = False) -> go.Figure:
+def exit_depth(events: Events) -> Curve:
     """Encoder layers that an answer takes on the mean, at each validation."""
     points = [(x, sum(float(item["depth"]) * float(item["share"]) for item in e["exits"]), "")
               for x, e in steps_of(events, "valid") if e.get("exits")]
-    lines = {"mean layers": points} if points else {}
-    chart = _lines("Layers until the answer", lines, events, dark, "Known after the first validation.")
-    return chart.update_yaxes(rangemode="tozero") if points else chart
+    return Curve("Layers until the answer", _lines({"mean layers": points} if points else {}), FIRST_VALIDATION,
+                 time_span(events), from_zero=True)
 
 
-def machine_load(told: Events, *, dark: bool = False) -> go.Figure:
+def machine_load(told: Events) -> Curve:
     """What share of cores and memory the run and the whole machine took, over time."""
+    nothing = "Measured every few seconds while a run is at work."
     if not told:
-        return theme.empty("Machine", "Measured every few seconds while a run is at work.", dark)
+        return Curve("Machine", nothing=nothing)
     first = float(told[0]["time"])
     parts = {"cores, all": "busy", "cores, this run": "cpu"}
     lines = {name: [(float(e["time"]) - first, e[key], "") for e in told] for name, key in parts.items()}
@@ -171,79 +189,52 @@ def machine_load(told: Events, *, dark: bool = False) -> go.Figure:
     if "gpu_memory" in told[-1]:
         lines["GPU memory, this run"] = [(float(e["time"]) - first, e["gpu_memory"] / e["gpu_of"], "") for e in told
                                          if "gpu_memory" in e]
-    chart = _lines("Machine", lines, [], dark, "")
-    return percent_axis(chart.update_xaxes(range=None), 1.02)
+    return Curve("Machine", _lines(lines), nothing, limits=(0.0, 1.02), shares=True)
 
 
-def compared(curves: Mapping[str, Sequence[tuple[float, float]]], title: str, *, dark: bool = False) -> go.Figure:
+def compared(curves: Mapping[str, Sequence[tuple[float, float]]], title: str) -> Curve:
     """One curve for each run, over the seconds since its first line."""
     names = _told_apart(list(curves))
     lines = {name: [(x, y, "") for x, y in points] for name, points in zip(names, curves.values(), strict=True)}
-    return _lines(title, lines, [], dark, "None of these runs has measured it.", height=320).update_xaxes(range=None)
+    return Curve(title, _lines(lines) if any(lines.values()) else (), "None of these runs has measured it.", height=320)
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:
     """The names; where some would be alike once they are cut at their end, cut before it."""
-    if len({words(name) for name in names}) == len(names):
+    if len({cut(name) for name in names}) == len(names):
         return list(names)
     return [name if len(name) <= LEGEND else f"{name[:LEGEND - ENDING - 1]}…{name[-ENDING:]}" for name in names]
 
 
-def _lines(title: str, lines: Mapping[str, Sequence[tuple[float, Any, str]]], events: Events, dark: bool, nothing: str,
-           *, height: int = 220) -> go.Figure:
-    """Lines with a legend; a line breaks where the last part of a point (a stage) changes."""
-    if not any(lines.values()):
-        return theme.empty(title, nothing, dark, height)
-    chart = theme.figure(title, dark, height)
+def _lines(lines: Mapping[str, Sequence[tuple[float, Any, str]]]) -> tuple[Line, ...]:
+    """Lines from (x, y, stage); one breaks where the stage changes."""
+    made = []
     for place, (name, points) in enumerate(lines.items()):
-        xs: list[float | None] = []
-        ys: list[float | None] = []
-        for i, (x, y, stage) in enumerate(points):
-            if i and stage != points[i - 1][2]:
-                xs, ys = [*xs, None], [*ys, None]
-            xs, ys = [*xs, x], [*ys, y if is_number(y) else None]
-        chart.add_scatter(
-            x=xs,
-            y=ys,
-            mode="lines" if len(points) > 1 else "markers",
-            name=words(name),
-            line={"width": 2, "color": theme.SERIES[place % len(theme.SERIES)], "dash": DASHES[place // 8 % 3]},
-            hovertemplate="%{fullData.name}: %{y:.3g}<extra></extra>",
-        )
-    return theme.with_legend(_over_time(chart, events))
+        xs, ys = [x for x, _, _ in points[:1]], [_value(y) for _, y, _ in points[:1]]
+        for (_, _, before), (x, y, stage) in pairwise(points):
+            if stage != before:
+                xs, ys = [*xs, x], [*ys, None]
+            xs.append(x)
+            ys.append(_value(y))
+        made.append(Line(cut(name), tuple(xs), tuple(ys), colour=SERIES[place % len(SERIES)],
+                         dash=DASHES[place // len(SERIES) % len(DASHES)]))
+    return tuple(made)
 
 
-def _stacked(title: str, xs: list[float], shares: Any, names: Sequence[str], events: Events, dark: bool) -> go.Figure:
-    chart = theme.figure(title, dark, 220)
+def _value(y: Any) -> float | None:
+    return float(y) if is_number(y) else None
+
+
+def _stacked(title: str, xs: list[float], shares: list[list[float]], names: Sequence[str], events: Events) -> Curve:
     if len(xs) == 1:  # an area needs two points: what was measured once is drawn all along
-        xs, shares = list(time_span(events)), shares.repeat(2, 0)
-    for column, name in enumerate(names):
-        colour = theme.SERIES[column % len(theme.SERIES)]
-        chart.add_scatter(
-            x=xs,
-            y=shares[:, column],
-            stackgroup="all",
-            name=name.replace("<br>", ", "),
-            mode="lines",
-            line={"width": 1, "color": colour},
-            hovertemplate="%{fullData.name}: %{y:.1%}<extra></extra>",
-        )
-        if shares[-1, column] > 0.08:
-            chart.add_annotation(
-                x=xs[-1],
-                y=float(shares[-1, :column].sum() + shares[-1, column] / 2),
-                showarrow=False,
-                text=name.replace("<br>", ", "),
-                xanchor="right",
-                font={"size": 12, "color": theme.INK[dark]},
-            )
-    return percent_axis(_over_time(chart, events), 1.0)
-
-
-def _over_time(chart: go.Figure, events: Events) -> go.Figure:
-    chart.update_xaxes(title="seconds", range=list(time_span(events)))
-    return chart
+        xs, shares = list(time_span(events)), shares * 2
+    lines = tuple(
+        Line(cut(name, 40), tuple(xs), tuple(float(row[column]) for row in shares), width=1.0,
+             colour=SERIES[column % len(SERIES)])
+        for column, name in enumerate(names)
+    )
+    return Curve(title, lines, FIRST_VALIDATION, time_span(events), (0.0, 1.0), legend=False, stacked=True, shares=True)
 
 
 def _where(event: Mapping[str, Any]) -> str:
-    return f"{words(event.get('stage', ''))}, epoch {int(event.get('epoch', 0)) + 1}, step {event.get('step', 0)}"
+    return f"{cut(event.get('stage', ''))}, epoch {int(event.get('epoch', 0)) + 1}, step {event.get('step', 0)}"

@@ -39,8 +39,13 @@ NAMES = {
 
 def words(text: object, length: int = 28) -> str:
     """A text for a label: on one line, cut, escaped."""
+    return escape(cut(text, length))
+
+
+def cut(text: object, length: int = 28) -> str:
+    """A text on one line, cut."""
     line = " ".join(str(text).split())
-    return escape(line if len(line) <= length else f"{line[: length - 1]}…")
+    return line if len(line) <= length else f"{line[: length - 1]}…"
 
 
 def metric_name(key: str) -> str:
@@ -304,10 +309,15 @@ def _span(low: float, high: float) -> str:
 
 
 def exit_name(item: Mapping[str, Any]) -> str:
-    """An exit as people say it: its node, or its depth."""
+    """An exit as a label: its node, and its depth below."""
+    return "<br>".join(map(escape, exit_words(item)))
+
+
+def exit_words(item: Mapping[str, Any]) -> list[str]:
+    """An exit as people say it: its node, its depth."""
     depth = item.get("depth")
-    node = words(item.get("node") or "answer", 20)
-    return node if depth is None else f"{node}<br>{plain(depth)} layer{'' if depth == 1 else 's'}"
+    node = cut(item.get("node") or "answer", 20)
+    return [node] if depth is None else [node, f"{plain(depth)} layer{'' if depth == 1 else 's'}"]
 
 
 def branch_names(count: int) -> list[str]:

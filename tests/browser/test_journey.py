@@ -15,12 +15,21 @@ from test_data import broken, upload, view
 from test_queue import Place, grows, place, steps
 from test_runs import settled, tick, wait_until
 
+from fgdesign.views.curves import TICKS
+
 __all__ = ["place"]  # a fixture
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-CURVE = """title => {
-  const chart = [...document.querySelectorAll('.js-plotly-plot')].find((one) => one.textContent.includes(title));
-  return chart ? chart.calcdata.flat().map((point) => [point.x, point.y]) : [];
+CURVE = """() => {
+  const hosts = [...document.querySelectorAll('*')].map((one) => one.shadowRoot || one);
+  const chart = hosts.map((one) => one.querySelector('[data-curve=loss]')).find(Boolean);
+  return chart ? [...chart.querySelectorAll('path.fg-line')].map((line) => line.getAttribute('d')) : [];
 }"""
+
+
+def drawn(page: Any) -> list[list[tuple[float, float]]]:
+    """The points of each line of the training loss, in pixels; a line that breaks is several."""
+    parts = [part for line in page.evaluate(CURVE) for part in line.split("M")[1:]]
+    return [[(float(x), float(y)) for x, y in (point.split() for point in part.split("L"))] for part in parts]
 
 
 def repair(page: Any, shot: Callable[[Any, str], Path]) -> None:
@@ -81,16 +90,20 @@ def test_from_a_broken_file_to_two_runs_compared(
     page.close()  # the browser is closed
     grows(first)
     place.kill(all_of_it=False)
-    before = len(steps(first))
+    before, count = steps(first)[-1], len(steps(first))
     grows(first)
     place.start()
     again = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
     again.set_default_timeout(PATIENCE)
     again.goto(place.address(first.name))
     again.get_by_text(re.compile("^running on cpu")).wait_for()
-    wait_until(lambda: len(again.evaluate(CURVE, "Training loss")) > before)
-    drawn = again.evaluate(CURVE, "Training loss")
-    assert all(early[0] < late[0] for early, late in pairwise(drawn)) and all(y is not None for _, y in drawn)
+    last = again.locator("[data-curve=loss] svg")
+    last.wait_for()
+    wait_until(lambda: int(re.findall(r"step (\d+)", str(last.get_attribute("aria-label")))[-1]) > before[1])
+    lines = drawn(again)
+    assert len(lines) == len({stage for stage, _ in steps(first)}) and min(map(len, lines)) > 1
+    assert all(early[0] <= late[0] for line in lines for early, late in pairwise(line))
+    assert sum(map(len, lines)) >= min(count, TICKS)
     logged = steps(first)
     assert len(set(logged)) == len(logged) and place.run.attempt == 1
     tune = [step for stage, step in logged if stage == logged[-1][0]]

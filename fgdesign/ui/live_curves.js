@@ -1,7 +1,7 @@
 // Draws curves of a run at work: each only when it has changed, one line of time through all of them.
 // What a curve is says fgdesign.views.curves; texts become text, never markup. Knows nothing of runs.
 
-const SVG = 'http://www.w3.org/2000/svg', RIGHT = 12, TOP = 8, BOTTOM = 22, ROOM = 13, MARKED = 60;
+const SVG = 'http://www.w3.org/2000/svg', RIGHT = 12, TOP = 8, BOTTOM = 22, ROOM = 15, MARKED = 60;
 const DASHES = { solid: 'none', dash: '7 5', dot: '2 4' };
 const known = new WeakMap();
 

@@ -84,6 +84,10 @@ def test_what_is_left_out_of_a_long_line_is_not_seen() -> None:
     assert valid in kept and steps[0] in kept and steps[-1] in kept and steps[998] in kept and steps[999] in kept
     assert {4321, 7654} <= {event.get("i") for event in kept} and 200 < len(kept) <= 4 * curves.TICKS + 9
     assert [event["time"] for event in kept] == sorted(event["time"] for event in kept)
+    valid_ones = [{"kind": "valid", "time": 0.1 * i, "stage": "tune", "best": i == 5678, "i": i,
+                   "metrics": {"macro_f1": 0.5, "log_loss": 1 + abs(i - 4567)}} for i in range(20_000)]
+    kept = curves.thinned(valid_ones)
+    assert {0, 4567, 5678, 19_999} <= {event["i"] for event in kept} and len(kept) <= 4 * curves.TICKS + 9
     assert curves.thinned([]) == [] and curves.thinned(steps[:2]) == steps[:2]
 
 

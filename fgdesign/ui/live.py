@@ -27,6 +27,7 @@ PIECES = ("numbers", "curves", "whole")  # each adds to those before it, and no 
 # Seconds between two drawings; each costs a browser on the run's own machine some of the run's time.
 SOON = 0.7  # of the numbers
 LATER = {"curves": 1.1, "graph": 5.3, "folded": 6.7}  # seldom together: numbers come first
+MOST_LOADS = 600  # of the machine, drawn while a run is at work
 HELP = {"Training loss": "What training makes smaller: how wrong the answers and the exits are, plus the routers' own "
                          "losses. The one for sure and varied choices counts below 0."}
 NO_FADING = "<style>[data-stale] { opacity: 1 !important; transition: none !important; }</style>"  # at each drawing
@@ -105,11 +106,11 @@ def _fold(title: str, sign: str, draw: Callable[[], None]) -> None:
 
 
 def _machine(run: RunFolder) -> None:
-    load = curves.machine_load(run.machine())
+    told = run.machine()
     if run.status()["state"] in FINAL_STATES:
-        parts.chart(figure(load, dark=parts.is_dark()), "live_machine")
+        parts.chart(figure(curves.machine_load(told), dark=parts.is_dark()), "live_machine")
     else:
-        live_curves.show({"machine": load}, key="live_machine_now")
+        live_curves.show({"machine": curves.machine_load(told[::len(told) // MOST_LOADS + 1])}, key="live_machine_now")
 
 
 def _measured(events: list[dict[str, Any]]) -> bool:

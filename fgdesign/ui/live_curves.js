@@ -32,6 +32,7 @@ const draw = (tag, values, parent, text) => {
 };
 
 const short = (value) => Math.abs(value) >= 1000 ? Math.round(value).toLocaleString('en') : String(Number(value.toPrecision(3)));
+const ends = (values) => values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
 const share = (value) => `${Number((100 * value).toFixed(1))}%`;
 
 function ticks(low, high, most) { // round values between two ends
@@ -134,14 +135,14 @@ class Chart {
   scale(width, height) {
     const all = this.lines.flatMap((line) => line.tops).filter((value) => value !== null);
     const xs = this.lines.flatMap((line) => line.xs);
-    let [low, high] = this.curve.limits || [Math.min(...all), Math.max(...all)];
+    let [low, high] = this.curve.limits || ends(all);
     if (!this.curve.limits) {
       const room = 0.06 * (high - low || Math.abs(high) || 1);
       [low, high] = [this.curve.from_zero ? 0 : low - room, high + room];
     }
     const from = ticks(low, high, height < 170 ? 4 : 5), told = from.map((value) => this.curve.shares ? share(value) : short(value));
     const left = 14 + 6.6 * Math.max(1, ...told.map((text) => text.length));
-    const [first, last] = this.curve.span || [Math.min(...xs), Math.max(...xs)];
+    const [first, last] = this.curve.span || ends(xs);
     const scale = (a, b, start, end) => Object.assign((value) => start + ((value - a) / (b - a || 1)) * (end - start),
       { back: (place) => a + ((place - start) / (end - start || 1)) * (b - a) });
     this.x = scale(first, last, left, width - RIGHT);

@@ -77,19 +77,28 @@ def time_span(events: Events) -> tuple[float, float]:
 
 
 def thinned(events: Events) -> Events:
-    """Without steps that no one would see: of each part of the time axis and each stage the first, the last, and those
-    of the lowest and the highest loss stay.
+    """Without what no one would see: of the steps and the validations of each part of the time axis and each stage the
+    first and the last stay, those of the lowest and the highest loss, and validations that were the best so far.
     """
     tick = time_span(events)[1] / TICKS
-    parts: dict[tuple[float, str], list[Mapping[str, Any]]] = {}
-    for x, event in steps_of(events, "step"):
-        parts.setdefault((x // tick, str(event.get("stage", ""))), []).append(event)
     kept: set[int] = set()
-    for some in parts.values():
-        known = [event for event in some if is_number(event.get("loss"))] or some[:1]
-        by_loss = sorted(known, key=lambda event: event.get("loss") or 0.0)
-        kept |= {id(event) for event in (some[0], some[-1], by_loss[0], by_loss[-1])}
-    return [event for event in events if event.get("kind") != "step" or id(event) in kept]
+    for kind, loss in (("step", _loss), ("valid", _log_loss)):
+        parts: dict[tuple[float, str], list[Mapping[str, Any]]] = {}
+        for x, event in steps_of(events, kind):
+            parts.setdefault((x // tick, str(event.get("stage", ""))), []).append(event)
+        for some in parts.values():
+            by_loss = sorted((event for event in some if is_number(loss(event))), key=loss) or some
+            kept |= {id(event) for event in (some[0], some[-1], by_loss[0], by_loss[-1])}
+    return [event for event in events
+            if event.get("kind") not in ("step", "valid") or event.get("best") or id(event) in kept]
+
+
+def _loss(event: Mapping[str, Any]) -> Any:
+    return event.get("loss")
+
+
+def _log_loss(event: Mapping[str, Any]) -> Any:
+    return event["metrics"].get("log_loss")
 
 
 def metric_curve(events: Events, metric: str, *, height: int = 280) -> Curve:

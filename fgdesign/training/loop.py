@@ -180,7 +180,8 @@ def run_stage(run: Run, stages: Sequence[Stage], number: int, resumed: checkpoin
             run.log({"kind": "step" if line else "tick", **where, "of": total, "rates": rates,
                      "loss": float(np.mean([float(x) for x in losses])),
                      "progress": _progress(stages, number, (step + 1) / total)})
-            losses = [] if line else losses
+            if line:
+                losses = []
         stopping, due = False, None
         if (step + 1) % check_every == 0 or last or step + 1 == stage.trial:
             try:

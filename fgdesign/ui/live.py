@@ -183,7 +183,7 @@ def _numbers(run: RunFolder, status: dict[str, Any], events: list[dict[str, Any]
 
 def _curves(run: RunFolder) -> None:
     going = run.status()["state"] not in FINAL_STATES
-    shown = run_curves(run, going)
+    shown = _run_curves(run, going)
     if going:
         live_curves.show(shown, key="live_curves")
         return
@@ -195,7 +195,7 @@ def _curves(run: RunFolder) -> None:
             parts.chart(drawn, key)
 
 
-def run_curves(run: RunFolder, going: bool) -> dict[str, curves.Curve]:
+def _run_curves(run: RunFolder, going: bool) -> dict[str, curves.Curve]:
     """All curves of a run by their names, that of the metric it is judged by first."""
     events: figures.Events = curves.thinned(run.metrics_now()) if going else run.metrics()
     shown = {"metric": curves.metric_curve(events, judged(run)[0], height=260)}

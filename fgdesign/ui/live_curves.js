@@ -46,7 +46,10 @@ class Curves {
   constructor(box) {
     this.box = box;
     this.charts = new Map();
-    this.sized = new ResizeObserver(() => this.charts.forEach((chart) => chart.fit()));
+    this.sized = new ResizeObserver(() => {
+      if (this.width !== box.clientWidth) this.charts.forEach((chart) => chart.fit());
+      this.width = box.clientWidth;
+    });
     this.sized.observe(box);
   }
 
@@ -57,12 +60,12 @@ class Curves {
         this.charts.delete(key);
       }
     }
-    for (const curve of told) {
+    told.forEach((curve, place) => {
       if (!this.charts.has(curve.key)) this.charts.set(curve.key, new Chart(this, curve.key));
       const chart = this.charts.get(curve.key);
-      this.box.append(chart.box); // in the order that they are told
+      if (this.box.children[place] !== chart.box) this.box.insertBefore(chart.box, this.box.children[place]);
       chart.update(curve);
-    }
+    });
   }
 
   point(time, at) { // every chart shows the same time; the one that is pointed at says what it is there
@@ -127,7 +130,7 @@ class Chart {
     if (this.curve.stacked) this.lines.forEach((line) => this.area(line));
     this.lines.forEach((line) => this.line(line));
     if (this.curve.stacked) this.lines.forEach((line) => this.name(line));
-    if (this.curve.best) this.best(...this.curve.best);
+    if (this.curve.best) this.mark(this.curve.best);
     this.over = draw('g', { class: 'fg-over' }, this.svg);
     this.point(this.time ?? null, this.told);
   }
@@ -141,7 +144,7 @@ class Chart {
       [low, high] = [this.curve.from_zero ? 0 : low - room, high + room];
     }
     const from = ticks(low, high, height < 170 ? 4 : 5), told = from.map((value) => this.curve.shares ? share(value) : short(value));
-    const left = 14 + 6.6 * Math.max(1, ...told.map((text) => text.length));
+    const left = this.left = 14 + 6.6 * Math.max(1, ...told.map((text) => text.length));
     const [first, last] = this.curve.span || ends(xs);
     const scale = (a, b, start, end) => Object.assign((value) => start + ((value - a) / (b - a || 1)) * (end - start),
       { back: (place) => a + ((place - start) / (end - start || 1)) * (b - a) });
@@ -185,11 +188,10 @@ class Chart {
     draw('text', { x: this.x(line.xs[last]) - 6, y: (top + floor) / 2 + 4, 'text-anchor': 'end' }, this.svg, line.name);
   }
 
-  best(x, y, words, place) {
-    const [across, up] = [this.x(x), this.y(y)], left = place.endsWith('left');
-    draw('path', { d: `M${across - 7} ${up}l7 -7l7 7l-7 7z`, class: 'fg-best' }, this.svg);
-    draw('text', { x: across + (left ? -9 : 9), y: up + (place.startsWith('top') ? -9 : 19), 'text-anchor': left ? 'end' : 'start' },
-      this.svg, words);
+  mark({ x, y, words, below, left, colour }) {
+    const [across, up] = [this.x(x), this.y(y)];
+    draw('path', { d: `M${across - 7} ${up}l7 -7l7 7l-7 7z`, fill: colour }, this.svg);
+    draw('text', { x: across + (left ? -9 : 9), y: up + (below ? 19 : -9), 'text-anchor': left ? 'end' : 'start' }, this.svg, words);
   }
 
   value(line, place) { // of one point, in words
@@ -205,7 +207,7 @@ class Chart {
     if (!this.x || !this.over) return;
     this.over.replaceChildren();
     if (time === null) return;
-    const width = this.plot.clientWidth, across = Math.min(width - RIGHT, Math.max(this.x.back ? this.x(time) : 0, 0));
+    const width = this.plot.clientWidth, across = Math.min(width - RIGHT, Math.max(this.left, this.x(time)));
     draw('line', { x1: across, x2: across, y1: TOP, y2: this.height - BOTTOM, class: 'fg-now' }, this.over);
     this.tip.replaceChildren();
     const near = this.lines.map((line) => [line, nearest(line, time)]).filter(([, place]) => place !== null);

@@ -7,8 +7,8 @@ same time. Knows nothing of what a curve shows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib.resources import files
+from typing import Any
 
 import streamlit as st
 
@@ -24,5 +24,10 @@ _curves = st.components.v2.component(
 
 def show(curves: Mapping[str, Curve], *, key: str) -> None:
     """Draw curves by their names, the first over the whole width, two of the others beside each other."""
-    told = [{"key": name, "wide": place == 0, **asdict(curve)} for place, (name, curve) in enumerate(curves.items())]
+    told = [{"key": name, "wide": not place, **_told(curve)} for place, (name, curve) in enumerate(curves.items())]
     _curves(key=key, data={"curves": told})
+
+
+def _told(curve: Curve) -> dict[str, Any]:
+    lines, best = [vars(line) for line in curve.lines], curve.best and vars(curve.best)
+    return {**vars(curve), "lines": lines, "best": best}

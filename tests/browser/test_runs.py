@@ -55,6 +55,12 @@ def oldest_first(place: Place) -> list[Job]:
     return place.store.jobs()[::-1]
 
 
+def ink(scheme: str) -> str:
+    """The colour of text, as a browser tells it."""
+    red, green, blue = (int(part, 16) for part in (INK[scheme == "dark"][i:i + 2] for i in (1, 3, 5)))
+    return f"rgb({red}, {green}, {blue})"
+
+
 def charts_follow_the_theme(page: Any, shot: Callable[[Any, str], Path]) -> None:
     """Without a reload."""
     title = page.locator(".js-plotly-plot .gtitle", has_text="Training loss").first
@@ -62,10 +68,9 @@ def charts_follow_the_theme(page: Any, shot: Callable[[Any, str], Path]) -> None
     settled(page)
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)
-        red, green, blue = (int(part, 16) for part in (INK[scheme == "dark"][i:i + 2] for i in (1, 3, 5)))
         page.wait_for_function(f"""[...document.querySelectorAll('.js-plotly-plot .gtitle')].length &&
             [...document.querySelectorAll('.js-plotly-plot .gtitle')].every(
-                (one) => getComputedStyle(one).fill === 'rgb({red}, {green}, {blue})')""")
+                (one) => getComputedStyle(one).fill === '{ink(scheme)}')""")
         shot(page, f"train-turned-{scheme}")
 
 

@@ -97,9 +97,11 @@ def test_words_stand_where_they_are_said_to(text: str) -> None:
     assert [" ".join(words(text[start:end])) for start, end in spans] == words(text)
 
 
-def test_shares_of_words_are_exact() -> None:
+@pytest.mark.parametrize("characters", [0, 4])
+def test_shares_of_words_are_exact(characters: int) -> None:
     texts = ["late refund again", "late parcel", "kind answer", "kind and quick refund"] * 5
-    model = Lexical(classes=2, kind="single", ngrams=2, min_count=1, max_terms=500, strength=10.0)
+    model = Lexical(classes=2, kind="single", ngrams=2, min_count=1, max_terms=500, strength=10.0,
+                    characters=characters)
     model.fit(texts, np.array([0, 0, 1, 1] * 5))
     spans, shares, total = model.contributions("late refund, kind", 0)
     logits = model(["late refund, kind"])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -9,36 +10,44 @@ import numpy as np
 import pytest
 import torch
 from model_toys import toy_texts
+from scipy.sparse import csr_matrix
 from scipy.special import expit
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
+from torch.nn.functional import cross_entropy
 
 from fgdesign.graph.catalogue.selectors import rule_problem
-from fgdesign.model.lexical import Lexical, terms_of, words
+from fgdesign.model.lexical import LONGEST, Lexical, runs_of, terms_of, words
+from fgdesign.model.lexical_fit import solve
 from fgdesign.model.rules import Decision, decide, script_of
 
 CHINESE = ["这件衣服很好看", "质量太差了，退款", "物流很快，好评", "不好看，太差", "很好，很快", "退款太慢，差评"] * 4
 
 
-def lexical(classes: int, kind: str = "single", ngrams: int = 2, min_count: int = 1) -> Lexical:
-    return Lexical(classes=classes, kind=kind, ngrams=ngrams, min_count=min_count, max_terms=5000, strength=10.0)
+def lexical(classes: int, kind: str = "single", ngrams: int = 2, min_count: int = 1, characters: int = 0,
+            **sizes: int) -> Lexical:
+    return Lexical(classes=classes, kind=kind, ngrams=ngrams, min_count=min_count, max_terms=5000, strength=10.0,
+                   characters=characters, **sizes)
 
 
-def pipeline(final: Any, ngrams: int = 2) -> Any:
-    return make_pipeline(TfidfVectorizer(analyzer=lambda text: terms_of(text, ngrams), sublinear_tf=True), final)
+def pipeline(final: Any, ngrams: int = 2, characters: int = 0) -> Any:
+    vectoriser = TfidfVectorizer(analyzer=lambda text: terms_of(text, ngrams, characters), sublinear_tf=True)
+    return make_pipeline(vectoriser, final)
 
 
 def labels(texts: list[str], classes: int) -> np.ndarray:
     return np.array([len(text) % classes for text in texts])
 
 
-@pytest.mark.parametrize(("texts", "classes"), [(toy_texts(60), 2), (toy_texts(60), 4), (CHINESE, 2)],
-                         ids=["two", "four", "chinese"])
-def test_probabilities_are_those_of_scikit_learn(texts: list[str], classes: int) -> None:
-    ours, y = lexical(classes), labels(texts, classes)
+@pytest.mark.parametrize(("texts", "classes", "characters"), [
+    (toy_texts(60), 2, 0), (toy_texts(60), 4, 0), (CHINESE, 2, 0), (toy_texts(60), 2, 3), (CHINESE, 2, 4)],
+    ids=["two", "four", "chinese", "characters", "chinese-characters"])
+def test_probabilities_are_those_of_scikit_learn(texts: list[str], classes: int, characters: int) -> None:
+    ours, y = lexical(classes, characters=characters), labels(texts, classes)
     ours.fit(texts, y)
-    theirs = pipeline(LogisticRegression(C=10.0, max_iter=300, tol=1e-3)).fit(texts, y)
+    final = LogisticRegression(C=10.0, max_iter=3000, tol=1e-8)
+    theirs = pipeline(final, characters=characters).fit(texts, y)
     unseen = [*toy_texts(20, seed=7), *CHINESE[:3], "", "   ", "nothing known", "amber amber boat"]
     np.testing.assert_allclose(ours(unseen).exp().numpy(), theirs.predict_proba(unseen), atol=2e-4)
 
@@ -48,7 +57,7 @@ def test_a_class_without_examples_is_all_but_ruled_out() -> None:
     y = np.array([0, 1, 3])[labels(texts, 3)]
     ours = lexical(4)
     ours.fit(texts, y)
-    theirs = pipeline(LogisticRegression(C=10.0, max_iter=300, tol=1e-3)).fit(texts, y)
+    theirs = pipeline(LogisticRegression(C=10.0, max_iter=3000, tol=1e-8)).fit(texts, y)
     found = ours(texts).exp().numpy()
     assert found[:, 2].max() < 1e-3
     np.testing.assert_allclose(found[:, [0, 1, 3]], theirs.predict_proba(texts), atol=1e-3)
@@ -74,7 +83,7 @@ def test_several_labels_are_regressions_of_their_own() -> None:
     y = np.stack([labels(texts, 2), np.zeros(60), np.ones(60)], 1)
     ours = lexical(3, "multi")
     ours.fit(texts, y)
-    theirs = pipeline(LogisticRegression(C=10.0, max_iter=300, tol=1e-3)).fit(texts, y[:, 0])
+    theirs = pipeline(LogisticRegression(C=10.0, max_iter=3000, tol=1e-8)).fit(texts, y[:, 0])
     found = expit(ours(texts).numpy())
     np.testing.assert_allclose(found[:, 0], theirs.predict_proba(texts)[:, 1], atol=2e-4)
     assert found[:, 1].max() < 1e-4 and found[:, 2].min() > 1 - 1e-4
@@ -122,6 +131,75 @@ def test_words(text: str, expected: list[str]) -> None:
 
 def test_terms_are_runs_of_words() -> None:
     assert terms_of("one two three", 3) == ["one", "two", "three", "one two", "two three", "one two three"]
+
+
+def test_terms_are_runs_of_characters_too() -> None:
+    assert terms_of("a no", 1, 3) == ["a", "no", "~<a", "~a>", "~<a>", "~<n", "~no", "~o>", "~<no", "~no>"]
+    assert not set(terms_of("no", 2)) & set(runs_of("no", 4))
+
+
+def test_the_map_of_many_classes_is_all_but_the_best() -> None:
+    rng = np.random.default_rng(0)
+    features = csr_matrix(rng.random((600, 300), np.float32) * (rng.random((600, 300)) < 0.05))
+    y = rng.integers(0, 60, 600)
+    weight, bias = solve(features, y, 60, "single", 10.0)
+    true = LogisticRegression(C=10.0, max_iter=5000, tol=1e-8).fit(features.astype(np.float64), y)
+
+    def value(weight: Any, bias: Any) -> float:
+        given = torch.from_numpy(features @ np.asarray(weight)) + torch.from_numpy(np.asarray(bias))
+        return float(cross_entropy(given, torch.from_numpy(y))) + float((np.asarray(weight) ** 2).sum()) / 2 / 10 / 600
+
+    best, nothing = value(true.coef_.T, true.intercept_), math.log(60)
+    assert value(weight.numpy(), bias.numpy()) < best + 1e-3 * (nothing - best)
+
+
+def spelled(count: int, typed: bool) -> tuple[list[str], np.ndarray]:
+    """Texts whose class shows in the ends of words that are never the same twice, or in whole words alone."""
+    rng = np.random.default_rng(3)
+    y, letters = rng.integers(0, 4, count), np.array(list("bcdfghklmnprst"))
+    stems = ["".join(rng.choice(letters, 5)) for _ in range(count)]
+    ends, whole = ("ingo", "anda", "ulus", "erex"), ("amber", "boat", "candle", "door")
+    return [f"{stem}{ends[c]} the" if typed else f"{stem} {whole[c]}" for stem, c in zip(stems, y, strict=True)], y
+
+
+@pytest.mark.parametrize(("typed", "longest"), [(True, LONGEST), (False, 0)], ids=["ends", "words"])
+def test_runs_of_characters_are_terms_where_rows_held_out_say_so(typed: bool, longest: int) -> None:
+    texts, y = spelled(400, typed)
+    ours, few = lexical(4, characters=-1), lexical(4, characters=-1)
+    ours.fit(texts[:300], y[:300])
+    found = [term for term in bytes(ours.terms.numpy()).decode().split("\n") if term.startswith("~")]
+    assert max((len(term) - 1 for term in found), default=0) == longest
+    assert float((ours(texts[300:]).argmax(1).numpy() == y[300:]).mean()) > 0.95
+    few.fit(texts[:150], y[:150])
+    assert b"~" not in bytes(few.terms.numpy())
+
+
+@pytest.mark.parametrize("kind", ["multi", "regression"])
+def test_labels_and_numbers_have_runs_of_characters_too(kind: str) -> None:
+    texts, y = spelled(400, typed=True)
+    ours = lexical(4 if kind == "multi" else 1, kind, characters=-1)
+    ours.fit(texts, np.eye(4)[y] if kind == "multi" else y.astype(np.float32))
+    assert b"~<" in bytes(ours.terms.numpy()) or b"~in" in bytes(ours.terms.numpy())
+
+
+def test_a_loaded_function_counts_what_the_fitted_one_did() -> None:
+    texts, y = spelled(60, typed=True)
+    one = lexical(4, characters=3)
+    one.fit(texts, y)
+    other = lexical(4, characters=-1, **one.sizes)
+    other.load_state_dict(one.state_dict())
+    assert torch.equal(other([*texts, "new wordingo"]), one([*texts, "new wordingo"]))
+    assert not torch.equal(other(["wordingo"]), other(["wordulus"]))
+
+
+def test_words_are_forgotten_when_too_many_were_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, y = spelled(60, typed=True)
+    ours = lexical(4, characters=3)
+    ours.fit(texts, y)
+    before = ours(texts)
+    monkeypatch.setattr("fgdesign.model.lexical.KEPT", 3)
+    ours.forget()
+    assert torch.equal(ours(texts), before) and torch.equal(ours(texts), before)
 
 
 K, P = "keyword", "pattern"

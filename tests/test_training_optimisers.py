@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fgdesign.model.lbfgs import minimise
 from fgdesign.training.adamw import AdamW
-from fgdesign.training.lbfgs import minimise
 
 
 def layers() -> nn.Sequential:

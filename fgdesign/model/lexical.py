@@ -1,4 +1,4 @@
-"""The word function: TF-IDF over word n-grams and a logistic regression, run as a look-up.
+"""The word function: TF-IDF over runs of words and of characters, and a logistic regression, run as a look-up.
 
 Fitted by scikit-learn, kept as tensors (terms, weights), run without it: a dictionary look-up and a
 small product. Knows nothing of graphs or files.
@@ -6,18 +6,22 @@ small product. Knows nothing of graphs or files.
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
-from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fgdesign.model.lexical_fit import Terms, pays, solve, terms
+
 WORD = re.compile(r"\w\w+|[^\W\d_]", re.UNICODE)
+RUN = "~"  # what a run of characters begins with
+LONGEST = 4  # characters of a run, where they are found to pay
+KEPT = 2 ** 14  # words whose runs are kept: texts say the same ones again
 HAN = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 
 
@@ -44,13 +48,72 @@ def word_spans(text: str) -> list[tuple[int, int]]:
     return [(origin[match.start()], origin[match.end() - 1] + 1) for match in found]
 
 
-def terms_of(text: str, ngrams: int) -> list[str]:
-    """Words, then runs of two words and so on up to `ngrams`, joined by a blank."""
-    tokens = words(text)
-    found = list(tokens)
-    for n in range(2, ngrams + 1):
-        found += [" ".join(tokens[i:i + n]) for i in range(len(tokens) - n + 1)]
+def terms_of(text: str, ngrams: int, characters: int = 0) -> list[str]:
+    """Words, then runs of two words and so on up to `ngrams`, joined by a blank; then each word's `runs_of`."""
+    names = words(text)
+    found = joined(names, ngrams)
+    for name in names if characters else ():
+        found += runs_of(name, characters)
     return found
+
+
+def joined(names: Sequence[str], longest: int) -> list[str]:
+    """Words, and runs of two to so many of them joined by a blank."""
+    found = list(names)
+    for n in range(2, longest + 1):
+        found += [" ".join(names[i:i + n]) for i in range(len(names) - n + 1)]
+    return found
+
+
+@lru_cache(KEPT)
+def runs_of(word: str, longest: int) -> tuple[str, ...]:
+    """Runs of two to so many characters of a word and its two ends, marked so that none looks like a word."""
+    whole = f"<{word}>"
+    return tuple(RUN + whole[i:i + n] for n in range(2, longest + 1) for i in range(len(whole) - n + 1))
+
+
+class LookUp:
+    """The terms of a word function and where a text has them. names, idf: (V,). weight: (V, C)."""
+
+    def __init__(self, names: Sequence[str], idf: np.ndarray, weight: np.ndarray, ngrams: int) -> None:
+        self.index, self.idf, self.weight, self.ngrams = {name: i for i, name in enumerate(names)}, idf, weight, ngrams
+        self.longest = max((len(name) - len(RUN) for name in names if name.startswith(RUN)), default=0)
+        self._known: dict[str, tuple[int, ...]] = {}
+
+    def _within(self, word: str) -> tuple[int, ...]:
+        """The terms that are runs of a word's characters."""
+        if (found := self._known.get(word)) is None:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            found = tuple(self.index[run] for run in runs_of(word, self.longest) if run in self.index)
+            self._known[word] = found
+        return found
+
+    def counts(self, names: Sequence[str]) -> Mapping[int, int]:
+        """How often a text of these words has each term."""
+        index = self.index
+        found = [index[term] for term in joined(names, self.ngrams) if term in index]
+        for name in names if self.longest else ():
+            found += self._within(name)
+        return Counter(found)
+
+    def places(self, names: Sequence[str]) -> dict[int, list[range]]:
+        """Which words of a text make each term, each time; a run of characters is made by its word."""
+        found: dict[int, list[range]] = {}
+        for n in range(1, self.ngrams + 1):
+            for i in range(len(names) - n + 1):
+                if (term := self.index.get(" ".join(names[i:i + n]))) is not None:
+                    found.setdefault(term, []).append(range(i, i + n))
+        for i, name in enumerate(names if self.longest else ()):
+            for term in self._within(name):
+                found.setdefault(term, []).append(range(i, i + 1))
+        return found
+
+    def values(self, counts: Mapping[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of terms and their TF-IDF, of length one together."""
+        ids, often = np.fromiter(counts, np.int64, len(counts)), np.fromiter(counts.values(), np.float32, len(counts))
+        values = self.idf[ids] * (1 + np.log(often))
+        return ids, values / np.sqrt(values @ values)
 
 
 class Lexical(nn.Module):
@@ -59,7 +122,8 @@ class Lexical(nn.Module):
     Buffers: terms (bytes,) uint8, the V terms joined by line feeds; idf (V,); weight (V, C); bias (C,);
     temperature, which divides the logits and is fitted on validation (Guo et al. 2017).
 
-    Args: terms_bytes, vocabulary, classes: sizes of the buffers, 1, 1, C before fitting. kind: the task.
+    Args: terms_bytes, vocabulary, classes: sizes of the buffers, 0, 0, C before fitting. kind: the task. characters:
+        the longest run of characters that is a term, 0 for none, -1 where it is found to pay.
     """
 
     terms: Tensor
@@ -69,10 +133,10 @@ class Lexical(nn.Module):
     temperature: Tensor
 
     def __init__(self, *, classes: int, kind: str, ngrams: int, min_count: int, max_terms: int, strength: float,
-                 vocabulary: int = 0, terms_bytes: int = 0) -> None:
+                 characters: int = 0, vocabulary: int = 0, terms_bytes: int = 0) -> None:
         super().__init__()
         self.kind, self.ngrams, self.min_count = kind, ngrams, min_count
-        self.max_terms, self.strength = max_terms, strength
+        self.max_terms, self.strength, self.characters = max_terms, strength, characters
         self.register_buffer("terms", torch.zeros(terms_bytes, dtype=torch.uint8))
         self.register_buffer("idf", torch.zeros(vocabulary))
         self.register_buffer("weight", torch.zeros(vocabulary, classes))
@@ -86,10 +150,9 @@ class Lexical(nn.Module):
         return {"vocabulary": len(self.idf), "terms_bytes": len(self.terms)}
 
     @cached_property
-    def _look_up(self) -> tuple[dict[str, int], np.ndarray, np.ndarray, np.ndarray]:
+    def _look_up(self) -> LookUp:
         names = bytes(self.terms.cpu().numpy()).decode("utf-8").split("\n") if len(self.terms) else []
-        weight, idf = self.weight.cpu().numpy(), self.idf.cpu().numpy()
-        return {name: i for i, name in enumerate(names)}, idf, weight, self.bias.cpu().numpy()
+        return LookUp(names, self.idf.cpu().numpy(), self.weight.cpu().numpy(), self.ngrams)
 
     def forget(self) -> None:
         """Drop the look-up table after the buffers changed."""
@@ -97,44 +160,28 @@ class Lexical(nn.Module):
 
     def forward(self, texts: Sequence[str]) -> Tensor:
         """(n, C) float32 log-probabilities, multi-label logits, or values, for n texts."""
-        index, idf, weight, bias = self._look_up
-        out = np.empty((len(texts), len(bias)), np.float32)
-        out[:] = bias
+        table = self._look_up
+        out = np.tile(self.bias.cpu().numpy(), (len(texts), 1))
         for row, text in enumerate(texts):
-            counts: dict[int, int] = {}
-            for term in terms_of(text, self.ngrams):
-                place = index.get(term)
-                if place is not None:
-                    counts[place] = counts.get(place, 0) + 1
-            if not counts:
-                continue
-            ids = np.array(list(counts))
-            values = idf[ids]
-            if len(counts) < sum(counts.values()):
-                values = np.array([1 + math.log(n) for n in counts.values()], np.float32) * values
-            out[row] += (values / np.sqrt(values @ values)) @ weight[ids]
+            counts = table.counts(words(text))
+            if counts:
+                ids, values = table.values(counts)
+                out[row] += values @ table.weight[ids]
         logits = torch.from_numpy(out).to(self.bias.device) / self.temperature
         return torch.log_softmax(logits, -1) if self.kind == "single" else logits
 
     def contributions(self, text: str, label: int) -> tuple[list[tuple[int, int]], np.ndarray, float]:
         """What each word of a text adds to the logit of one class, beyond the mean of the other classes.
 
-        Exact: the logits are a sum over terms; the share of a run of words is split among them evenly.
+        Exact: the logits are a sum over terms; the share of a run of words is split among them evenly,
+        that of a run of characters is its word's.
         Returns: spans (start, end) of W words, shares (W,) float64, and their sum.
         """
-        index, idf, weight, _ = self._look_up
-        names = words(text)
-        shares = np.zeros(len(names))
-        places: dict[int, list[range]] = {}
-        for n in range(1, self.ngrams + 1):
-            for i in range(len(names) - n + 1):
-                term = index.get(" ".join(names[i:i + n]))
-                if term is not None:
-                    places.setdefault(term, []).append(range(i, i + n))
+        table, names = self._look_up, words(text)
+        shares, weight = np.zeros(len(names)), table.weight
+        places = table.places(names)
         if places:
-            ids = np.array(list(places))
-            values = np.array([1 + math.log(len(at)) for at in places.values()]) * idf[ids]
-            values /= np.linalg.norm(values)
+            ids, values = table.values({term: len(at) for term, at in places.items()})
             others = np.delete(weight, label, 1).mean(1) if weight.shape[1] > 1 else np.zeros(len(weight))
             added = values * (weight[:, label] - others)[ids] / float(self.temperature)
             for share, at in zip(added, places.values(), strict=True):
@@ -144,46 +191,19 @@ class Lexical(nn.Module):
 
     def fit(self, texts: Sequence[str], targets: np.ndarray) -> None:
         """Fit on texts and targets: (N,) int64, (N, C) of zeros and ones, or (N,) float. Deterministic."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        few = len(texts) < 50
-        vectoriser = TfidfVectorizer(analyzer=self._analyse, min_df=1 if few else self.min_count, sublinear_tf=True,
-                                     max_features=self.max_terms, dtype=np.float32)
-        try:
-            features = vectoriser.fit_transform(texts)
-            names, idf = list(vectoriser.get_feature_names_out()), vectoriser.idf_
-        except ValueError:  # no term is frequent enough: what is left is how frequent the classes are
-            features, names, idf = np.zeros((len(texts), 1)), [], np.zeros(0)
-        weight, bias = self._solve(features, targets, len(self.bias))
-        weight = weight[:len(names)]
-        self.terms = torch.from_numpy(np.frombuffer("\n".join(names).encode(), np.uint8).copy())
-        self.idf, self.weight, self.bias = (torch.from_numpy(np.asarray(a, np.float32)) for a in (idf, weight, bias))
+        classes, plain, more = len(self.bias), self._counted(0), self._counted(LONGEST)
+        if self.characters > 0:
+            plain = self._counted(self.characters)
+        elif self.characters < 0 and pays(texts, targets, classes, self.kind, self.strength, plain, more):
+            plain = more
+        found = plain(texts)
+        weight, self.bias = solve(found.features, targets, classes, self.kind, self.strength)
+        self.terms = torch.from_numpy(np.frombuffer("\n".join(found.names).encode(), np.uint8).copy())
+        self.idf, self.weight = torch.from_numpy(found.idf), weight[:len(found.names)].contiguous()
         self.temperature = torch.ones(())
         self.forget()
 
-    def _analyse(self, text: str) -> list[str]:
-        return terms_of(text, self.ngrams)
-
-    def _solve(self, features: Any, targets: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (V, C) and bias (C,) of a logistic or ridge regression."""
-        from sklearn.linear_model import LogisticRegression, Ridge
-
-        if self.kind == "regression":
-            ridge = Ridge(alpha=1.0 / self.strength).fit(features, targets)
-            return np.atleast_2d(ridge.coef_).T, np.atleast_1d(ridge.intercept_)
-        columns = targets.T if self.kind == "multi" else [targets]
-        weight, bias = np.zeros((features.shape[1], classes)), np.full(classes, -10.0)
-        for label, column in enumerate(columns):
-            present = np.unique(column)
-            if len(present) < 2:
-                only = int(present[0])
-                bias[label if self.kind == "multi" else only] = 10.0 if only or self.kind == "single" else -10.0
-                continue
-            model = LogisticRegression(C=self.strength, max_iter=300, tol=1e-3).fit(features, column)
-            if self.kind == "multi":
-                weight[:, label], bias[label] = model.coef_[0], model.intercept_[0]
-            elif len(present) == 2:
-                weight[:, present[1]], bias[present] = model.coef_[0], [0.0, model.intercept_[0]]
-            else:
-                weight[:, present], bias[present] = model.coef_.T, model.intercept_
-        return weight, bias
+    def _counted(self, characters: int) -> Callable[[Sequence[str]], Terms]:
+        """How texts are counted with runs of so many characters."""
+        return partial(terms, analyse=partial(terms_of, ngrams=self.ngrams, characters=characters),
+                       fewest=self.min_count, most=self.max_terms)

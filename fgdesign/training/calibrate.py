@@ -6,11 +6,13 @@ Works on logits computed once with exits open; knows how logits nodes combine, n
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import networkx as nx
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from fgdesign.graph.catalogue import CATALOGUE
 from fgdesign.graph.infer import params_of, wiring
@@ -71,33 +73,53 @@ def calibrate(network: FunctionGraph, values: dict[str, Tensor], targets: Tensor
 
 
 def pick_thresholds(network: FunctionGraph, opinions: Opinions, targets: Tensor) -> float | None:
-    """Set the automatic exits' common threshold by the share of right answers they would spoil.
+    """Set the automatic exits' common threshold by the accuracy they would give up.
+
+    Right answers spoilt are few and their number is luck; so the full graph's probabilities say how likely its own
+    answer is right and how likely the exit's is, and all rows where the two differ are counted by that.
 
     Returns the threshold, or None where no exit is automatic.
     """
     params = {n: params_of(network.plan.graph.node(n)) for n in network.nodes_of_role("exit")}
-    exits = [view for view in exit_views(network, opinions, targets) if params[view.node]["automatic"]]
+    exits = [view for view in exit_views(network, opinions) if params[view.node]["automatic"]]
     if not exits or len(targets) < FEWEST_ROWS:
         return None
     tolerance = min(float(str(params[view.node]["tolerance"])) for view in exits)
-    best = pick_threshold(torch.stack([view.sure for view in exits]), torch.stack([view.right for view in exits]),
-                          is_right(network, opinions.answer, targets), tolerance)
+    odds = _odds(network, opinions.answer, targets)
+    most = _chance(network, opinions.answer, odds)
+    given_up = torch.stack([most - _chance(network, view.logits, odds) for view in exits])
+    best = pick_threshold(torch.stack([view.sure for view in exits]), given_up, tolerance)
     for view in exits:
         view.module.threshold.fill_(best)
     return best
 
 
+def _odds(network: FunctionGraph, answer: Tensor, targets: Tensor) -> Tensor:
+    """(n, C) probabilities of the full graph's answer, made true to the targets by a temperature."""
+    if network.plan.task == "multi":
+        return answer.nan_to_num().sigmoid()
+    answer = answer.nan_to_num(-1e4)
+    return (answer / fit_temperature(answer, targets, partial(cross_entropy, reduction="none"))).softmax(1)
+
+
+def _chance(network: FunctionGraph, logits: Tensor, odds: Tensor) -> Tensor:
+    """(n,) how likely the answer of these logits is the true one. odds: (n, C), of several labels independent ones."""
+    if network.plan.task == "multi":
+        return torch.where(logits.nan_to_num().sigmoid() >= network.decision.cpu(), odds, 1 - odds).prod(1)
+    return odds.gather(1, logits.nan_to_num(-torch.inf).argmax(1, keepdim=True)).squeeze(1)
+
+
 @dataclass(frozen=True)
 class ExitView:
-    """What an exit makes of N rows, all shown to it. sure: (N,), -1 where it has no logits. right: (N,) bool."""
+    """What an exit makes of N rows, all shown to it. logits: (N, C). sure: (N,), -1 where it has no logits."""
 
     node: str
     module: Exit
+    logits: Tensor
     sure: Tensor
-    right: Tensor
 
 
-def exit_views(network: FunctionGraph, opinions: Opinions, targets: Tensor) -> list[ExitView]:
+def exit_views(network: FunctionGraph, opinions: Opinions) -> list[ExitView]:
     """The exits whose logits are known, in running order."""
     views = []
     for node in network.nodes_of_role("exit"):
@@ -106,14 +128,13 @@ def exit_views(network: FunctionGraph, opinions: Opinions, targets: Tensor) -> l
         if port in opinions.values:
             logits = opinions.values[port]
             sure = certainty(logits.nan_to_num(), module.measure, several=module.several)
-            views.append(ExitView(node, module, torch.where(logits.isnan().any(1), -1.0, sure),
-                                  is_right(network, logits, targets)))
+            views.append(ExitView(node, module, logits, torch.where(logits.isnan().any(1), -1.0, sure)))
     return views
 
 
 def exit_shares(network: FunctionGraph, opinions: Opinions, targets: Tensor) -> list[dict[str, Any]]:
     """Where the rows would leave with the present thresholds: node, depth in layers, share, accuracy."""
-    views = exit_views(network, opinions, targets)
+    views = exit_views(network, opinions)
     if not views:
         return []
     left = torch.zeros(len(targets), dtype=torch.bool)
@@ -121,7 +142,7 @@ def exit_shares(network: FunctionGraph, opinions: Opinions, targets: Tensor) -> 
     for view in views:
         mine = ~left & (view.sure >= view.module.threshold.cpu())
         left |= mine
-        found.append(_share(network, view.node, mine, view.right))
+        found.append(_share(network, view.node, mine, is_right(network, view.logits, targets)))
     return [*found, _share(network, "answer", ~left, is_right(network, opinions.answer, targets))]
 
 

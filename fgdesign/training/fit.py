@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from fgdesign.training.lbfgs import minimise
+from fgdesign.model.lbfgs import minimise
 
 PENALTIES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 RowLoss = Callable[[Tensor, Tensor], Tensor]
@@ -84,24 +84,21 @@ def never_below_one(weights: Tensor, opinions: Sequence[Tensor], targets: Tensor
     return only
 
 
-def pick_threshold(sure: Tensor, right: Tensor, last_right: Tensor, tolerance: float) -> float:
-    """The smallest common threshold under which exits rarely spoil a right answer.
+def pick_threshold(sure: Tensor, given_up: Tensor, tolerance: float) -> float:
+    """The smallest common threshold under which exits give up no more accuracy than they may.
 
-    Args: sure: (E, n) how sure each exit is, in order; right: (E, n) bool, exit would be right; last_right: (n,)
-        the full graph is right. tolerance: largest share of rows where the full graph is right and the exit wrong.
-    Returns: a threshold in 0..1; 1.0 where none below holds. One row may always be spoilt, or a few rows could
-        never let any exit answer.
+    Args: sure: (E, n) how sure each exit is, in order; given_up: (E, n) accuracy given up where that exit answers
+        instead of the full graph, below 0 where it gains. tolerance: the largest mean over the n rows.
+    Returns: a threshold in 0.01..1; 1 where none below holds.
     """
     best = 1.0
     for step in range(100, 0, -1):
-        threshold = step / 100
-        leaves = sure >= threshold
+        leaves = sure >= step / 100
         first = leaves.float().argmax(0)
-        exits = leaves.any(0)
-        wrong = exits & last_right & ~right.gather(0, first.unsqueeze(0)).squeeze(0)
-        if int(wrong.sum()) > max(1.0, tolerance * len(last_right) + 1e-6):
+        lost = given_up.gather(0, first.unsqueeze(0)).squeeze(0)[leaves.any(0)]
+        if float(lost.sum()) > tolerance * sure.shape[1] + 1e-6:
             break
-        best = threshold
+        best = step / 100
     return best
 
 

@@ -32,7 +32,7 @@ BLOCKS: dict[str, Builder] = {
     "normalise/1": lambda p: functions.Normalise(p.params["method"]),
     "lexical/1": lambda p: Lexical(
         classes=p.classes, kind=p.task, ngrams=p.params["ngrams"], min_count=p.params["min_count"],
-        max_terms=p.params["max_terms"], strength=p.params["strength"], **p.sizes),
+        max_terms=p.params["max_terms"], strength=p.params["strength"], characters=p.params["characters"], **p.sizes),
     "add/1": lambda p: combine.Add(p.edge_weights, learned=p.params["weights"] == "learned"),
     "multiply/1": lambda p: combine.Multiply(),
     "concat/1": lambda p: combine.Concat(),

@@ -18,10 +18,14 @@ NOISE = 2e-7  # of a value, relative: float32
 FLAT, STILL = 1e-5, 1e-7  # the gradient's largest entry, and a change of value (also foreseen) or place, that end it
 
 Point = tuple[Tensor, Tensor, Tensor]  # place (n,), value (), gradient (n,)
+Step = tuple[Tensor, Tensor, float]  # how place and gradient changed, (n,) each, and their product
 
 
-def minimise(total: Callable[[], Tensor], parameters: Sequence[Tensor], steps: int = 60) -> None:
-    """Move parameters, in place, to where `total` is least; nothing where the start is not finite."""
+def minimise(total: Callable[[], Tensor], parameters: Sequence[Tensor], steps: int = 60, still: float = STILL) -> None:
+    """Move parameters, in place, to where `total` is least; nothing where the start is not finite.
+
+    Args: still: a fall of the value, also a foreseen one, that ends it.
+    """
     def at(place: Tensor) -> Point:
         _put(parameters, place)
         value = total()
@@ -30,38 +34,38 @@ def minimise(total: Callable[[], Tensor], parameters: Sequence[Tensor], steps: i
     now = at(torch.cat([parameter.detach().flatten() for parameter in parameters]))
     if not bool(torch.isfinite(now[1])):
         return
-    history: deque[tuple[Tensor, Tensor]] = deque(maxlen=REMEMBERED)
+    history: deque[Step] = deque(maxlen=REMEMBERED)
     for _ in range(steps):
         if float(now[2].abs().max()) <= FLAT:
             break
         direction = _direction(now[2], history)
         slope = float(now[2] @ direction)
-        if slope > -STILL:
+        if slope > -still:
             break
         then = _along(at, now, direction, slope, 1.0 if history else min(1.0, 1.0 / float(now[2].abs().sum())))
         if then is None:
             break
         moved, turned = then[0] - now[0], then[2] - now[2]
-        if float(moved @ turned) > 1e-10:
-            history.append((moved, turned))
+        if (along := float(moved @ turned)) > 1e-10:
+            history.append((moved, turned, along))
         fell, now = float(now[1] - then[1]), then
-        if abs(fell) < STILL or float(moved.abs().max()) < STILL:
+        if abs(fell) < still or float(moved.abs().max()) < STILL:
             break
     _put(parameters, now[0])
 
 
-def _direction(gradient: Tensor, history: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+def _direction(gradient: Tensor, history: Sequence[Step]) -> Tensor:
     """Downhill, by what earlier steps told of the curvature: the two loops."""
     direction, shares = -gradient, []
-    for moved, turned in reversed(history):
-        share = (moved @ direction) / (moved @ turned)
-        direction = direction - share * turned
+    for moved, turned, along in reversed(history):
+        share = float(moved @ direction) / along
+        direction.sub_(turned, alpha=share)
         shares.append(share)
     if history:
-        moved, turned = history[-1]
-        direction = direction * ((moved @ turned) / (turned @ turned))
-    for (moved, turned), share in zip(history, reversed(shares), strict=True):
-        direction = direction + (share - (turned @ direction) / (moved @ turned)) * moved
+        _, turned, along = history[-1]
+        direction.mul_(along / float(turned @ turned))
+    for (moved, turned, along), share in zip(history, reversed(shares), strict=True):
+        direction.add_(moved, alpha=share - float(turned @ direction) / along)
     return direction
 
 

@@ -21,9 +21,9 @@ from fgdesign.model.lanes import OTHERS, load
 
 CASES = {"early_exit": ("banking77", "banking77-frozen", "sst2"),
          "training": ("sst2", "trec6", "banking77", "clinc150", "banking77-few"),
-         "routing": ("sst2", "trec6", "banking77", "clinc150", "union")}
+         "routing": ("sst2", "trec6", "banking77", "clinc150", "union"), "designs": ("sst2", "trec6", "banking77")}
 QUESTIONS = (*(f"training:{case}" for case in CASES["training"]), "static_cache", "executor", "dispatch", "throughput",
-             *(f"{file}:{case}" for file in ("early_exit", "routing") for case in CASES[file]),
+             *(f"{file}:{case}" for file in ("early_exit", "routing", "designs") for case in CASES[file]),
              "latency", "weight", "growth", "insight", "jobs", "data")
 
 

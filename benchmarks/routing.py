@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,10 +79,8 @@ def _case(question: Question, files: Split, quick: bool) -> None:
     run, alone = runs["cheap-word-first"], right["net alone"]
     told = run.predict(texts)
     layers = float(np.mean([row["layers"] for row in told]))
-    opinions = _opinions(run, texts, truth)
-    exits = ["exit_0", *(f"exit_{i}" for i in range(1, 6)), None]
-    taken = np.array([exits.index(row["exit"]) for row in told])
-    controls = {"always cheap, the words alone": opinions[0], "always full, exits held shut": opinions[-1],
+    each, taken = opinions(run, texts, truth), places(run, told)
+    controls = {"always cheap, the words alone": each[0], "always full, exits held shut": each[-1],
                 "net alone, no words": alone, "two-opinions": right["two-opinions"]}
     routed = right["cheap-word-first"]
     question.rows += [
@@ -90,30 +89,36 @@ def _case(question: Question, files: Split, quick: bool) -> None:
         Row(f"{files.name}: layers a text", layers, "of 6", target=MOST_LAYERS, higher=False),
         *(Row(f"{files.name}: {name}", float(one.mean()), "", note="" if one is alone else paired(one, alone))
           for name, one in controls.items()),
-        _at_one_depth(files.name, opinions, layers),
-        _shuffled(files.name, opinions, taken),
+        _at_one_depth(files.name, each, layers),
+        Row(f"{files.name}: routes shuffled", shuffled(each, taken), "",
+            note=f"{100 * (shuffled(each, taken) - float(routed.mean())):+.1f} points; mean of {SHUFFLES}"),
     ]
     speed(question, run, files.name, texts, AGAINST_FULL, AGAINST_TRANSFORMERS, quick)
 
 
-def _opinions(run: TrainedRun, texts: list[str], truth: np.ndarray) -> np.ndarray:
-    """(7, n) bool: what each exit in turn, and the last answer, would get right."""
-    inputs = make_inputs(run.network, run.tokenizer, texts)
-    ports = ["words.out", *(f"opinion_{i}.out" for i in range(1, 7))]
-    values = collect(run.network, inputs, torch.device("cpu"), ports)
+def opinions(run: TrainedRun, texts: list[str], truth: np.ndarray) -> np.ndarray:
+    """(E + 1, n) bool: what each exit in turn, and the last answer, would get right."""
+    network = run.network
+    inputs = make_inputs(network, run.tokenizer, texts)
+    ports = [network.plan.graph.into(node, "logits")[0].source for node in network.nodes_of_role("exit")]
+    ports.append(network.answer)
+    values = collect(network, inputs, torch.device("cpu"), list(dict.fromkeys(ports)))
     return np.stack([np.array(run.labels)[values[port].argmax(1).numpy()] == truth for port in ports])
 
 
-def _at_one_depth(name: str, opinions: np.ndarray, layers: float) -> Row:
+def places(run: TrainedRun, told: list[dict[str, Any]]) -> np.ndarray:
+    """(n,) which of `opinions` answered each row."""
+    exits = [*run.network.nodes_of_role("exit"), None]
+    return np.array([exits.index(row["exit"]) for row in told])
+
+
+def shuffled(each: np.ndarray, taken: np.ndarray) -> float:
+    """Accuracy where every row is answered where another row left: the same shares, chosen at random."""
+    rng, rows = np.random.default_rng(0), np.arange(len(taken))
+    return float(np.mean([each[rng.permutation(taken), rows].mean() for _ in range(SHUFFLES)]))
+
+
+def _at_one_depth(name: str, each: np.ndarray, layers: float) -> Row:
     """Every row answered after the same number of layers, at least as many as the routes call on average."""
-    depth = min(len(opinions) - 1, math.ceil(layers))
-    return Row(f"{name}: all rows after {depth} layers", float(opinions[depth].mean()), "", note="no cheaper")
-
-
-def _shuffled(name: str, opinions: np.ndarray, taken: np.ndarray) -> Row:
-    """Every row answered where another row left: the same shares, chosen at random."""
-    rng, places = np.random.default_rng(0), np.arange(len(taken))
-    found = [opinions[rng.permutation(taken), places].mean() for _ in range(SHUFFLES)]
-    mine = opinions[taken, places].mean()
-    return Row(f"{name}: routes shuffled", float(np.mean(found)), "",
-               note=f"{100 * (np.mean(found) - mine):+.1f} points; mean of {SHUFFLES}")
+    depth = min(len(each) - 1, math.ceil(layers))
+    return Row(f"{name}: all rows after {depth} layers", float(each[depth].mean()), "", note="no cheaper")

@@ -22,7 +22,8 @@ from benchmarks import growth, jobs, measure, public, records, trained, training
 from benchmarks.__main__ import QUESTIONS, ask  # noqa: E402
 from benchmarks.measure import Question, Row  # noqa: E402
 
-ALIKE = {f"routing:{name}" for name in ("trec6", "banking77", "clinc150")}  # as routing:sst2, of other rows
+ALIKE = {f"routing:{name}" for name in ("trec6", "banking77", "clinc150")} | {  # as those of sst2, of other rows
+    f"designs:{name}" for name in ("trec6", "banking77")}
 
 
 @pytest.fixture(autouse=True)

@@ -174,6 +174,14 @@ def test_runs_of_characters_are_terms_where_rows_held_out_say_so(typed: bool, lo
     assert b"~" not in bytes(few.terms.numpy())
 
 
+def test_of_very_many_rows_words_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, y = spelled(300, typed=True)
+    ours = lexical(4, characters=-1)
+    monkeypatch.setattr("fgdesign.model.lexical_fit.MOST_ROWS", 299)
+    ours.fit(texts, y)
+    assert b"~" not in bytes(ours.terms.numpy())
+
+
 @pytest.mark.parametrize("kind", ["multi", "regression"])
 def test_labels_and_numbers_have_runs_of_characters_too(kind: str) -> None:
     texts, y = spelled(400, typed=True)

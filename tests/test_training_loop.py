@@ -27,7 +27,9 @@ from fgdesign.training.loop import (
     run_stage,
     validate,
     warm_up_of,
+    wins,
 )
+from fgdesign.training.metrics import luck_of
 from fgdesign.training.optimise import rate_factor
 from fgdesign.training.order import order_of
 from fgdesign.training.settings import Settings
@@ -174,6 +176,32 @@ def test_a_trial_goes_on_where_the_loss_fell_though_the_metric_did_not(bench: Ca
     run.best_loss = loss
     run_stage(run, made.stages, 1, None)
     assert max(entry["step"] for entry in made.log if entry["kind"] == "step") == last
+
+
+@pytest.mark.parametrize(("measured", "kept"), [
+    ([(0.900, 0.30), (0.903, 0.29)], 1),
+    ([(0.900, 0.30), (0.899, 0.25)], 1),  # as good, and surer
+    ([(0.900, 0.30), (0.899, 0.31)], 0),
+    ([(0.900, 0.30), (0.905, 0.35)], 0),
+    ([(0.900, 0.30), (0.915, 0.35)], 1),  # more than luck
+    ([(0.900, 0.30), (0.885, 0.10)], 0),
+    ([(0.900, 0.30), (0.893, 0.25), (0.888, 0.20)], 1),  # luck is not added up
+    ([(0.900, 0.30), (0.900, 0.304)], 0),
+    ([(0.900, 0.30), (0.900, 0.28)], 1),
+])
+def test_between_models_all_but_as_good_the_loss_decides(measured: list[tuple[float, float]], kept: int) -> None:
+    assert luck_of("single", "auto", 100) == pytest.approx(0.01)
+    best, highest = 0, -1.0
+    for place, (value, loss) in enumerate(measured):
+        highest, (before, before_loss) = max(highest, value), measured[best]
+        if wins((value, -round(loss, 2)), loss, (before, -round(before_loss, 2)), before_loss, highest, 0.01):
+            best = place
+    assert best == kept
+
+
+def test_losses_and_numbers_are_no_luck() -> None:
+    assert luck_of("single", "log_loss", 100) == luck_of("regression", "auto", 100) == 0.0
+    assert luck_of("multi", "accuracy", 400) == pytest.approx(0.005)
 
 
 def test_what_is_kept_is_an_average_and_training_goes_on_from_the_weights_themselves(

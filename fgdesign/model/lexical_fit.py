@@ -21,7 +21,8 @@ FEW, MOST_STEPS = 50, 60
 STILL, FINE = 1e-4, 1e-10  # a fall of the mean loss that ends the search: at most, and for each logit of a step
 RULED_OUT = 10.0  # the logit of a class without examples, below 0
 Loss = Callable[[Tensor, Tensor], Tensor]
-TRIED, OF_CLASS, MOST_TRIED, FEWEST_TRIED = 1600, 20, 3200, 200  # rows of a trial: so many and more for each class
+TRIED, OF_CLASS, MOST_TRIED = 1600, 20, 3200  # rows of a trial of more terms: so many, more for each class, at most
+FEWEST_TRIED, MOST_ROWS = 200, 100_000  # rows of which there is a trial
 LEARNED, PAYS = 0.8, 0.85  # the share of them that is learned from, and of the loss that pays
 
 
@@ -58,8 +59,11 @@ def terms(texts: Sequence[str], analyse: Callable[[str], list[str]], fewest: int
 
 def pays(texts: Sequence[str], targets: np.ndarray, classes: int, kind: str, strength: float,
          plain: Callable[[Sequence[str]], Terms], more: Callable[[Sequence[str]], Terms]) -> bool:
-    """Whether more terms answer rows held out clearly better. On some of the rows; the same each time."""
-    if len(texts) < FEWEST_TRIED:
+    """Whether more terms answer rows held out clearly better: some of the rows, the same each time.
+
+    Not of very few rows, where it is luck, nor of very many, where words have been seen often enough.
+    """
+    if not FEWEST_TRIED <= len(texts) <= MOST_ROWS:
         return False
     rows = np.random.default_rng(0).permutation(len(texts))[:min(MOST_TRIED, TRIED + OF_CLASS * classes)]
     learn, look = np.split(rows, [round(LEARNED * len(rows))])
@@ -146,7 +150,8 @@ class Table:
     @staticmethod
     def of(matrix: Any) -> Table:
         """From a SciPy CSR matrix."""
-        columns, starts = (torch.from_numpy(part.astype(np.int64)) for part in (matrix.indices, matrix.indptr[:-1]))
+        whole = np.int32 if matrix.nnz < 2 ** 31 else np.int64
+        columns, starts = (torch.from_numpy(part.astype(whole)) for part in (matrix.indices, matrix.indptr[:-1]))
         return Table(columns, starts, torch.from_numpy(matrix.data.astype(np.float32)))
 
     def times(self, dense: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ from fgdesign.training.closed_form import fit_heads, fit_words
 from fgdesign.training.evaluate import Answers, as_outputs, no_answers, note_routes, router_report
 from fgdesign.training.losses import Objective
 from fgdesign.training.metrics import evaluate as measure
-from fgdesign.training.metrics import judged_by, loss_of
+from fgdesign.training.metrics import judged_by, loss_of, luck_of
 from fgdesign.training.optimise import gradient_norms, make_optimiser, rate_factor, set_rates
 from fgdesign.training.order import order_of
 from fgdesign.training.rows import Rows, collect
@@ -76,7 +76,8 @@ class Run:
 
     log: takes what happens; of kind "tick" is what only those who watch need: how far a slow run is between two lines.
     log_size: how long the log is, kept with each checkpoint. best: the winner's tensors; best_score: the metric it is
-    judged by, ties decided by its loss. loss: of the last validation, best_loss: the winner's.
+    judged by, and its loss; highest: that metric, of all that were measured. loss: of the last validation, best_loss:
+    the winner's.
     agreement: of routers, in training. epochs: begun, by stage. group: the processes that train it together; only the
     first of them validates, so only there is `best` filled.
     """
@@ -95,6 +96,7 @@ class Run:
     best: dict[str, Tensor] = field(default_factory=dict)
     best_score: tuple[float, float] = (UNDEFINED, 0.0)
     best_at: dict[str, Any] = field(default_factory=dict)
+    highest: float = UNDEFINED
     loss: float = math.inf
     best_loss: float = math.inf
     agreement: dict[str, float] = field(default_factory=dict)
@@ -285,7 +287,9 @@ def _measure(run: Run, known: tuple[str, ...], where: dict[str, Any]) -> bool:
     metrics = measure(task, outputs, targets.numpy(), run.labels, threshold=float(network.decision))
     score, loss = _score(task, run.settings.metric, metrics), metrics[loss_of(task)]
     run.loss = math.inf if loss is None else loss
-    better = not run.best or score > run.best_score
+    run.highest = max(run.highest, run.best_score[0], score[0])
+    luck = luck_of(task, run.settings.metric, len(targets))
+    better = not run.best or wins(score, run.loss, run.best_score, run.best_loss, run.highest, luck)
     if better:
         run.best_score, run.best_at, run.best_loss = score, where, run.loss
         run.best = {n: t.detach().cpu().clone() for n, t in learned_state(network).items()}
@@ -303,6 +307,14 @@ def _score(task: str, metric: str, metrics: dict[str, Any]) -> tuple[float, floa
     value, loss = metrics[name], metrics[loss_of(task)]
     main = UNDEFINED if value is None else value if higher else -value
     return main, -sys.float_info.max if loss is None else -round(loss, 2)
+
+
+def wins(score: tuple[float, float], loss: float, best: tuple[float, float], best_loss: float, highest: float,
+         luck: float) -> bool:
+    """Whether a model takes the place of the best: of two that are all but as good as the highest, by its loss."""
+    if min(score[0], best[0]) >= highest - luck and score[0] != best[0]:
+        return loss < best_loss
+    return score > best
 
 
 def validation_opinions(run: Run, known: tuple[str, ...], routes: Answers | None = None) -> Opinions:
@@ -338,7 +350,7 @@ def _maybe_save(run: Run, optimiser: AdamW, scaler: torch.amp.GradScaler, averag
     snapshot.put("average", average.values)
     snapshot.put("optimiser", optimiser.tensors())
     snapshot.state = {"position": position, "log_size": run.log_size(), "scaler": scaler.state_dict(),
-                      "best_score": run.best_score, "best_at": run.best_at, "loss": run.loss,
+                      "best_score": run.best_score, "best_at": run.best_at, "loss": run.loss, "highest": run.highest,
                       "best_loss": run.best_loss, "agreement": run.agreement, "epochs": run.epochs}
     checkpoint.save(run.folder, number, snapshot)
     run.saved = time.monotonic()
@@ -349,7 +361,8 @@ def _restore(run: Run, snapshot: checkpoint.Snapshot) -> None:
     run.best = snapshot.group("best")
     main, loss = snapshot.state["best_score"]
     run.best_score, run.best_at = (main, loss), snapshot.state["best_at"]
-    run.loss = snapshot.state.get("loss", math.inf)  # checkpoints of before lack it
+    run.highest = snapshot.state.get("highest", main)  # checkpoints of before lack it
+    run.loss = snapshot.state.get("loss", math.inf)
     run.best_loss = snapshot.state.get("best_loss", math.inf)
     run.agreement, run.epochs = snapshot.state["agreement"], snapshot.state["epochs"]
 

@@ -20,6 +20,7 @@ Metrics = dict[str, Any]
 ECE_BINS = 15
 TINY = 1e-15  # the smallest probability a log-loss sees
 
+LUCK = 0.1  # of a share, at one row; a quarter of the standard error of eight right answers in ten
 MAIN = {"single": ("macro_f1", True), "multi": ("micro_f1", True), "regression": ("pearson", True)}
 OF_LABELS, OF_NUMBERS = ("accuracy", "macro_f1", "micro_f1", "log_loss", "ece", "roc_auc"), ("mae", "rmse", "pearson",
                                                                                         "spearman")
@@ -45,6 +46,15 @@ def judged_by(kind: str, metric: str = "auto") -> tuple[str, bool]:
         raise InputError(f"Setting metric is '{metric}', which is not measured for a task of kind '{kind}'. "
                          f"{choices(MEASURED[kind], metric)}")
     return metric, metric not in LOWER
+
+
+def luck_of(kind: str, metric: str, rows: int) -> float:
+    """How far apart two models may be by this metric and still be called equally good on so many rows.
+
+    Counts of right answers jump by luck, means over labels that are rare most of all; losses do not.
+    """
+    higher = judged_by(kind, metric)[1]
+    return float(LUCK / np.sqrt(rows)) if higher and kind != "regression" else 0.0
 
 
 def loss_of(kind: str) -> str:

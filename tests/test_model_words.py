@@ -52,6 +52,16 @@ def test_probabilities_are_those_of_scikit_learn(texts: list[str], classes: int,
     np.testing.assert_allclose(ours(unseen).exp().numpy(), theirs.predict_proba(unseen), atol=2e-4)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_it_is_fitted_where_no_gradients_are_kept(mode: Any) -> None:
+    texts = toy_texts(60)
+    ours, other = lexical(3), lexical(3)
+    with mode():
+        ours.fit(texts, labels(texts, 3))
+    other.fit(texts, labels(texts, 3))
+    assert torch.equal(ours(texts), other(texts))
+
+
 def test_a_class_without_examples_is_all_but_ruled_out() -> None:
     texts = toy_texts(60)
     y = np.array([0, 1, 3])[labels(texts, 3)]

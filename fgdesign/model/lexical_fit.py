@@ -1,7 +1,7 @@
 """How a word function is fitted: which terms count, how rare each is, a linear map of them, a trial of more terms.
 
-Terms are counted by scikit-learn. The map is found here: its L-BFGS ends at the start on some sets of a hundred
-classes, and takes ten times as long on the others. Knows nothing of graphs or files.
+Terms are counted by scikit-learn. The map is found here, for scikit-learn's L-BFGS ends where it begins on some sets of
+a hundred classes, and takes several times as long on the others. Knows nothing of graphs or files.
 """
 
 from __future__ import annotations
@@ -83,6 +83,8 @@ def _loss_of(given: Tensor, targets: np.ndarray, kind: str) -> float:
     return float(_binary(given, true.float()) if kind == "multi" else mse_loss(given[:, 0], true.float()))
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def solve(features: Any, targets: np.ndarray, classes: int, kind: str, strength: float) -> tuple[Tensor, Tensor]:
     """The linear map of (N, V) sparse features whose loss is least: logistic, one for each of several labels, or ridge.
 

@@ -60,7 +60,8 @@ class Settings:
                            "best model seen is the one kept. The planner takes fewer where few rows are learned from.",
                            low=1, high=100, auto="4 while layers learn, else 2")
     metric: str = _of("auto", "Length", "Judged by", "What decides on the validation rows which model is kept, and "
-                      "when a stage ends early; auto is macro-F1, of several labels micro-F1, of numbers Pearson.",
+                      "when a stage ends early; of two as good but for luck, the loss. Auto is macro-F1, of several "
+                      "labels micro-F1, of numbers Pearson.",
                       values=("auto", "accuracy", "macro_f1", "micro_f1", "log_loss", "ece", "roc_auc", "mae", "rmse",
                               "pearson", "spearman"))
     patience: int = _of(12, "Length", "Patience", "Validations without a gain after which a stage ends early.",

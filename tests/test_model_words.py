@@ -146,6 +146,7 @@ def test_terms_are_runs_of_words() -> None:
 def test_terms_are_runs_of_characters_too() -> None:
     assert terms_of("a no", 1, 3) == ["a", "no", "~<a", "~a>", "~<a>", "~<n", "~no", "~o>", "~<no", "~no>"]
     assert not set(terms_of("no", 2)) & set(runs_of("no", 4))
+    assert runs_of("a" * 10**6, 3) == runs_of("a" * 100, 3)  # one endless word is no reason to run out of memory
 
 
 def test_the_map_of_many_classes_is_all_but_the_best() -> None:

@@ -1,7 +1,7 @@
 """The word function: TF-IDF over runs of words and of characters, and a logistic regression, run as a look-up.
 
-Fitted by scikit-learn, kept as tensors (terms, weights), run without it: a dictionary look-up and a
-small product. Knows nothing of graphs or files.
+Fitted by `lexical_fit`, kept as tensors (terms, weights), run as a dictionary look-up and a small product. Knows nothing
+of graphs or files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from fgdesign.model.lexical_fit import Terms, pays, solve, terms
 WORD = re.compile(r"\w\w+|[^\W\d_]", re.UNICODE)
 RUN = "~"  # what a run of characters begins with
 LONGEST = 4  # characters of a run, where they are found to pay
-KEPT = 2 ** 14  # words whose runs are kept: texts say the same ones again
+LETTERS = 100  # of a word, of which runs are made
+KEPT = 2 ** 13  # words whose runs are kept: texts say the same ones again
 HAN = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])")
 
 
@@ -68,7 +69,7 @@ def joined(names: Sequence[str], longest: int) -> list[str]:
 @lru_cache(KEPT)
 def runs_of(word: str, longest: int) -> tuple[str, ...]:
     """Runs of two to so many characters of a word and its two ends, marked so that none looks like a word."""
-    whole = f"<{word}>"
+    whole = f"<{word[:LETTERS]}>"
     return tuple(RUN + whole[i:i + n] for n in range(2, longest + 1) for i in range(len(whole) - n + 1))
 
 

@@ -1,7 +1,7 @@
 """The word function: TF-IDF over runs of words and of characters, and a logistic regression, run as a look-up.
 
-Fitted by `lexical_fit`, kept as tensors (terms, weights), run as a dictionary look-up and a small product. Knows nothing
-of graphs or files.
+Fitted by `lexical_fit`, kept as tensors (terms, weights), run as a dictionary look-up and a small product. Knows
+nothing of graphs or files.
 """
 
 from __future__ import annotations

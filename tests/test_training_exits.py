@@ -57,9 +57,9 @@ def picked(network: FunctionGraph, early: Tensor, answer: Tensor, targets: Tenso
     return pick_thresholds(network, Opinions({EARLY: early}, answer), targets)
 
 
-@pytest.mark.parametrize(("differ", "lowest"), [(2, True), (10, False)])
+@pytest.mark.parametrize(("differ", "lowest"), [(1, True), (10, False)])
 def test_a_doubtful_answer_of_the_full_graph_costs_little(folder: Path, differ: int, lowest: bool) -> None:
-    """Where it is 0.6 sure, an exit that says the other class gives up 0.2 of an answer: 0.4 of 100 are allowed."""
+    """Where it is 0.6 sure, an exit that says the other class gives up 0.2 of an answer: 0.3 of 100 are allowed."""
     answer = logits(rows(differ, 0.6))
     found = picked(net(folder), logits(rows(differ, 0.2)), answer, true_to(answer))
     assert found == pytest.approx(0.01 if lowest else 0.81)  # 0.8 sure where they differ, 0.9 where they agree
@@ -80,7 +80,8 @@ def test_with_no_tolerance_exits_answer_only_what_the_full_graph_would(folder: P
 def test_a_graph_that_is_too_sure_of_itself_is_not_believed(folder: Path) -> None:
     """Logits ten times too large say 0.9 or more everywhere; the targets show how likely the answers are."""
     answer = logits(rows(2, 0.6))
-    assert picked(net(folder), logits(rows(2, 0.2)), 10 * answer, true_to(answer)) == pytest.approx(0.01, abs=0.005)
+    found = picked(net(folder, tolerance=0.004), logits(rows(2, 0.2)), 10 * answer, true_to(answer))
+    assert found == pytest.approx(0.01)
 
 
 def test_of_several_labels_all_have_to_be_right(folder: Path) -> None:

@@ -37,7 +37,7 @@ PARAMS: dict[str, Choice] = {  # where the range of a parameter is wider than wh
     "temperature": Choice(low=0.3, high=3.0, log=True), "mutual_information": Choice((0.0, 0.03, 0.1, 0.3)),
     "balance": Choice((0.0, 0.01, 0.1)), "z_loss": Choice((0.0, 0.001, 0.01)), "cost_penalty": Choice((0.0, 0.01, 0.1)),
     "noise": Choice((-1.0, 0.1, 0.5)), "loss_weight": Choice((-1.0, 0.3, 1.0)), "distil": Choice(low=0.0, high=1.0),
-    "tolerance": Choice((0.0, 0.004, 0.012)), "strength": Choice(low=1.0, high=100.0, log=True),
+    "tolerance": Choice((0.0, 0.003, 0.01)), "strength": Choice(low=1.0, high=100.0, log=True),
     "min_count": Choice(low=1, high=4), "max_terms": Choice((10_000, 50_000, 200_000)), "ngrams": Choice(low=1, high=3),
     "depth": Choice(low=1, high=3), "alpha": Choice((8.0, 16.0, 32.0)), "rank": Choice((4, 8, 16, 32)),
     "threshold": Choice(low=0.5, high=0.99),

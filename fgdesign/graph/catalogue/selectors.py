@@ -170,7 +170,7 @@ ENTRIES = (
                   "entropy, or the lead over the second class.", choices=("confidence", "entropy", "margin")),
             Param("threshold", "float", 0.9, "Rows at least this sure leave here.", 0, 1),
             Param("automatic", "bool", True, "Pick the threshold on the validation rows after every training."),
-            Param("tolerance", "float", 0.004, "Automatic: accuracy that the exits may give up on validation rows, by "
+            Param("tolerance", "float", 0.003, "Automatic: accuracy that the exits may give up on validation rows, by "
                   "how likely the full graph finds its own answer right and theirs.", 0, 0.2),
             Param("loss_weight", "float", -1.0, "Weight of this exit's loss; -1 is its depth as a share.", -1, 10),
             Param("distil", "float", 0.5, "Share of the loss that imitates the last answer (Phuong and Lampert 2019).",

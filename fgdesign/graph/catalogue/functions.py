@@ -114,12 +114,12 @@ ENTRIES = (
     ),
     NodeType(
         "lexical/1", "function", "Word function", "TF-IDF over words and a logistic regression: a cheap function of "
-        "another kind, about 30 microseconds a text.",
+        "another kind, 30 to 100 microseconds a text.",
         (Port("in", (TOKENS,)),), _logits, _lexical_cost, role="lexical",
         params=(
             Param("ngrams", "int", 2, "Longest run of words that counts as one term.", 1, 3, unit="words"),
             Param("characters", "int", -1, "Longest run of characters within a word that counts as a term, too; 0 for "
-                  "none, -1 for 4 where that answers rows held out clearly better.", -1, 8, unit="characters"),
+                  "none, -1 for 4 where that answers rows held out clearly better.", -1, 8),
             Param("min_count", "int", 2, "Terms in fewer texts are left out.", 1, 100, unit="texts"),
             Param("max_terms", "int", 50_000, "Only the most frequent terms are kept.", 100, 500_000, unit="terms"),
             Param("strength", "float", 10.0, "Inverse regularisation C of the logistic regression.", 0.001, 1000),

@@ -47,12 +47,17 @@ def _leave(s: Sketch, name: str, held: str, opinion: str, answers: list[str]) ->
     return f"{name}.next"
 
 
+def _words(s: Sketch, answers: list[str], characters: int = 0) -> tuple[str, str]:
+    """Words with an exit of their own; returns their opinion and the embeddings of the rows that go on."""
+    text = s.add("text", "text")
+    words = s.add("words", "lexical", text, characters=characters)
+    return words, s.add("embeddings", "embeddings", _leave(s, "exit_0", text, words, answers))
+
+
 def words_first(name: str, characters: int = 0, after: tuple[int, ...] = (1, 2, 3, 4, 5)) -> Graph:
     """cheap-word-first, with runs of characters or fewer exits."""
     s, answers = Sketch(), list[str]()
-    text = s.add("text", "text")
-    words = s.add("words", "lexical", text, characters=characters)
-    hidden = s.add("embeddings", "embeddings", _leave(s, "exit_0", text, words, answers))
+    words, hidden = _words(s, answers, characters)
     _climb(s, hidden, words, answers, after)
     return s.graph(name)
 
@@ -69,9 +74,7 @@ def bag_first() -> Graph:
 def words_and_bag() -> Graph:
     """Words; then words and bag together; then the layers: two cheap functions of different kinds in turn."""
     s, answers = Sketch(), list[str]()
-    text = s.add("text", "text")
-    words = s.add("words", "lexical", text, characters=0)
-    hidden = s.add("embeddings", "embeddings", _leave(s, "exit_0", text, words, answers))
+    words, hidden = _words(s, answers)
     bag = s.add("bag", "classifier", s.add("pool_0", "pool", hidden))
     both = s.add("opinion_0", "merge", bag, words, rows="shared")
     _climb(s, _leave(s, "exit_bag", hidden, both, answers), words, answers, (1, 2, 3, 4, 5))
@@ -81,9 +84,7 @@ def words_and_bag() -> Graph:
 def student() -> Graph:
     """Words; then a layer of its own that learns from the last answer, beside frozen layers; then the layers."""
     s, answers = Sketch(), list[str]()
-    text = s.add("text", "text")
-    words = s.add("words", "lexical", text, characters=0)
-    hidden = s.add("embeddings", "embeddings", _leave(s, "exit_0", text, words, answers))
+    words, hidden = _words(s, answers)
     own = s.add("student", "encoder_layer", hidden, index=1, tuning="full")
     opinion = s.add("opinion_s", "merge", s.add("head_s", "classifier", s.add("pool_s", "pool", own)), words,
                     rows="shared")

@@ -79,7 +79,8 @@ def _case(question: Question, files: Split, quick: bool) -> None:
     run, alone = runs["cheap-word-first"], right["net alone"]
     told = run.predict(texts)
     layers = float(np.mean([row["layers"] for row in told]))
-    each, taken = opinions(run, texts, truth), places(run, told)
+    each = opinions(run, texts, truth)
+    random = shuffled(each, places(run, told))
     controls = {"always cheap, the words alone": each[0], "always full, exits held shut": each[-1],
                 "net alone, no words": alone, "two-opinions": right["two-opinions"]}
     routed = right["cheap-word-first"]
@@ -90,8 +91,8 @@ def _case(question: Question, files: Split, quick: bool) -> None:
         *(Row(f"{files.name}: {name}", float(one.mean()), "", note="" if one is alone else paired(one, alone))
           for name, one in controls.items()),
         _at_one_depth(files.name, each, layers),
-        Row(f"{files.name}: routes shuffled", shuffled(each, taken), "",
-            note=f"{100 * (shuffled(each, taken) - float(routed.mean())):+.1f} points; mean of {SHUFFLES}"),
+        Row(f"{files.name}: routes shuffled", random, "",
+            note=f"{100 * (random - float(routed.mean())):+.1f} points; mean of {SHUFFLES}"),
     ]
     speed(question, run, files.name, texts, AGAINST_FULL, AGAINST_TRANSFORMERS, quick)
 

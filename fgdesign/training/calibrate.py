@@ -104,9 +104,10 @@ def _odds(network: FunctionGraph, answer: Tensor, targets: Tensor) -> Tensor:
 
 def _chance(network: FunctionGraph, logits: Tensor, odds: Tensor) -> Tensor:
     """(n,) how likely the answer of these logits is the true one. odds: (n, C), of several labels independent ones."""
+    chosen = _chosen(network, logits)
     if network.plan.task == "multi":
-        return torch.where(logits.nan_to_num().sigmoid() >= network.decision.cpu(), odds, 1 - odds).prod(1)
-    return odds.gather(1, logits.nan_to_num(-torch.inf).argmax(1, keepdim=True)).squeeze(1)
+        return torch.where(chosen, odds, 1 - odds).prod(1)
+    return odds.gather(1, chosen.unsqueeze(1)).squeeze(1)
 
 
 @dataclass(frozen=True)
@@ -156,9 +157,15 @@ def _share(network: FunctionGraph, node: str, mine: Tensor, right: Tensor) -> di
 
 def is_right(network: FunctionGraph, logits: Tensor, targets: Tensor) -> Tensor:
     """(N,) bool: the answer of these logits is the target (all labels of it, where there are several)."""
+    chosen = _chosen(network, logits)
+    return (chosen == (targets > 0.5)).all(1) if network.plan.task == "multi" else chosen == targets
+
+
+def _chosen(network: FunctionGraph, logits: Tensor) -> Tensor:
+    """The answer of these logits: (N,) int64 labels, or (N, C) bool where there are several."""
     if network.plan.task == "multi":
-        return ((logits.sigmoid() >= network.decision.cpu()) == (targets > 0.5)).all(1)
-    return logits.nan_to_num(-torch.inf).argmax(1) == targets
+        return logits.sigmoid() >= network.decision.cpu()
+    return logits.nan_to_num(-torch.inf).argmax(1)
 
 
 def _temper(module: Head | Lexical, values: dict[str, Tensor], port: str, targets: Tensor, loss: RowLoss) -> None:

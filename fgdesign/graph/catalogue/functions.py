@@ -114,7 +114,7 @@ ENTRIES = (
     ),
     NodeType(
         "lexical/1", "function", "Word function", "TF-IDF over words and a logistic regression: a cheap function of "
-        "another kind, 30 to 100 microseconds a text.",
+        "another kind, 30 to 250 microseconds a text.",
         (Port("in", (TOKENS,)),), _logits, _lexical_cost, role="lexical",
         params=(
             Param("ngrams", "int", 2, "Longest run of words that counts as one term.", 1, 3, unit="words"),

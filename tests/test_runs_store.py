@@ -174,6 +174,18 @@ def test_a_wish_is_not_lost_when_the_state_changes_under_it(store: Store, rows: 
     assert store.job(run.name).state == "cancelled" and store.events(run.name)[-1]["kind"] == "stop"
 
 
+def test_one_that_is_being_paused_can_be_asked_to_go_on(store: Store, rows: dict[str, str | None]) -> None:
+    run = store.submit(GRAPH, rows)
+    put(store, run.name, "running")
+    store.pause(run.name)
+    for _ in range(2):
+        store.resume(run.name)
+    assert (store.job(run.name).state, store.job(run.name).wanted) == ("stopping", "resume") and run.asked_to_pause
+    assert [event["kind"] for event in store.events(run.name)] == ["queued", "pause", "resumed"]
+    store.pause(run.name)  # another change of mind
+    assert store.job(run.name).wanted == "pause"
+
+
 def test_what_two_pages_ask_at_once_is_asked_once(store: Store, rows: dict[str, str | None]) -> None:
     run = store.submit(GRAPH, rows)
     put(store, run.name, "running")

@@ -21,7 +21,7 @@ from fgdesign.runs.executor import LocalExecutor, Worker, pick_slot, slots_in, s
 from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.process import DISK_FULL, mark_of, try_lock, wait_until_gone
 from fgdesign.runs.settle import Death, judge, memory_kills
-from fgdesign.runs.store import STATES, Store, open_store
+from fgdesign.runs.store import STATES, Job, Store, open_store
 from fgdesign.runs.supervisor import Supervisor, ensure
 from fgdesign.runs.worker import FULL, Order
 
@@ -161,6 +161,9 @@ ENDS = [
     (("running", True), "run", "running", KILLED, False, "queued"),
     (("running", True), "run", "running", None, False, "queued"),
     (("running", True), "pause", "stopping", KILLED, False, "paused"),
+    (("paused", True), "resume", "stopping", 0, False, "queued"),
+    (("running", True), "resume", "stopping", KILLED, False, "queued"),
+    (("succeeded", True), "resume", "stopping", 0, False, "succeeded"),
     (("running", True), "stop", "stopping", KILLED, False, "stopped"),
     (("running", True), "cancel", "stopping", KILLED, False, "cancelled"),
     (("running", True), "run", "running", FULL, False, "paused"),
@@ -184,7 +187,8 @@ def test_how_an_attempt_ended(store: Store, rows: dict[str, str | None], told: t
     after = store.job(run.name)
     assert (after.state, run.told()["state"]) == (end, end)
     assert run.model.exists() == (end != "cancelled")
-    assert after.failures == (1 if end == "queued" else 0) and (after.not_before > 0) == (end == "queued")
+    assert after.failures == (1 if end == "queued" and wanted == "run" else 0)
+    assert (after.not_before > 0) == (end == "queued")
 
 
 def test_deaths_at_one_place_end_the_run_and_progress_forgives_them(store: Store, rows: dict[str, str | None],
@@ -240,6 +244,34 @@ def test_who_does_not_end_is_ended(store: Store, rows: dict[str, str | None], pa
     boss.look()
     boss.look()
     assert paper.killed and store.job(run.name).state == run.status()["state"] == end
+
+
+@pytest.mark.parametrize(("wish", "end"), [("resume", "starting"), ("stop", "cancelled")])
+def test_what_is_wished_while_a_run_is_put_aside(store: Store, rows: dict[str, str | None], paper: PaperExecutor,
+                                                 monkeypatch: pytest.MonkeyPatch, wish: str, end: str) -> None:
+    """Its folder says paused, its process is gone, and the end is judged: then the wish comes."""
+    run = store.submit(GRAPH, rows)
+    boss = Supervisor(store, paper, ("cpu",))
+    boss.look()
+    store.pause(run.name)
+    run.write_status(state="paused", message="Paused.")
+    run.model.mkdir()
+    paper.end(100)
+    judged = settle.judge
+
+    def late(job: Job, death: Death) -> tuple[str, str, int, float]:
+        found = judged(job, death)
+        monkeypatch.setattr(settle, "judge", judged)
+        getattr(store, wish)(run.name)
+        return found
+
+    monkeypatch.setattr(settle, "judge", late)
+    boss.look()
+    assert store.job(run.name).state == "stopping"
+    boss.look()
+    boss.look()
+    assert store.job(run.name).state == end, store.events(run.name)
+    assert not run.asked_to_stop or wish == "stop"
 
 
 def test_a_stop_waits_for_what_was_learned(store: Store, rows: dict[str, str | None], paper: PaperExecutor,

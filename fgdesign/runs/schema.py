@@ -46,7 +46,7 @@ job = Table(
     Column("name", String(200), nullable=False, unique=True),  # of the run's folder
     Column("path", Text, nullable=False),
     Column("state", String(20), nullable=False, index=True),
-    Column("wanted", String(20), nullable=False, default="run"),  # run, pause, stop or cancel
+    Column("wanted", String(20), nullable=False, default="run"),  # run, pause, resume, stop or cancel
     Column("managed", Boolean, nullable=False, default=True),  # False: started in a terminal
     Column("priority", Integer, nullable=False, default=0),
     Column("position", Float, nullable=False, default=0.0),

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from fgdesign.runs.folder import FINAL_STATES
 from fgdesign.runs.process import DISK_FULL
-from fgdesign.runs.store import AT_WORK, KEEPS, Job, Store
+from fgdesign.runs.store import AT_WORK, KEEPS, TURN, Job, Store
 from fgdesign.runs.worker import FULL
 
 MOST_DEATHS = 3  # one after another without a new checkpoint
 BACK_OFF = 0.4  # seconds before another attempt, doubled each time
 LEAST_ROOM = 1 << 20  # bytes that a disk has to have left for one not to be full
 KERNEL = Path("/proc/vmstat")
-ASKED = {"pause": ("paused", "Paused."), "cancel": ("cancelled", "Cancelled."),
+ASKED = {"pause": ("paused", "Paused."), "cancel": ("cancelled", "Cancelled."), "resume": ("queued", TURN),
          "stop": ("stopped", "Stopped before it could save; it goes on from its last checkpoint by resume.")}
 NO_MEMORY = ("Out of memory: the system ended it. Try a smaller batch size, a smaller max_length on the text node, or "
              "more frozen layers.")
@@ -53,12 +53,14 @@ def settle(store: Store, job: Job, death: Death) -> str:
     told = job.folder.told()
     if told["state"] != state or told["attempt"] != job.attempt:
         job.folder.write_status(state=state, message=message, pid=0, attempt=job.attempt, seconds_left=None)
+    if job.wanted == "resume" and state == "queued" and job.folder.asked_to_pause:
+        job.folder.unasked()
     now = time.time()
-    store.change(job.name, AT_WORK, of_attempt=job.attempt, state=state, message=message, failures=deaths, pid=0,
-                 pid_mark="", slot="", not_before=now + wait if state == "queued" else 0.0,
-                 ended=now if state in FINAL_STATES else 0.0)
-    store.say(job.name, state, message)
-    return state
+    if store.change(job.name, AT_WORK, of_attempt=job.attempt, of_wish=job.wanted, state=state, message=message,
+                    failures=deaths, pid=0, pid_mark="", slot="", ended=now if state in FINAL_STATES else 0.0,
+                    not_before=now + wait if state == "queued" else 0.0):
+        store.say(job.name, state, message)
+    return state  # where something else is wished for by now, the next look settles it
 
 
 def judge(job: Job, death: Death) -> tuple[str, str, int, float]:
@@ -69,6 +71,8 @@ def judge(job: Job, death: Death) -> tuple[str, str, int, float]:
         return *ASKED["cancel"], 0, 0.0
     if said == "paused" and job.wanted == "stop" and told["message"] != DISK_FULL:  # asked for after it was put aside
         return ("queued", KEEPS, 0, 0.0) if job.folder.has_learned() else (*ASKED["cancel"], 0, 0.0)
+    if said == "paused" and job.wanted == "resume" and told["message"] != DISK_FULL:
+        return *ASKED["resume"], 0, 0.0
     if said in FINAL_STATES or said == "paused":
         return said, str(told["message"]), 0, 0.0
     if job.state == "stopping" and job.wanted in ASKED:

@@ -9,8 +9,7 @@ How a page uses it:
     store.reorder(run.name, before=other.name)          # also set_priority
     store.tag(run.name, ["good"]); store.note(run.name, "..."); store.star(run.name)
     store.delete(run.name); store.undelete(run.name)    # a deleted run can be brought back for a week
-    store.move(run.name, -1)                            # one place up in the queue
-    store.events(run.name)
+    store.move(run.name, -1); store.events(run.name)    # one place up in the queue; what happened to it
 
 A submitted run is begun by the supervisor (`fgdesign.runs.supervisor.ensure` starts one). Curves, progress and reports
 are read from the run's folder as ever: a run stays whole when its folder is copied.
@@ -43,10 +42,11 @@ AT_WORK = ("starting", "running", "stopping")
 WAITING = ("queued", "paused")
 ENDED = ("succeeded", "failed", "cancelled", "stopped")
 STATES = (*WAITING, *AT_WORK, *ENDED)
+TURN = "Waiting for its turn."
 KEEPS = "It is to stop: its best so far is kept as soon as it has its turn."
 KEPT_SECONDS = 7 * 24 * 3600.0  # how long a deleted run can be brought back
-WAITS = {"state": "queued", "stage": "", "progress": 0.0, "seconds_left": None, "message": "Waiting for its turn.",
-         "pid": 0, "started": 0.0, "managed": True}
+WAITS = {"state": "queued", "stage": "", "progress": 0.0, "seconds_left": None, "message": TURN, "pid": 0,
+         "started": 0.0, "managed": True}
 WAKE = "wake"  # a file whose time tells the supervisor that something was asked
 
 
@@ -188,17 +188,18 @@ class Store:
         self._wish(name, "cancel", "cancelled", "Cancelled.")
 
     def resume(self, name: str) -> None:
-        """Queue a run that is paused or ended without success; it goes on from its last whole checkpoint."""
-        one = self.job(name)
-        if one.deleted_at:
+        """Queue a run that is paused, is being paused or ended without success; it goes on from its last checkpoint."""
+        if self.job(name).deleted_at:
             raise RunError(f"Run '{name}' is deleted. Bring it back first.")
-        if one.state == "stopping" and one.wanted == "pause":
-            raise RunError(f"Run '{name}' is being paused. Resume it when it is.")
-        allowed = ("paused", "failed", "cancelled", "stopped")
+        if self.change(name, ("stopping",), of_wish="pause", wanted="resume"):  # seen once it is aside
+            return self.say(name, "resumed")
+        one, allowed = self.job(name), ("paused", "failed", "cancelled", "stopped")
+        if (one.state, one.wanted) == ("stopping", "resume"):
+            return
         one.folder.unasked() if one.state in allowed else None
         self._moved(one, allowed, "go on with it", state="queued", wanted="run", managed=True, failures=0,
-                    not_before=0.0, message="Waiting for its turn.", ended=0.0, handle="", pid=0, pid_mark="")
-        one.folder.write_status(state="queued", message="Waiting for its turn.", pid=0, managed=True)
+                    not_before=0.0, message=TURN, ended=0.0, handle="", pid=0, pid_mark="")
+        one.folder.write_status(state="queued", message=TURN, pid=0, managed=True)
         self.say(name, "resumed")
         self.wake()
 
@@ -303,11 +304,14 @@ class Store:
                               position=time.time(), started=status["started"],
                               owner="" if status["managed"] else "terminal", **told)
 
-    def change(self, name: str, states: Iterable[str], *, of_attempt: int | None = None, **values: Any) -> bool:
-        """Change a row where its state is one of these, and its attempt the one meant; whether it was."""
+    def change(self, name: str, states: Iterable[str], *, of_attempt: int | None = None, of_wish: str | None = None,
+               **values: Any) -> bool:
+        """Change a row where its state is one of these, its attempt and its wish the ones meant; whether it was."""
         changed = update(job).where(job.c.name == name, job.c.state.in_(list(states))).values(**values)
         if of_attempt is not None:
             changed = changed.where(job.c.attempt == of_attempt)
+        if of_wish is not None:
+            changed = changed.where(job.c.wanted == of_wish)
         with self.engine.begin() as connection:
             return connection.execute(changed).rowcount == 1
 

@@ -77,9 +77,10 @@ def _row(job: Job, state: str, progress: str, *, place: int = 0, last: int = 0) 
             parts.show_stored(key, min(HIGHEST, max(-HIGHEST, job.priority)))
             st.number_input("Priority", -HIGHEST, HIGHEST, key=key, on_change=_prefer, args=(job.name,), width=120,
                             label_visibility="collapsed", help="The higher, the sooner")
-        going = job.state in AT_WORK
-        button("resume" if job.state == "paused" else "pause", job.name, disabled=job.state == "stopping")
-        button("stop" if going else "cancel", job.name, disabled=job.state == "stopping" and job.wanted != "pause")
+        ending = job.state == "stopping" and job.wanted not in ("pause", "resume")
+        aside = job.state == "paused" or (job.state == "stopping" and job.wanted == "pause")
+        button("resume" if aside else "pause", job.name, disabled=ending)
+        button("stop" if job.state in AT_WORK else "cancel", job.name, disabled=ending)
 
 
 def more_seeds(name: str) -> None:

@@ -21,6 +21,7 @@ from fgdesign.graph import load_graph
 from fgdesign.runs.folder import RunFolder, list_runs
 from fgdesign.runs.process import mark_of
 from fgdesign.runs.schema import VERSION, open_engine
+from fgdesign.runs.seeds import submit_seeds
 from fgdesign.runs.store import AT_WORK, KEEPS, STATES, Job, Store, open_store
 
 GRAPH = load_graph("linear-probe")
@@ -195,6 +196,15 @@ def test_what_two_pages_ask_at_once_is_asked_once(store: Store, rows: dict[str, 
     assert [event["kind"] for event in store.events(run.name)] == ["queued", "pause", "stop"]
 
 
+def test_a_run_at_hand_is_in_one_list_whatever_its_state(store: Store, rows: dict[str, str | None]) -> None:
+    names = {state: store.submit(GRAPH, rows).name for state in (*STATES, "gone")}
+    for state in STATES:
+        put(store, names[state], state)
+    store.delete(names["gone"])
+    found = [[one.name for one in part] for part in store.at_hand()]
+    assert found == [[names[state] for state in states] for states in (AT_WORK, ("queued",), ("paused",))]
+
+
 def test_priorities_and_order(store: Store, rows: dict[str, str | None]) -> None:
     a, b, c, d = (store.submit(GRAPH, rows).name for _ in range(4))
 
@@ -252,7 +262,7 @@ def test_runs_of_a_terminal_are_adopted(store: Store) -> None:
 
 
 def test_several_seeds_are_one_group(store: Store, rows: dict[str, str | None]) -> None:
-    runs = store.submit_seeds(GRAPH, rows, {"epochs": 1}, [1, 2, 3], group="three")
+    runs = submit_seeds(store, GRAPH, rows, {"epochs": 1}, [1, 2, 3], group="three")
     assert {job.name for job in store.jobs(group="three")} == {run.name for run in runs}
     assert [run.config()["settings"]["seed"] for run in runs] == [1, 2, 3]
 

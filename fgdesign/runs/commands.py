@@ -108,8 +108,7 @@ def _queue(options: argparse.Namespace) -> int:
         else:
             getattr(store, options.action)(name)
         ensure()
-    at_work, waiting = store.active(), store.queue()
-    aside = [job for job in store.waiting() if job.state == "paused"]
+    at_work, waiting, aside = store.at_hand()
     if options.json:
         return _print({"running": [_row(job) for job in at_work], "queued": [_row(job) for job in waiting],
                        "paused": [_row(job) for job in aside]})

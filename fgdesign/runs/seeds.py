@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fgdesign.graph.spec import Graph
+from fgdesign.runs.folder import RunFolder
 from fgdesign.runs.store import Job, Store
 
 LEVEL = 0.95
@@ -47,6 +50,13 @@ def seeds_of(store: Store, name: str) -> list[Job]:
     return found if name in [job.name for job in found] else [one, *found]
 
 
+def submit_seeds(store: Store, graph: Graph, data: Mapping[str, str | None], settings: Mapping[str, Any],
+                 seeds: Sequence[int], **about: Any) -> list[RunFolder]:
+    """Queue the same run with several seeds, as one group. Args: about: as `Store.submit`. Raises InputError."""
+    group = about.pop("group", "") or f"seeds-{time.strftime('%Y%m%d-%H%M%S')}"
+    return [store.submit(graph, data, {**settings, "seed": seed}, group=group, **about) for seed in seeds]
+
+
 def more_seeds(store: Store, name: str, count: int) -> list[str]:
     """Queue the same training with as many seeds that were not used yet; returns the new runs. Raises InputError."""
     one, config = store.job(name), store.job(name).folder.config()
@@ -56,8 +66,8 @@ def more_seeds(store: Store, name: str, count: int) -> list[str]:
     group = _group(one)
     if one.trial is None:
         store.regroup(name, group)
-    runs = store.submit_seeds(one.folder.graph(), config["data"], config["settings"], fresh, group=group,
-                              start=config.get("start"), priority=one.priority, owner=one.owner)
+    runs = submit_seeds(store, one.folder.graph(), config["data"], config["settings"], fresh, group=group,
+                        start=config.get("start"), priority=one.priority, owner=one.owner)
     return [run.name for run in runs]
 
 

@@ -124,12 +124,6 @@ class Store:
         self.wake()
         return folder
 
-    def submit_seeds(self, graph: Graph, data: Mapping[str, str | None], settings: Mapping[str, Any],
-                     seeds: Sequence[int], **about: Any) -> list[RunFolder]:
-        """The same run with several seeds, as one group."""
-        group = about.pop("group", "") or f"seeds-{time.strftime('%Y%m%d-%H%M%S')}"
-        return [self.submit(graph, data, {**settings, "seed": seed}, group=group, **about) for seed in seeds]
-
     def jobs(self, *, states: Iterable[str] | None = None, search: str = "", tag: str = "", group: str = "",
              starred: bool = False, owner: str = "", deleted: bool = False) -> list[Job]:
         """Runs, the newest first; only those that fit all that is asked. `deleted` lists deleted ones instead."""
@@ -145,14 +139,20 @@ class Store:
         words = search.lower().split()
         return [one for one in found if (not tag or tag in one.tags) and all(word in one.words for word in words)]
 
+    def at_hand(self) -> tuple[list[Job], list[Job], list[Job]]:
+        """What holds a slot, what waits for one in its order, and what is put aside: as of one moment."""
+        found = self._jobs(select(*COLUMNS).where(job.c.state.in_((*AT_WORK, *WAITING)), job.c.deleted_at.is_(None))
+                           .order_by(job.c.priority.desc(), job.c.position, job.c.id))
+        mine, queued = [one for one in found if one.managed], [one for one in found if one.state == "queued"]
+        return [one for one in mine if one.state in AT_WORK], queued, [one for one in mine if one.state == "paused"]
+
     def queue(self) -> list[Job]:
         """What waits for a slot, in the order in which it will be begun."""
-        return self._jobs(select(*COLUMNS).where(job.c.state == "queued", job.c.deleted_at.is_(None))
-                          .order_by(job.c.priority.desc(), job.c.position, job.c.id))
+        return self.at_hand()[1]
 
     def active(self) -> list[Job]:
         """Managed runs that hold a slot."""
-        return self._jobs(select(*COLUMNS).where(job.c.state.in_(AT_WORK), job.c.managed))
+        return self.at_hand()[0]
 
     def waiting(self) -> list[Job]:
         """Managed runs that wait or are put aside."""

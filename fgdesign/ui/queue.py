@@ -51,8 +51,7 @@ def show() -> None:
 
 def _draw() -> None:
     store = open_store()
-    working, waiting = store.active(), store.queue()
-    aside = [job for job in store.waiting() if job.state == "paused"]
+    working, waiting, aside = store.at_hand()
     if not working and not waiting and not aside:
         return
     st.subheader("Queue", anchor=False)

@@ -12,6 +12,7 @@ from fgdesign.errors import FgdesignError
 from fgdesign.graph import STARTERS, Graph, errors, require_valid, to_json
 from fgdesign.runs import command_line
 from fgdesign.runs.folder import FINAL_STATES, RunFolder, list_runs, workspace
+from fgdesign.runs.seeds import submit_seeds
 from fgdesign.runs.store import open_store
 from fgdesign.runs.supervisor import ensure
 from fgdesign.ui import data_profile, library, state
@@ -30,7 +31,7 @@ def begin(graph: Graph, file: library.DataFile, *, seeds: int = 1, **settings: A
     data, source = files(file), rest(file).get("start")
     if seeds > 1:
         first = int(chosen.get("seed", 0))
-        run = open_store().submit_seeds(graph, data, chosen, range(first, first + seeds), start=source)[0]
+        run = submit_seeds(open_store(), graph, data, chosen, range(first, first + seeds), start=source)[0]
     else:
         run = open_store().submit(graph, data, chosen, start=source)
     ensure()

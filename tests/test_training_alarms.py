@@ -40,6 +40,7 @@ NORMS: Log = [{"kind": "gradients", "stage": "tune", "nodes": {"head": 0.0}}]
 
 @pytest.mark.parametrize(("log", "code", "said"), [
     (steps([1.0, 0.8, None]), "divergence", "no longer a number"),
+    (steps([*FALLING, None]) + valid([0.6, 0.5, 0.7, 0.8], best=[0, 1]), "divergence", "no longer a number"),
     (steps(GROWN), "divergence", "has grown to 1.5, from 0.4"),
     (steps(GROWN) + known([0.5, 0.8]), "divergence", "has grown to 1.5"),
     (steps(GROWN) + known([0.5, 0.5], auc=0.52), "divergence", "has grown to 1.5"),
@@ -55,7 +56,7 @@ NORMS: Log = [{"kind": "gradients", "stage": "tune", "nodes": {"head": 0.0}}]
     (steps(FALLING) + valid([0.6, 0.5, 0.7, 0.8], best=[0, 1]), "overfitting", "0.8, 0.5 at its best"),
     (routed([(0.5, 0.3, 0.2), (0.95, 0.04, 0.01), (0.97, 0.02, 0.01)]), "collapse", "97% of the rows to branch_1"),
     (routed([(0.5, 0.5), (0.01, 0.99), (0.02, 0.98)]), "collapse", "98% of the rows to branch_2"),
-], ids=["nan", "grown", "grown, worse", "grown, guessed", "grown, probe better", "lost", "guessed",
+], ids=["nan", "nan, by heart", "grown", "grown, worse", "grown, guessed", "grown, probe better", "lost", "guessed",
         "no gradient, known", "by heart, guessed", "flat", "no gradient", "overfits", "three branches", "two branches"])
 def test_an_alarm_says_what_is_wrong_and_what_to_do(log: Log, code: str, said: str) -> None:
     found = alarms(log)

@@ -40,6 +40,7 @@ def classes(rows: int, seed: int, width: int = 6, count: int = 3) -> tuple[Tenso
 def test_a_head_is_the_optimum_another_solver_finds(monkeypatch: pytest.MonkeyPatch) -> None:
     penalty = 1e-2
     monkeypatch.setattr(fit, "PENALTIES", (penalty,))
+    monkeypatch.setattr(fit, "fit_temperature", lambda *_: 1.0)
     features, targets = classes(300, 1)
     weight, bias, _ = fit_linear(features, targets, 3, cross, *classes(100, 2))
     other = LogisticRegression(C=3 / (penalty * 300), max_iter=5000, tol=1e-10).fit(features.numpy(), targets.numpy())
@@ -66,9 +67,29 @@ def test_the_penalty_is_chosen_on_validation_rows() -> None:
     tried = []
     for penalty in fit.PENALTIES:
         model = LogisticRegression(C=3 / (penalty * 40), max_iter=5000).fit(features.numpy(), targets.numpy())
-        p = torch.from_numpy(model.predict_proba(valid[0].numpy()))
-        tried.append(float(F.nll_loss(p.log(), valid[1])))
+        logits = torch.from_numpy(model.predict_proba(valid[0].numpy())).log()
+        tried.append(float(cross(logits / fit_temperature(logits, valid[1], cross), valid[1]).mean()))
     assert score <= tried[-1] + 1e-3 and score == pytest.approx(min(tried), rel=0.05)
+
+
+def test_few_rows_a_class_get_a_strong_penalty_and_a_map_that_is_as_sure_as_it_is_right() -> None:
+    """Classes around centres, three rows each: the map that is nearly the centres is right most often, and unsure."""
+    count, width, draw = 40, 24, torch.Generator().manual_seed(11)
+    centres = torch.randn(count, width, generator=draw)
+
+    def rows(each: int) -> tuple[Tensor, Tensor]:
+        targets = torch.arange(count).repeat(each)
+        seen = centres[targets] + 1.2 * torch.randn(len(targets), width, generator=draw)
+        return F.layer_norm(seen, (width,)), targets
+
+    features, targets = rows(3)
+    learned, valid, test = (features, targets), rows(10), rows(50)
+    weight, bias, score = fit_linear(*learned, count, cross, *valid)
+    weak = LogisticRegression(C=count / (0.1 * len(targets)), max_iter=5000).fit(features.numpy(), targets.numpy())
+    told = test[0] @ weight.T + bias
+    assert float((told.argmax(1) == test[1]).float().mean()) > weak.score(test[0].numpy(), test[1].numpy()) + 0.01
+    assert fit_temperature(valid[0] @ weight.T + bias, valid[1], cross) == pytest.approx(1.0, abs=0.02)
+    assert float(cross(told, test[1]).mean()) == pytest.approx(score, rel=0.15)
 
 
 @pytest.mark.parametrize("planted", [0.5, 1.0, 3.0])

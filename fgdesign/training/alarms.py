@@ -45,9 +45,9 @@ def alarms(events: Events) -> list[Alarm]:
     for stage in dict.fromkeys(event["stage"] for event in events if event["kind"] == "step"):
         steps = [event for event in events if event["kind"] == "step" and event["stage"] == stage]
         valid = [event for event in events if event["kind"] == "valid" and event["stage"] == stage]
-        gone = divergence(stage, steps, valid, events)
-        still = None if gone else no_learning(stage, steps, valid, events)
-        found += [alarm for alarm in (gone, still or overfitting(stage, steps, valid)) if alarm][:1]
+        alarm = (divergence(stage, steps, valid, events) or no_learning(stage, steps, valid, events)
+                 or overfitting(stage, steps, valid))
+        found += [alarm] if alarm else []
     found = list({alarm.code: alarm for alarm in found}.values())  # of two stages the later one says it
     return sorted([*found, *collapses(events)], key=lambda alarm: list(NAMES).index(alarm.code))
 

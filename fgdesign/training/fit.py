@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fgdesign.model.lbfgs import minimise
 
-PENALTIES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
+PENALTIES = (3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
+STRONG = 400.0  # penalties above 0.1 that weigh more than so many rows of an output are not tried
 RowLoss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -21,25 +22,30 @@ def fit_linear(features: Tensor, targets: Tensor, outputs: int, loss: RowLoss, v
                valid_targets: Tensor) -> tuple[Tensor, Tensor, float]:
     """A linear map with an L2 penalty, by L-BFGS along a path of penalties, the best on validation kept.
 
+    Logits are divided by a temperature before they are judged: a strong penalty makes a map unsure, not wrong.
+
     Args: features: (N, D) float32; targets: as `loss` takes them; valid_*: the rows that choose the penalty.
     Returns: weight (outputs, D), bias (outputs,), and the validation loss.
     """
     weight = torch.zeros(outputs, features.shape[1], device=features.device, requires_grad=True)
     bias = torch.zeros(outputs, device=features.device)
-    if targets.dtype.is_floating_point and targets.dim() == 1:
+    values = targets.dtype.is_floating_point and targets.dim() == 1
+    if values:
         bias += targets.mean()
     bias.requires_grad_()
     best = (weight.detach().clone(), bias.detach().clone(), float("inf"))
     worse = 0
-    for penalty in PENALTIES:
+    strongest = max(0.1, STRONG * outputs / len(features))
+    for penalty in (one for one in PENALTIES if one <= strongest):
         def total(penalty: float = penalty) -> Tensor:
             return loss(features @ weight.T + bias, targets).mean() + 0.5 * penalty * weight.square().sum() / outputs
 
         minimise(total, [weight, bias])
-        with torch.no_grad():
-            score = float(loss(valid_features @ weight.T + bias, valid_targets).mean())
+        told = valid_features @ weight.detach().T + bias.detach()
+        heat = 1.0 if values else fit_temperature(told, valid_targets, loss)
+        score = float(loss(told / heat, valid_targets).mean())
         if score < best[2]:
-            best, worse = (weight.detach().clone(), bias.detach().clone(), score), 0
+            best, worse = (weight.detach() / heat, bias.detach() / heat, score), 0
         elif (worse := worse + 1) == 2:
             break
     return best

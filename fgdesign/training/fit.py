@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fgdesign.model.lbfgs import minimise
 
-PENALTIES = (3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3)
+PENALTIES = (3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 STRONG = 400.0  # penalties above 0.1 that weigh more than so many rows of an output are not tried
 RowLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -25,7 +25,7 @@ def fit_linear(features: Tensor, targets: Tensor, outputs: int, loss: RowLoss, v
     Logits are divided by a temperature before they are judged: a strong penalty makes a map unsure, not wrong.
 
     Args: features: (N, D) float32; targets: as `loss` takes them; valid_*: the rows that choose the penalty.
-    Returns: weight (outputs, D), bias (outputs,), and the validation loss.
+    Returns: weight (outputs, D) and bias (outputs,), both divided by the temperature, and the validation loss.
     """
     weight = torch.zeros(outputs, features.shape[1], device=features.device, requires_grad=True)
     bias = torch.zeros(outputs, device=features.device)

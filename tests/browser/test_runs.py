@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import ROOT
+from serving import ROOT, app_in
 from test_queue import Place
 
 from fgdesign.graph import Graph
@@ -152,14 +152,17 @@ CUT = """() => [...document.querySelectorAll('input[placeholder]')].filter(
     return pen.measureText(box.placeholder).width > room; }).map(box => box.placeholder)"""
 
 
-def test_what_an_empty_setting_means_is_not_cut_on_a_narrow_screen(page: Any, app_url: str) -> None:
+def test_what_an_empty_setting_means_is_not_cut_on_a_narrow_screen(page: Any, tmp_path: Path) -> None:
+    """Where there is no run yet the form is open."""
     page.set_viewport_size({"width": 1024, "height": 900})
-    page.goto(f"{app_url}/train")
-    page.get_by_text("All settings are as by default").wait_for(timeout=60_000)
-    tabs = page.get_by_role("tab")
-    assert tabs.count() >= 6
-    for number in range(6):
-        tabs.nth(number).click()
-        page.wait_for_timeout(300)
-        page.get_by_placeholder("2 or 3, by rows").wait_for()
-        assert page.evaluate(CUT) == []
+    with app_in(tmp_path, trains=False) as address:
+        page.goto(f"{address}/train")
+        page.get_by_text("All settings are as by default").wait_for(timeout=60_000)
+        tabs = page.get_by_role("tab")
+        assert tabs.count() >= 6
+        for number in range(6):
+            tabs.nth(number).click()
+            page.wait_for_timeout(300)
+            page.get_by_placeholder("2 or 3, by rows").wait_for()
+            assert page.evaluate(CUT) == []
+        page.goto("about:blank")

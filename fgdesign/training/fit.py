@@ -14,7 +14,7 @@ from torch import Tensor
 from fgdesign.model.lbfgs import minimise
 
 PENALTIES = (3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
-STRONG = 400.0  # penalties above 0.1 that weigh more than so many rows of an output are not tried
+STRONG = 200.0  # penalties above 0.1 that weigh more than so many rows of an output are not tried
 RowLoss = Callable[[Tensor, Tensor], Tensor]
 
 

@@ -4,7 +4,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 PORT ?= 8501
-WORKERS ?= 2
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+WORKERS ?= $(shell echo $$(( $(CORES) < 2 ? 2 : $(CORES) > 8 ? 8 : $(CORES) )))
 READY = $(VENV)/.ready
 # Compiled once, on all cores: where PYTHONDONTWRITEBYTECODE is set no process keeps what it compiles. What is not needed
 # here, a third of all, is left out: tests of packages, models of other kinds.

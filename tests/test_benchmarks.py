@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -18,23 +19,31 @@ sys.path.insert(0, str(ROOT))  # benchmarks are no part of the installed package
 
 from made_up_rows import write_rows  # noqa: E402
 
-from benchmarks import growth, jobs, measure, public, records, trained, training  # noqa: E402
+from benchmarks import designs, growth, jobs, measure, public, records, routing, trained, training  # noqa: E402
 from benchmarks.__main__ import QUESTIONS, ask  # noqa: E402
 from benchmarks.measure import Question, Row  # noqa: E402
+from fgdesign.graph import errors  # noqa: E402
 
-ALIKE = {f"routing:{name}" for name in ("trec6", "banking77", "clinc150")} | {  # as those of sst2, of other rows
-    f"designs:{name}" for name in ("trec6", "banking77")}
+ALIKE = {f"{question}:{name}" for question in ("training", "routing", "designs")  # as those of sst2, of other rows
+         for name in ("trec6", "banking77", "clinc150", "union")}
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Public data sets as a few made-up rows, and what was trained on them."""
+    folder = tmp_path_factory.mktemp("public")
+    for name in ("sst2", "trec6", "banking77", "clinc150"):
+        (folder / name).mkdir()
+        write_rows(folder / name / "train.csv", 48)
+        write_rows(folder / name / "test.csv", 24)
+    return folder
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Peers are left out, and public data sets are a few made-up rows."""
-    monkeypatch.setenv("FGDESIGN_RECORDS", str(tmp_path / "records"))
-    for name in ("sst2", "trec6", "banking77", "clinc150"):
-        (tmp_path / name).mkdir()
-        write_rows(tmp_path / name / "train.csv", 48)
-        write_rows(tmp_path / name / "test.csv", 24)
-    monkeypatch.setattr(public, "FOLDER", tmp_path)
+def small(monkeypatch: pytest.MonkeyPatch, made_up: Path) -> None:
+    """Peers are left out, and public data sets are small."""
+    monkeypatch.setenv("FGDESIGN_RECORDS", str(made_up / "records"))
+    monkeypatch.setattr(public, "FOLDER", made_up)
     found = importlib.util.find_spec
     peers = {"sentence_transformers", "onnxruntime", "onnxscript", "accelerate", "peft"}
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name in peers else found(name, *rest))
@@ -53,6 +62,23 @@ def test_a_question_is_answered_without_peers(name: str, tmp_path: Path) -> None
     shown = (tmp_path / "out" / "benchmarks.md").read_text("utf-8")
     assert found.title in shown and told["machine"]["processor"] in shown
     assert all((tmp_path / "out" / f"{picture}.svg").exists() for picture in found.pictures)
+
+
+def test_every_design_is_a_graph_without_faults() -> None:
+    made = [design() for design in designs.DESIGNS.values()]
+    assert [errors(graph) for graph in made] == [()] * len(made)
+    assert len({graph.name for graph in made}) == len(made)
+
+
+def test_several_data_sets_are_united_in_one_space_of_labels(made_up: Path, tmp_path: Path) -> None:
+    parts = [public.data_set(name, Question("routing:union", "")) for name in routing.UNITED]
+    united = routing._union([part for part in parts if part], tmp_path)
+    assert united.valid is not None
+    learn, valid, test = (pd.read_csv(file) for file in (united.train, united.valid, united.test))
+    assert len(learn) + len(valid) == 3 * 48 and len(valid) == 3 * 5 and len(test) == 3 * 24
+    assert set(learn["label"].str.split(": ").str[0]) == set(routing.UNITED)
+    once = [pd.read_csv(made_up / name / "train.csv") for name in routing.UNITED]
+    assert sorted([*learn["text"], *valid["text"]]) == sorted(text for table in once for text in table["text"])
 
 
 def test_a_missing_data_set_is_named_and_left_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -162,7 +188,9 @@ def test_a_graph_is_trained_once_in_pieces_and_anew_for_other_rows(monkeypatch: 
 
     monkeypatch.setattr(trained, "train", train)
     monkeypatch.setattr(trained, "load_run", Path)
-    files = public.Split("sst2", tmp_path / "sst2" / "train.csv", tmp_path / "sst2" / "test.csv", None)
+    files = public.Split("own", tmp_path / "train.csv", tmp_path / "test.csv", None)
+    write_rows(files.train, 48)
+    write_rows(files.test, 24)
     first = trained.trained(files, "two-opinions")
     assert first.is_dir() and trained.trained(files, "two-opinions") == first and made == ["two-opinions"]
     monkeypatch.setenv("FGDESIGN_PIECE", "0")

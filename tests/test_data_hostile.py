@@ -140,7 +140,8 @@ def test_a_hostile_file_is_refused_by_its_cause(
     start = cpu_of_children()
     with pytest.raises(DataError, match=said):
         apart.run("fgdesign.data.jobs:keep_copy", {"path": str(tmp_path / name), "name": name}, name=name)
-    assert cpu_of_children() - start < SECONDS * slowness()
+    took = cpu_of_children() - start
+    assert took < SECONDS or took < SECONDS * slowness()
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 

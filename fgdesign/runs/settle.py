@@ -69,10 +69,11 @@ def judge(job: Job, death: Death) -> tuple[str, str, int, float]:
     said = str(told["state"]) if told["attempt"] == job.attempt else ""
     if job.wanted == "cancel" and said != "succeeded":
         return *ASKED["cancel"], 0, 0.0
-    if said == "paused" and job.wanted == "stop" and told["message"] != DISK_FULL:  # asked for after it was put aside
-        return ("queued", KEEPS, 0, 0.0) if job.folder.has_learned() else (*ASKED["cancel"], 0, 0.0)
-    if said == "paused" and job.wanted == "resume" and told["message"] != DISK_FULL:
-        return *ASKED["resume"], 0, 0.0
+    if said == "paused" and told["message"] != DISK_FULL:  # what was asked for after it was put aside
+        if job.wanted == "resume":
+            return *ASKED["resume"], 0, 0.0
+        if job.wanted == "stop":
+            return ("queued", KEEPS, 0, 0.0) if job.folder.has_learned() else (*ASKED["cancel"], 0, 0.0)
     if said in FINAL_STATES or said == "paused":
         return said, str(told["message"]), 0, 0.0
     if job.state == "stopping" and job.wanted in ASKED:

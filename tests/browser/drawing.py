@@ -34,7 +34,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(workspace: Path) -> Iterator[str]:
-    with app_in(workspace) as address:
+    with app_in(workspace, trains=False) as address:
         yield address
 
 

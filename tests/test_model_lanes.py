@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from model_toys import on_tiny, tiny_folder, toy_network
+from torch.nn.functional import cross_entropy
 
 from fgdesign.graph.starters import Sketch
 from fgdesign.insight.tracing import trace
@@ -17,6 +18,7 @@ from fgdesign.model import lanes
 from fgdesign.model.inputs import Inputs, make_inputs
 from fgdesign.model.lanes import alone, side_by_side
 from fgdesign.model.network import FunctionGraph
+from fgdesign.training import fit
 from fgdesign.training.evaluate import answer_rows
 from fgdesign.training.rows import outcomes
 
@@ -78,6 +80,25 @@ def test_one_row_takes_one_thread_only_where_others_keep_the_cores_busy(
         assert torch.get_num_threads() == threads
         raise ValueError("inside")
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("little", "threads"), [(fit.LITTLE, 1), (0, 2)])
+def test_what_is_small_is_fitted_on_one_thread(little: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever others do: the bits do not depend on it."""
+    monkeypatch.setattr(fit, "LITTLE", little)
+    seen: set[int] = set()
+
+    def loss(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        if torch.is_grad_enabled() and outputs.requires_grad:
+            seen.add(torch.get_num_threads())
+        return cross_entropy(outputs, targets, reduction="none")
+
+    generator = torch.Generator().manual_seed(0)
+    rows, targets = torch.randn(40, 5, generator=generator), torch.arange(40) % 2
+    fit.fit_linear(rows, targets, 2, loss, rows, targets)
+    fit.fit_weights([rows[:, :2], rows[:, 1:3]], targets, loss, torch.ones(2))
+    assert seen == {threads} and torch.get_num_threads() == 2
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -10,7 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
 import torch
@@ -21,12 +21,11 @@ R = TypeVar("R")
 
 
 @contextmanager
-def alone(rows: int, device: torch.device) -> Iterator[None]:
-    """One text by itself is computed on one thread where others keep the cores busy: threads of a product wait for each
-    other, and so for one that is put aside (LAB.md). Several rows, or cores that are free: nothing changes, so that
-    what a run measures has the same bits beside any load."""
+def one_thread(when: bool = True) -> Iterator[None]:
+    """What stands in the block is computed on one thread, if so: threads of a product wait for each other, and so for
+    one that is put aside while others keep the cores busy (LAB.md)."""
     threads = torch.get_num_threads()
-    if rows > 1 or device.type != "cpu" or threads < 2 or load() < threads + OTHERS:
+    if not when or threads < 2:
         yield
         return
     torch.set_num_threads(1)
@@ -34,6 +33,12 @@ def alone(rows: int, device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def alone(rows: int, device: torch.device) -> AbstractContextManager[None]:
+    """One text by itself is computed on one thread where others keep the cores busy. Several rows, or cores that are
+    free: nothing changes, so that what a run measures has the same bits beside any load."""
+    return one_thread(rows == 1 and device.type == "cpu" and load() >= torch.get_num_threads() + OTHERS)
 
 
 def load() -> float:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from fgdesign.model.lanes import one_thread
 from fgdesign.model.lbfgs import minimise
 
 PENALTIES = (3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 STRONG = 200.0  # penalties above 0.1 that weigh more than so many rows of an output are not tried
+LITTLE = 1 << 25  # multiplications of one value of a loss, below which threads would wait more than they work
 RowLoss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -40,7 +42,8 @@ def fit_linear(features: Tensor, targets: Tensor, outputs: int, loss: RowLoss, v
         def total(penalty: float = penalty) -> Tensor:
             return loss(features @ weight.T + bias, targets).mean() + 0.5 * penalty * weight.square().sum() / outputs
 
-        minimise(total, [weight, bias])
+        with one_thread(features.numel() * outputs < LITTLE):
+            minimise(total, [weight, bias])
         told = valid_features @ weight.detach().T + bias.detach()
         heat = 1.0 if values else fit_temperature(told, valid_targets, loss)
         score = float(loss(told / heat, valid_targets).mean())
@@ -54,7 +57,8 @@ def fit_linear(features: Tensor, targets: Tensor, outputs: int, loss: RowLoss, v
 def fit_temperature(logits: Tensor, targets: Tensor, loss: RowLoss) -> float:
     """The temperature that makes (n, C) logits most likely; between 0.05 and 20 (Guo et al. 2017)."""
     log_t = torch.zeros((), requires_grad=True)
-    minimise(lambda: loss(logits / log_t.exp(), targets).mean() + 1e-4 * log_t.square(), [log_t])
+    with one_thread(logits.numel() < LITTLE):
+        minimise(lambda: loss(logits / log_t.exp(), targets).mean() + 1e-4 * log_t.square(), [log_t])
     value = float(log_t.detach().exp())
     return min(max(value, 0.05), 20.0) if math.isfinite(value) else 1.0
 
@@ -68,7 +72,8 @@ def fit_weights(opinions: Sequence[Tensor], targets: Tensor, loss: RowLoss, star
         mixed = torch.einsum("i,inc->nc", raw.exp(), stack)
         return loss(mixed, targets).mean() + 1e-4 * raw.square().sum()
 
-    minimise(total, [raw])
+    with one_thread(stack.numel() < LITTLE):
+        minimise(total, [raw])
     fitted = raw.detach().exp().clamp(max=20.0)
     before, after = (float(loss(torch.einsum("i,inc->nc", w, stack), targets).mean()) for w in (start, fitted))
     return fitted if after < before else start

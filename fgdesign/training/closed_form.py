@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fgdesign.model.blocks.heads import Head
 from fgdesign.model.flows import column_texts
+from fgdesign.model.lanes import side_by_side
 from fgdesign.model.network import FunctionGraph
 from fgdesign.training.fit import fit_linear
 from fgdesign.training.rows import collect
@@ -35,7 +36,7 @@ def fit_words(run: Run) -> None:
 
 
 def fit_heads(run: Run, known: tuple[str, ...]) -> list[str]:
-    """Fit linear heads by L-BFGS on what they read at the start. Returns the nodes that were fitted."""
+    """Fit linear heads by L-BFGS on what they read at the start, side by side. Returns the nodes that were fitted."""
     network = run.network
     nodes = closed_form_heads(network, known)
     if not nodes:
@@ -46,10 +47,16 @@ def fit_heads(run: Run, known: tuple[str, ...]) -> list[str]:
     some = np.random.default_rng(run.settings.seed).permutation(len(run.train))[:MOST_FIT_ROWS]
     train = collect(network, run.train.inputs, run.device, ports, known=known, only=np.sort(some))
     valid = collect(network, run.valid.inputs, run.device, ports, known=known)
-    for node, source in sources.items():
-        module = network.module_of(node)
-        if isinstance(module, Head):
-            _fit_head(run, module, train[source], valid[source])
+    modules = {node: module for node in nodes if isinstance(module := network.module_of(node), Head)}
+
+    def fitted(node: str) -> tuple[Tensor, Tensor] | None:
+        return _fitted(run, modules[node], train[sources[node]], valid[sources[node]])
+
+    for module, found in zip(modules.values(), side_by_side(fitted, list(modules), run.device), strict=True):
+        if found is not None:
+            with torch.no_grad():
+                module.out.weight.copy_(found[0])
+                module.out.bias.copy_(found[1])
     return nodes
 
 
@@ -66,10 +73,11 @@ def closed_form_heads(network: FunctionGraph, known: Sequence[str]) -> list[str]
     return found
 
 
-def _fit_head(run: Run, module: Head, train: Tensor, valid: Tensor) -> None:
+def _fitted(run: Run, module: Head, train: Tensor, valid: Tensor) -> tuple[Tensor, Tensor] | None:
+    """Weight and bias of one head; None where too few rows reach it."""
     rows, others = (~t.isnan().any(1) for t in (train, valid))
     if int(rows.sum()) < 2:
-        return
+        return None
     if not bool(others.any()):
         valid, others = train, rows
         valid_targets = run.train.targets
@@ -79,6 +87,4 @@ def _fit_head(run: Run, module: Head, train: Tensor, valid: Tensor) -> None:
         features, valid_features = (module.norm(t[r].to(run.device)) for t, r in ((train, rows), (valid, others)))
     weight, bias, _ = fit_linear(features, run.train.targets[rows].to(run.device), module.out.out_features,
                                  run.objective.per_row, valid_features, valid_targets[others].to(run.device))
-    with torch.no_grad():
-        module.out.weight.copy_(weight)
-        module.out.bias.copy_(bias)
+    return weight, bias

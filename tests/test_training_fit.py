@@ -37,8 +37,10 @@ def classes(rows: int, seed: int, width: int = 6, count: int = 3) -> tuple[Tenso
     return features, torch.multinomial((features @ planted).softmax(-1), 1, generator=draw).squeeze(1)
 
 
-def test_a_head_is_the_optimum_another_solver_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("turned", [1024, 3])
+def test_a_head_is_the_optimum_another_solver_finds(monkeypatch: pytest.MonkeyPatch, turned: int) -> None:
     penalty = 1e-2
+    monkeypatch.setattr(fit, "MOST_TURNED", turned)
     monkeypatch.setattr(fit, "PENALTIES", (penalty,))
     monkeypatch.setattr(fit, "fit_temperature", lambda *_: 1.0)
     features, targets = classes(300, 1)
@@ -46,6 +48,28 @@ def test_a_head_is_the_optimum_another_solver_finds(monkeypatch: pytest.MonkeyPa
     other = LogisticRegression(C=3 / (penalty * 300), max_iter=5000, tol=1e-10).fit(features.numpy(), targets.numpy())
     mine = (features @ weight.T + bias).softmax(-1).numpy()
     np.testing.assert_allclose(mine, other.predict_proba(features.numpy()), atol=2e-3)
+
+
+def test_features_far_from_zero_that_go_together_are_fitted_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Along some directions there is a thousandth of what there is along others."""
+    penalty = 1e-3
+    monkeypatch.setattr(fit, "PENALTIES", (penalty,))
+    monkeypatch.setattr(fit, "fit_temperature", lambda *_: 1.0)
+    plain, targets = classes(300, 1)
+    mixed = torch.diag(10.0 ** -torch.arange(0, 3, 0.5)) @ torch.randn(6, 6, generator=torch.Generator().manual_seed(3))
+    features = plain @ mixed + 5.0
+    weight, bias, _ = fit_linear(features, targets, 3, cross, features, targets)
+    exact = features.double().numpy()
+    other = LogisticRegression(C=3 / (penalty * 300), max_iter=50_000, tol=1e-12).fit(exact, targets.numpy())
+    mine = (features @ weight.T + bias).softmax(-1).numpy()
+    np.testing.assert_allclose(mine, other.predict_proba(exact), atol=5e-3)
+
+
+def test_features_that_are_no_numbers_leave_a_head_without_an_opinion() -> None:
+    features, targets = classes(30, 1)
+    features[4, 2] = float("nan")
+    weight, bias, _ = fit_linear(features, targets, 3, cross, *classes(30, 2))
+    assert not weight.any() and not bias.any()
 
 
 def test_a_regression_is_a_ridge(monkeypatch: pytest.MonkeyPatch) -> None:

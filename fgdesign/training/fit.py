@@ -17,41 +17,72 @@ from fgdesign.model.lbfgs import minimise
 PENALTIES = (3.0, 1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)
 STRONG = 200.0  # penalties above 0.1 that weigh more than so many rows of an output are not tried
 LITTLE = 1 << 25  # multiplications of one value of a loss, below which threads would wait more than they work
+ROUGH, CLOSE = 1e-4, 1e-7  # of the loss of a constant answer, 1 at most: falls that end a fit on the path, and the last
+MOST_TURNED = 1024  # features
 RowLoss = Callable[[Tensor, Tensor], Tensor]
+Map = tuple[Tensor, Tensor]  # weight (outputs, D) of features along their axes, and bias (outputs,)
 
 
 def fit_linear(features: Tensor, targets: Tensor, outputs: int, loss: RowLoss, valid_features: Tensor,
                valid_targets: Tensor) -> tuple[Tensor, Tensor, float]:
     """A linear map with an L2 penalty, by L-BFGS along a path of penalties, the best on validation kept.
 
-    Logits are divided by a temperature before they are judged: a strong penalty makes a map unsure, not wrong.
+    Logits are divided by a temperature before they are judged: a strong penalty makes a map unsure, not wrong. It is
+    sought along the principal axes of the features, each stretched by how much the loss curves there, so that no
+    direction needs many more steps than another.
 
     Args: features: (N, D) float32; targets: as `loss` takes them; valid_*: the rows that choose the penalty.
     Returns: weight (outputs, D) and bias (outputs,), both divided by the temperature, and the validation loss.
     """
-    weight = torch.zeros(outputs, features.shape[1], device=features.device, requires_grad=True)
-    bias = torch.zeros(outputs, device=features.device)
+    mean = features.mean(0)
+    spread, axes = _axes(features - mean)
+    turned, bend = (features - mean) @ axes, max(outputs - 1, 1) / outputs**2
     values = targets.dtype.is_floating_point and targets.dim() == 1
-    if values:
-        bias += targets.mean()
-    bias.requires_grad_()
-    best = (weight.detach().clone(), bias.detach().clone(), float("inf"))
-    worse = 0
-    strongest = max(0.1, STRONG * outputs / len(features))
-    for penalty in (one for one in PENALTIES if one <= strongest):
-        def total(penalty: float = penalty) -> Tensor:
-            return loss(features @ weight.T + bias, targets).mean() + 0.5 * penalty * weight.square().sum() / outputs
+    weight = torch.zeros(outputs, features.shape[1], device=features.device, requires_grad=True)
+    bias = torch.full((outputs,), float(targets.mean()) if values else 0.0, device=features.device, requires_grad=True)
+    far = min(1.0, float(loss(bias.detach().expand(len(features), -1), targets).mean()))
+
+    def fitted(penalty: float, start: Map, still: float) -> Map:
+        """Where the loss is least."""
+        stretch = (bend * spread + penalty / outputs).rsqrt()
+        rows = turned * stretch
+        weight.data, bias.data = start[0] / stretch, start[1].clone()
+
+        def total() -> Tensor:
+            size = (weight * stretch).square().sum()
+            return loss(rows @ weight.T + bias, targets).mean() + 0.5 * penalty * size / outputs
 
         with one_thread(features.numel() * outputs < LITTLE):
-            minimise(total, [weight, bias])
-        told = valid_features @ weight.detach().T + bias.detach()
+            minimise(total, [weight, bias], still=still * far)
+        return weight.detach() * stretch, bias.detach().clone()
+
+    def judged(found: Map) -> tuple[Tensor, Tensor, float]:
+        """The same for features as they are, divided by its temperature, and the validation loss."""
+        plain = found[0] @ axes.T
+        shift = found[1] - plain @ mean
+        told = valid_features @ plain.T + shift
         heat = 1.0 if values else fit_temperature(told, valid_targets, loss)
-        score = float(loss(told / heat, valid_targets).mean())
-        if score < best[2]:
-            best, worse = (weight.detach() / heat, bias.detach() / heat, score), 0
+        return plain / heat, shift / heat, float(loss(told / heat, valid_targets).mean())
+
+    best = now = (weight.detach().clone(), bias.detach().clone())
+    chosen, least, worse = 0.0, float("inf"), 0
+    for penalty in (one for one in PENALTIES if one <= max(0.1, STRONG * outputs / len(features))):
+        now = fitted(penalty, now, ROUGH)
+        score = judged(now)[2]
+        if score < least:
+            best, chosen, least, worse = now, penalty, score, 0
         elif (worse := worse + 1) == 2:
             break
-    return best
+    return judged(fitted(chosen, best, CLOSE)) if chosen else (*best, least)
+
+
+def _axes(centred: Tensor) -> tuple[Tensor, Tensor]:
+    """The variance (D,) along each of the principal axes (D, D) of (N, D) rows around zero; of the features themselves
+    where they are no numbers, or so many that their axes would take longer to find than they save."""
+    if centred.shape[1] > MOST_TURNED or not bool(centred.isfinite().all()):
+        return centred.square().mean(0), torch.eye(centred.shape[1], device=centred.device)
+    spread, axes = torch.linalg.eigh((centred.T @ centred / len(centred)).cpu().double())
+    return spread.clamp(min=0.0).to(centred), axes.to(centred)
 
 
 def fit_temperature(logits: Tensor, targets: Tensor, loss: RowLoss) -> float:

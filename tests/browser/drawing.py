@@ -33,8 +33,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(workspace: Path) -> Iterator[str]:
-    with app_in(workspace, trains=False) as address:
+def address(workspace: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """Of an app that trains where the file of tests says TRAINS."""
+    with app_in(workspace, trains=getattr(request.module, "TRAINS", False)) as address:
         yield address
 
 

@@ -19,6 +19,7 @@ from fgdesign.views.export import standalone_html
 
 __all__ = ["address", "design", "workspace"]  # fixtures
 pytestmark = pytest.mark.browser
+TRAINS = True
 
 
 def test_a_graph_is_built_from_nothing_with_the_mouse(design: Design) -> None:

@@ -35,8 +35,10 @@ def fit_linear(features: Tensor, targets: Tensor, outputs: int, loss: RowLoss, v
     Returns: weight (outputs, D) and bias (outputs,), both divided by the temperature, and the validation loss.
     """
     mean = features.mean(0)
-    spread, axes = _axes(features - mean)
-    turned, bend = (features - mean) @ axes, max(outputs - 1, 1) / outputs**2
+    centred = features - mean
+    spread, axes = _axes(centred)
+    turned, bend = centred @ axes, max(outputs - 1, 1) / outputs**2
+    del centred  # several heads are fitted at once
     values = targets.dtype.is_floating_point and targets.dim() == 1
     weight = torch.zeros(outputs, features.shape[1], device=features.device, requires_grad=True)
     bias = torch.full((outputs,), float(targets.mean()) if values else 0.0, device=features.device, requires_grad=True)
@@ -45,12 +47,11 @@ def fit_linear(features: Tensor, targets: Tensor, outputs: int, loss: RowLoss, v
     def fitted(penalty: float, start: Map, still: float) -> Map:
         """Where the loss is least."""
         stretch = (bend * spread + penalty / outputs).rsqrt()
-        rows = turned * stretch
         weight.data, bias.data = start[0] / stretch, start[1].clone()
 
         def total() -> Tensor:
-            size = (weight * stretch).square().sum()
-            return loss(rows @ weight.T + bias, targets).mean() + 0.5 * penalty * size / outputs
+            plain = weight * stretch
+            return loss(turned @ plain.T + bias, targets).mean() + 0.5 * penalty * plain.square().sum() / outputs
 
         with one_thread(features.numel() * outputs < LITTLE):
             minimise(total, [weight, bias], still=still * far)

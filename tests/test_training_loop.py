@@ -18,6 +18,7 @@ from fgdesign.model.device import available
 from fgdesign.model.static import StaticCache
 from fgdesign.runs.prepare import DataChoice, Prepared, prepare, read_data
 from fgdesign.training import checkpoint, loop
+from fgdesign.training.closed_form import fit_heads, fit_words
 from fgdesign.training.loop import (
     Run,
     Stage,
@@ -106,6 +107,25 @@ def test_a_run_learns_and_keeps_its_best(bench: Callable[..., Bench], name: str,
     steps = [entry for entry in made.log if entry["kind"] == "step"]
     assert [entry["progress"] for entry in steps] == sorted(entry["progress"] for entry in steps)
     assert steps[-1]["progress"] == pytest.approx(1.0) and all(math.isfinite(entry["loss"]) for entry in steps)
+
+
+def test_heads_are_the_same_one_after_the_other_and_side_by_side(bench: Callable[..., Bench]) -> None:
+    before, found = torch.get_num_threads(), []
+    for threads in (1, 2):
+        made = bench("cheap-word-first")
+        run = made.run()
+        torch.set_num_threads(threads)
+        try:
+            fit_words(run)
+            nodes = fit_heads(run, made.stages[0].known)
+        finally:
+            torch.set_num_threads(before)
+        assert len(nodes) > 1
+        found.append({node: run.network.module_of(node).out.weight.detach() for node in nodes})
+        assert all(weight.any() for weight in found[-1].values())
+    assert found[0].keys() == found[1].keys()
+    for node, weight in found[0].items():
+        torch.testing.assert_close(found[1][node], weight, atol=1e-3, rtol=1e-3)
 
 
 def test_every_validation_tells_of_routers_and_exits(bench: Callable[..., Bench]) -> None:
